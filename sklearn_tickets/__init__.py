@@ -1,0 +1,13 @@
+"""Lottery tickets for scikit-learn: plant a known ticket, prune, score who finds it."""
+
+from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
+from sklearn_tickets._train import HoldMask
+from sklearn_tickets.models import MLP, ModuleTemplate
+
+__all__ = [
+    "MLP",
+    "HoldMask",
+    "LayerCollapseWarning",
+    "ModuleTemplate",
+    "TicketMask",
+]

@@ -1,0 +1,235 @@
+"""The positive linear flow through a network: which paths connect inputs to outputs.
+
+A network of non-negative weights without activation functions is a sum over its
+input-to-output paths. Pushing a batch of ones through it, and differentiating, answers
+two questions for any architecture: how much flow passes through each parameter
+(SynFlow's score), and which parameters lie on a path at all (the effective mask).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from sklearn_tickets._module import evaluating
+
+_ACTIVATIONS: set[Callable[..., Any]] = {
+    getattr(namespace, name + suffix)
+    for namespace in (F, torch, Tensor)
+    for name in (
+        *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu"),
+        *("silu", "mish", "softplus", "softsign", "logsigmoid", "tanhshrink", "tanh"),
+        *("sigmoid", "hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink"),
+        *("threshold", "dropout", "dropout1d", "dropout2d", "dropout3d"),
+        *("alpha_dropout", "feature_alpha_dropout"),
+    )
+    for suffix in ("", "_")
+    if hasattr(namespace, name + suffix)
+}
+_NORMALISATIONS: set[Callable[..., Any]] = {
+    F.batch_norm,
+    F.instance_norm,
+    F.layer_norm,
+    F.group_norm,
+    F.rms_norm,
+}
+_AFFINE: set[Callable[..., Any]] = {
+    F.linear,
+    F.conv1d,
+    F.conv2d,
+    F.conv3d,
+    F.conv_transpose1d,
+    F.conv_transpose2d,
+    F.conv_transpose3d,
+}
+_MAX_POOLS: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.max_pool1d: F.avg_pool1d,
+    F.max_pool2d: F.avg_pool2d,
+    F.max_pool3d: F.avg_pool3d,
+    torch.max_pool1d: F.avg_pool1d,
+    torch.max_pool2d: F.avg_pool2d,
+    torch.max_pool3d: F.avg_pool3d,
+}
+_ADAPTIVE_MAX_POOLS: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.adaptive_max_pool1d: F.adaptive_avg_pool1d,
+    F.adaptive_max_pool2d: F.adaptive_avg_pool2d,
+    F.adaptive_max_pool3d: F.adaptive_avg_pool3d,
+}
+_SOFTMAXES: set[Callable[..., Any]] = {
+    getattr(namespace, name)
+    for namespace in (F, torch, Tensor)
+    for name in ("softmax", "log_softmax")
+}
+
+
+class PositiveFlow(TorchFunctionMode):
+    """Run a module without activations, with normalisation reduced to ``|gamma| x``.
+
+    Parameters
+    ----------
+    trace : bool, default=False
+        Whether the flow only has to tell what is connected: a bias then flows only in
+        units that the input reaches, and max pooling averages, so that gradients reach
+        every position rather than the largest.
+    """
+
+    def __init__(self, trace: bool = False) -> None:
+        super().__init__()
+        self.trace = trace
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in _ACTIVATIONS or (self.trace and func in _SOFTMAXES):
+            return args[0]
+        if func in _NORMALISATIONS:
+            return _scale_only(func, *args, **kwargs)
+        if self.trace and func in _AFFINE:
+            return _gated(func, *args, **kwargs)
+        if self.trace and func in _MAX_POOLS:
+            return _averaged(func, *args, **kwargs)
+        if self.trace and func in _ADAPTIVE_MAX_POOLS:
+            return _ADAPTIVE_MAX_POOLS[func](args[0], args[1])
+        return func(*args, **kwargs)
+
+
+def _scale_only(func: Callable, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """``|gamma| x``, with gamma taken from wherever `func` has its ``weight`` argument."""
+    position = {F.batch_norm: 2, F.instance_norm: 2}.get(func, 1)
+    gamma = args[position] if len(args) > position else kwargs.get("weight")
+    if gamma is None:
+        return x
+    if func in (F.layer_norm, F.rms_norm):
+        return x * gamma.abs()
+    return x * gamma.abs().reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _gated(func: Callable, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args, **kwargs):
+    """An affine map whose biases are added only where the input already arrives."""
+    flow = func(x, weight, None, *args, **kwargs)
+    if bias is None:
+        return flow
+    if func is not F.linear:
+        bias = bias.reshape(-1, *[1] * (weight.ndim - 2))
+    return flow + bias * (flow.detach() != 0)
+
+
+def _averaged(
+    func: Callable,
+    x: Tensor,
+    kernel_size,
+    stride=None,
+    padding=0,
+    dilation=1,
+    ceil_mode=False,
+    return_indices=False,
+):
+    """The mean over each pooling window, the holes of a dilated one filled."""
+    window = (np.asarray(dilation) * (np.asarray(kernel_size) - 1) + 1).tolist()
+    return _MAX_POOLS[func](x, window, stride or kernel_size, padding, ceil_mode)
+
+
+def _additive_parameters(module: nn.Module) -> set[str]:
+    """Names of what is added, not multiplied: biases, and all with one axis beside a weight."""
+    owners = {
+        path
+        for path, layer in module.named_modules()
+        if any(value.ndim > 1 for value in layer.parameters(recurse=False))
+    }
+    names = set()
+    for name, value in module.named_parameters():
+        path, _, own = name.rpartition(".")
+        if value.ndim < 2 and ("bias" in own or path in owners):
+            names.add(name)
+    return names
+
+
+def positive_flow(
+    module: nn.Module,
+    parameters: Mapping[str, Tensor],
+    X: Tensor,
+    *,
+    trace: bool = False,
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """Send ones through `module` with non-negative `parameters`, and differentiate.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network; it is left as it is.
+    parameters : mapping of str to Tensor
+        Non-negative float64 values of some parameters; of the others, biases are taken as
+        0 and weights and scales by their absolute value.
+    X : Tensor of shape (n_samples, ...)
+        Gives the shape of one input; its values are not used.
+    trace : bool, default=False
+        As in `PositiveFlow`.
+
+    Returns
+    -------
+    total : float64 Tensor of shape ()
+        The summed outputs, R.
+    gradients : dict of str to float64 Tensor
+        dR / d parameter for each of `parameters`.
+    input_gradient : float64 Tensor of shape X.shape[1:]
+        dR / d input.
+    """
+    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    device = next(iter(leaves.values())).device
+    with evaluating(module), torch.enable_grad():
+        zero = _additive_parameters(module)
+        state = {
+            name: value.detach().double().abs() * (name not in zero)
+            for name, value in module.named_parameters()
+            if name not in leaves
+        }
+        buffers = {
+            name: value.double() if value.is_floating_point() else value.clone()
+            for name, value in module.named_buffers()
+        }
+        shape = (1, *X.shape[1:])
+        ones = torch.ones(shape, dtype=torch.float64, device=device, requires_grad=True)
+        with PositiveFlow(trace):
+            output = torch.func.functional_call(module, state | leaves | buffers, (ones,))
+            total = output.sum()
+    *gradients, input_gradient = torch.autograd.grad(
+        total, [*leaves.values(), ones], allow_unused=True, materialize_grads=True
+    )
+    return total.detach(), dict(zip(leaves, gradients, strict=True)), input_gradient[0]
+
+
+def trace_paths(
+    module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.ndarray
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Find what lies on a path of kept weights from an input to an output.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network; it is left as it is. Weights that `kept` does not name are kept.
+    kept : mapping of str to bool Tensor
+        A mask.
+    X : Tensor or ndarray of shape (n_samples, ...)
+        Gives the shape of an input, one row suffices.
+
+    Returns
+    -------
+    parameters : dict of str to float64 Tensor
+        Not 0 where a signal passes on to an output.
+    inputs : float64 Tensor of shape X.shape[1:]
+        Not 0 where an input reaches an output.
+    """
+    with evaluating(module):
+        additive = _additive_parameters(module)
+        values = {
+            # Dividing by the fan-in keeps the flow of deep, wide networks representable.
+            name: (kept[name].to(value.device) if name in kept else torch.ones_like(value)).double()
+            / max(1, value[0].numel() if value.ndim else 1)
+            for name, value in module.named_parameters()
+            if name in kept or name not in additive
+        }
+        _, parameters, inputs = positive_flow(module, values, torch.as_tensor(X[:1]), trace=True)
+    return parameters, inputs

@@ -1,0 +1,88 @@
+"""Passes through a network in float64: its outputs, and its hidden representation."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import evaluating, plain_module
+from sklearn_tickets._train import as_tensor
+
+_BATCH = 1024
+
+
+@torch.no_grad()
+def infer(
+    module: nn.Module, X: np.ndarray, state: Mapping[str, Tensor] | None = None
+) -> np.ndarray:
+    """Compute a module's outputs in float64, so that no row depends on the rows beside it.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, run in evaluation mode and left as it is.
+    X : ndarray of shape (n_samples, ...)
+        The inputs.
+    state : mapping of str to Tensor, default=None
+        Weights and buffers to use instead of the module's own.
+
+    Returns
+    -------
+    outputs : float64 ndarray of shape (n_samples, n_outputs)
+        One-axis outputs become one column.
+    """
+    module = plain_module(module)
+    with evaluating(module):
+        device = next(module.parameters()).device
+        # Each tied parameter once, and buffers that are not part of the state.
+        own = dict(module.named_parameters()) | dict(module.named_buffers())
+        tensors = {}
+        for name, value in own.items():
+            value = value if state is None else state.get(name, value)
+            tensors[name] = value.to(device, torch.float64 if value.is_floating_point() else None)
+        outputs = []
+        for rows in as_tensor(X).split(_BATCH):
+            batch = rows.to(device, torch.float64, copy=True)
+            outputs.append(torch.func.functional_call(module, tensors, (batch,)))
+    stacked = torch.cat(outputs).cpu().numpy()
+    return stacked.reshape(len(stacked), -1)
+
+
+def hidden_features(module: nn.Module, X: np.ndarray, mask: TicketMask) -> np.ndarray:
+    """Read the input of the last executed layer whose weight `mask` covers.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+    X : ndarray of shape (n_samples, ...)
+        The inputs.
+    mask : TicketMask
+        Covers the prunable parameters.
+
+    Returns
+    -------
+    hidden : float32 ndarray of shape (n_samples, n_hidden)
+        Flattened.
+    """
+    module = plain_module(module)
+    inputs: list[Tensor] = []
+    hidden = []
+    with evaluating(module):
+        hooks = [
+            module.get_submodule(path).register_forward_pre_hook(
+                lambda layer, args: inputs.append(args[0])
+            )
+            for path in {name.rpartition(".")[0] for name in mask}
+        ]
+        try:
+            for start in range(0, len(X), _BATCH):
+                infer(module, X[start : start + _BATCH])
+                hidden.append(inputs[-1].flatten(1).float().cpu().numpy())
+                inputs.clear()
+        finally:
+            for hook in hooks:
+                hook.remove()
+    return np.concatenate(hidden)

@@ -1,0 +1,477 @@
+"""`TicketMask`: the value every pruner emits, and the exact selection that makes it."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+
+from sklearn_tickets._flow import trace_paths
+from sklearn_tickets._mask_file import read_bits, write_bits
+from sklearn_tickets._module import plain_module, prunable_parameters
+
+
+class LayerCollapseWarning(UserWarning):
+    """No kept weight connects an input to an output: the sparse network is constant."""
+
+
+def _top_k(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
+    """Mark exactly the `k` largest scores; equal ones at the border are drawn at random."""
+    threshold = np.partition(scores, scores.size - k)[scores.size - k]
+    keep = scores > threshold
+    ties = np.flatnonzero(scores == threshold)
+    keep[rng.choice(ties, size=k - np.count_nonzero(keep), replace=False)] = True
+    return keep
+
+
+class TicketMask(Mapping[str, Tensor]):
+    """Which parameters of a network are kept: an immutable value.
+
+    Maps parameter names to boolean tensors on the CPU, True = kept. Bits are stored
+    packed, so a mask takes an eighth of a byte per parameter.
+
+    Parameters
+    ----------
+    kept : mapping of str to array-like of bool
+        One boolean (or 0/1) array per parameter. The data are copied.
+
+    Raises
+    ------
+    ValueError
+        If `kept` is empty or holds anything but booleans, zeros and ones.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import TicketMask
+    >>> mask = TicketMask({"0.weight": [[True, False], [False, False]]})
+    >>> mask
+    TicketMask(1 of 4 parameters)
+    >>> mask.sparsity, mask.density
+    (0.75, 0.25)
+    >>> mask | ~mask
+    TicketMask(4 of 4 parameters)
+    """
+
+    __slots__ = ("_bits", "_shapes")
+
+    _bits: dict[str, np.ndarray]
+    _shapes: dict[str, tuple[int, ...]]
+
+    def __init__(self, kept: Mapping[str, ArrayLike | Tensor]) -> None:
+        if not kept:
+            raise ValueError("A TicketMask needs at least one parameter; kept is empty.")
+        bits, shapes = {}, {}
+        for name, values in kept.items():
+            array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+            array = np.asarray(array)
+            if array.dtype != bool and not np.isin(array, (0, 1)).all():
+                raise ValueError(
+                    f"kept[{name!r}] must hold booleans (or 0 and 1) only; "
+                    f"compare the {array.dtype} values with a threshold first."
+                )
+            bits[name] = np.packbits(array.astype(bool))
+            shapes[name] = array.shape
+        self._bits, self._shapes = bits, shapes
+
+    # The mapping ------------------------------------------------------------------
+
+    def _array(self, name: str) -> np.ndarray:
+        shape = self._shapes[name]
+        count = math.prod(shape)
+        return np.unpackbits(self._bits[name], count=count).view(bool).reshape(shape)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return torch.from_numpy(self._array(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._bits)
+
+    def __len__(self) -> int:
+        return len(self._bits)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._bits
+
+    # Counts -----------------------------------------------------------------------
+
+    @property
+    def n_kept(self) -> int:
+        """Number of kept parameters."""
+        return int(sum(np.bitwise_count(bits).sum(dtype=np.int64) for bits in self._bits.values()))
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters the mask covers."""
+        return sum(math.prod(shape) for shape in self._shapes.values())
+
+    @property
+    def density(self) -> float:
+        """Fraction of parameters kept."""
+        return self.n_kept / self.n_parameters
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of parameters removed."""
+        return 1 - self.density
+
+    def to_vector(self) -> np.ndarray:
+        """Flatten the mask, parameter by parameter.
+
+        Returns
+        -------
+        vector : bool ndarray of shape (n_parameters,)
+            In the mask's order.
+        """
+        return np.concatenate([self._array(name).ravel() for name in self])
+
+    def summary(self) -> pd.DataFrame:
+        """One row per parameter: its shape, and how much of it is kept.
+
+        Returns
+        -------
+        summary : DataFrame of shape (n_parameters, 5)
+            Columns ``shape, n_kept, n_parameters, density, sparsity``, indexed by name.
+        """
+        rows = {
+            name: (shape, int(np.bitwise_count(self._bits[name]).sum()), math.prod(shape))
+            for name, shape in self._shapes.items()
+        }
+        table = pd.DataFrame.from_dict(
+            rows, orient="index", columns=["shape", "n_kept", "n_parameters"]
+        )
+        table["density"] = table["n_kept"] / table["n_parameters"]
+        table["sparsity"] = 1 - table["density"]
+        return table.rename_axis("parameter")
+
+    # Making masks -----------------------------------------------------------------
+
+    @classmethod
+    def ones_like(
+        cls, module: nn.Module, *, prune_bias: bool = False, exclude: Iterable[str] = ()
+    ) -> Self:
+        """Keep every prunable parameter of `module`.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network.
+        prune_bias : bool, default=False
+            Whether the mask covers biases, too.
+        exclude : iterable of str, default=()
+            Glob patterns of parameter names that the mask does not cover.
+
+        Returns
+        -------
+        mask : TicketMask
+            All True.
+        """
+        prunable = prunable_parameters(module, prune_bias=prune_bias, exclude=exclude)
+        return cls({name: np.ones(p.shape, dtype=bool) for name, p in prunable.items()})
+
+    def _layers(self) -> list[list[str]]:
+        """Group the names by weight, each weight with its bias."""
+        layers = {name: [name] for name, shape in self._shapes.items() if len(shape) > 1}
+        for name in [name for name in self._shapes if name not in layers]:
+            path, _, own = name.rpartition(".")
+            twin = f"{path}.{own.replace('bias', 'weight')}".lstrip(".")
+            same_module = (weight for weight in layers if weight.rpartition(".")[0] == path)
+            owner = twin if twin in layers else next(same_module, name)
+            layers.setdefault(owner, []).append(name)
+        return list(layers.values())
+
+    def shrink(
+        self,
+        scores: Mapping[str, Tensor],
+        density: float,
+        scope: Literal["global", "layer"] = "global",
+        rng: int | np.random.RandomState | None = None,
+    ) -> Self:
+        """Keep the best-scored of the parameters that are still kept.
+
+        Exactly ``max(1, round(density * n))`` are kept (or all that are left, if fewer);
+        what is pruned stays pruned, and equal scores at the border are drawn at random.
+
+        Parameters
+        ----------
+        scores : mapping of str to Tensor
+            One finite score per parameter, higher is kept. Scores of pruned parameters
+            are ignored.
+        density : float in (0, 1]
+            The fraction of all n parameters to keep.
+        scope : {"global", "layer"}, default="global"
+            Whether n counts all parameters together or each weight (with its bias) alone.
+        rng : int, RandomState or None, default=None
+            Breaks ties.
+
+        Returns
+        -------
+        mask : TicketMask
+            A subset of this one.
+
+        Raises
+        ------
+        ValueError
+            If a score of a kept parameter is not finite, names or shapes differ from the
+            mask's, or `density` or `scope` is out of range.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn_tickets import TicketMask
+        >>> mask = TicketMask({"weight": [[True, True, True, False]]})
+        >>> scores = {"weight": torch.tensor([[0.1, 3.0, 2.0, 9.0]])}
+        >>> mask.shrink(scores, density=0.5)["weight"]
+        tensor([[False,  True,  True, False]])
+        """
+        if not 0 < density <= 1:
+            raise ValueError(f"density must be in (0, 1]; got {density!r}.")
+        if scope not in ("global", "layer"):
+            raise ValueError(f"scope must be 'global' or 'layer'; got {scope!r}.")
+        _check_fit(self._shapes, {name: tuple(s.shape) for name, s in scores.items()}, "scores")
+        random = check_random_state(rng)
+        kept: dict[str, np.ndarray] = {}
+        for names in [list(self)] if scope == "global" else self._layers():
+            alive = np.concatenate([self._array(name).ravel() for name in names])
+            values = np.concatenate([scores[n].detach().cpu().numpy().ravel() for n in names])
+            candidates = values[alive]
+            if not np.isfinite(candidates).all():
+                raise ValueError(
+                    f"scores of {', '.join(names)} contain NaN or infinite values for kept "
+                    "parameters. Look for a diverging loss or overflowing weights."
+                )
+            k = min(max(1, round(density * alive.size)), candidates.size)
+            if k > 0:
+                alive[alive] = _top_k(candidates, k, random)
+            ends = np.cumsum([math.prod(self._shapes[name]) for name in names])
+            kept |= {
+                name: part.reshape(self._shapes[name])
+                for name, part in zip(names, np.split(alive, ends[:-1]), strict=True)
+            }
+        return type(self)({name: kept[name] for name in self})
+
+    def shuffled(self, rng: int | np.random.RandomState | None = None) -> Self:
+        """Permute the entries within each parameter: the same counts, elsewhere.
+
+        Parameters
+        ----------
+        rng : int, RandomState or None, default=None
+            Draws the permutations.
+
+        Returns
+        -------
+        mask : TicketMask
+            A random mask with as many kept entries in every parameter.
+        """
+        random = check_random_state(rng)
+        return type(self)(
+            {n: random.permutation(self._array(n).ravel()).reshape(self._shapes[n]) for n in self}
+        )
+
+    def _combine(self, other: object, operation: Callable) -> Self:
+        if not isinstance(other, TicketMask):
+            return NotImplemented
+        _check_fit(self._shapes, other._shapes, "the other mask")
+        return type(self)({n: operation(self._array(n), other._array(n)) for n in self})
+
+    def __and__(self, other: "TicketMask") -> Self:
+        return self._combine(other, np.logical_and)
+
+    def __or__(self, other: "TicketMask") -> Self:
+        return self._combine(other, np.logical_or)
+
+    def __invert__(self) -> Self:
+        return type(self)({name: ~self._array(name) for name in self})
+
+    # Using masks ------------------------------------------------------------------
+
+    def check_fits(self, module: nn.Module) -> None:
+        """Check that every name of the mask is a parameter of `module` with that shape.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network.
+
+        Raises
+        ------
+        ValueError
+            Names the first parameter that does not fit.
+        """
+        parameters = dict(plain_module(module).named_parameters())
+        for name, shape in self._shapes.items():
+            if name not in parameters:
+                raise ValueError(
+                    f"mask does not fit {type(plain_module(module)).__name__}: the module has no "
+                    f"parameter {name!r}, only {', '.join(parameters)}."
+                )
+            if tuple(parameters[name].shape) != shape:
+                raise ValueError(
+                    f"mask does not fit {type(plain_module(module)).__name__}: {name!r} has shape "
+                    f"{tuple(parameters[name].shape)} in the module and {shape} in the mask."
+                )
+
+    def apply(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Copy a state dict with the pruned entries set to 0.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            Values by name, at least those that the mask covers.
+
+        Returns
+        -------
+        masked : dict of str to Tensor
+            New tensors for the masked names; the others as they are in `state`.
+
+        Raises
+        ------
+        ValueError
+            If a masked name is missing or has another shape.
+        """
+        shapes = {name: tuple(state[name].shape) for name in self if name in state}
+        _check_fit(self._shapes, shapes, "state")
+        masked = {n: state[n].masked_fill(~self[n].to(state[n].device), 0) for n in self}
+        return dict(state) | masked
+
+    @torch.no_grad()
+    def apply_(self, module: nn.Module) -> None:
+        """Set the pruned parameters of `module` to 0, in place.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network to change; if the mask does not fit, it is left as it was.
+
+        Raises
+        ------
+        ValueError
+            If the mask does not fit the module.
+        """
+        self.check_fits(module)
+        parameters = dict(plain_module(module).named_parameters())
+        for name in self:
+            parameters[name].masked_fill_(~self[name].to(parameters[name].device), 0)
+
+    def effective(self, module: nn.Module, X: Tensor | np.ndarray) -> Self:
+        """Drop what no signal can pass: keep parameters on an input-to-output path.
+
+        A kept parameter is effective if it is reached from an input *and* reaches an
+        output through kept parameters; a bias counts if its unit does.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network; it is left as it is.
+        X : Tensor or ndarray of shape (n_samples, ...)
+            Gives the shape of an input, one row suffices.
+
+        Returns
+        -------
+        mask : TicketMask
+            The effective part of this one.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn_tickets import MLP, TicketMask
+        >>> net = MLP(n_features=1, n_outputs=1, hidden=(2,))
+        >>> mask = TicketMask(
+        ...     {"layers.0.weight": [[True], [True]], "layers.1.weight": [[True, False]]}
+        ... )
+        >>> mask.effective(net, torch.ones(1, 1))
+        TicketMask(2 of 4 parameters)
+        """
+        self.check_fits(module)
+        flow, _ = trace_paths(plain_module(module), self, X)
+        return type(self)({name: self[name] & (flow[name].cpu() != 0) for name in self})
+
+    def input_support(self, module: nn.Module, X: Tensor | np.ndarray) -> np.ndarray:
+        """Mark the inputs from which a path leads to an output.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network; it is left as it is.
+        X : Tensor or ndarray of shape (n_samples, ...)
+            Gives the shape of an input, one row suffices.
+
+        Returns
+        -------
+        support : bool ndarray of shape X.shape[1:]
+            True where the masked network reads its input.
+        """
+        self.check_fits(module)
+        _, inputs = trace_paths(plain_module(module), self, X)
+        return (inputs != 0).cpu().numpy()
+
+    # Value semantics --------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TicketMask):
+            return NotImplemented
+        return self._shapes == other._shapes and all(
+            np.array_equal(bits, other._bits[name]) for name, bits in self._bits.items()
+        )
+
+    def __hash__(self) -> int:
+        return hash(frozenset((n, self._shapes[n], self._bits[n].tobytes()) for n in self))
+
+    def __repr__(self) -> str:
+        return f"TicketMask({self.n_kept:,} of {self.n_parameters:,} parameters)"
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{self!r}</b></p>{self.summary().to_html(float_format='{:.4g}'.format)}"
+
+    # Files ------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the mask to a safetensors file, eight entries to a byte.
+
+        Parameters
+        ----------
+        path : path-like
+            The file to write. An existing one is replaced, at once or not at all.
+        """
+        write_bits(path, self._bits, self._shapes)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a mask that `save` wrote. Loading a file never runs code from it.
+
+        Parameters
+        ----------
+        path : path-like
+            The file to read.
+
+        Returns
+        -------
+        mask : TicketMask
+            Equal to the one saved.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is truncated or is not a mask file.
+        """
+        return cls(read_bits(path))
+
+
+def _check_fit(expected: Mapping[str, tuple], given: Mapping[str, tuple], what: str) -> None:
+    """Raise a ValueError unless `given` has the names and shapes of `expected`."""
+    if expected != given:
+        differing = sorted(
+            name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name)
+        )
+        name = differing[0]
+        raise ValueError(
+            f"{what} must cover the mask's parameters, shape for shape: {name!r} is "
+            f"{expected.get(name, 'missing')} in the mask and {given.get(name, 'missing')} there."
+        )

@@ -1,0 +1,161 @@
+"""Training that can be returned to: `train` a skorch net, and rewind it to a `TrainingState`."""
+
+import copy
+import traceback
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from sklearn_tickets._module import plain_module
+
+
+class _Snapshot(Callback):
+    """Copy the state of a net at the end of one epoch, when all other callbacks are done."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        if len(net.history) == self.epoch:
+            self.state_ = TrainingState.of(net)
+
+
+class _Resume(Callback):
+    """Put the schedules that skorch makes anew where they were, once.
+
+    torch's schedules disagree on whether one that is made in mid-training steps at once.
+    """
+
+    def __init__(self, optimizer: dict[str, Any], schedules: dict[str, dict[str, Any]]) -> None:
+        self.optimizer, self.schedules = optimizer, schedules
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        if not self.schedules:
+            return
+        net.optimizer_.load_state_dict(copy.deepcopy(self.optimizer))
+        callbacks = dict(net.callbacks_)
+        for name, schedule in self.schedules.items():
+            callbacks[name].lr_scheduler_.load_state_dict(copy.deepcopy(schedule))
+        self.optimizer, self.schedules = {}, {}
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A point in a net's training that can be returned to.
+
+    Attributes
+    ----------
+    module : dict of str to Tensor
+        Weights and buffers.
+    optimizer : dict
+        The optimiser's state.
+    epochs : list of dict
+        The history so far, one row per epoch.
+    schedules : dict of str to dict
+        The states of learning-rate schedules, by the names of their callbacks.
+    """
+
+    module: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    epochs: list[dict[str, Any]]
+    schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, net: NeuralNet) -> Self:
+        """Copy the present state of an initialised net."""
+        return cls(
+            module={k: v.clone() for k, v in plain_module(net.module_).state_dict().items()},
+            optimizer=copy.deepcopy(net.optimizer_.state_dict()),
+            epochs=copy.deepcopy(list(net.history)),
+            schedules={
+                name: copy.deepcopy(callback.lr_scheduler_.state_dict())
+                for name, callback in net.callbacks_
+                if getattr(callback, "lr_scheduler_", None) is not None
+            },
+        )
+
+    def restore(self, net: NeuralNet, *, keep_weights: bool = False) -> None:
+        """Return `net` to this state with a new optimiser; the weights may stay."""
+        if not keep_weights:
+            plain_module(net.module_).load_state_dict(self.module)
+        net.initialize_optimizer()
+        net.optimizer_.load_state_dict(copy.deepcopy(self.optimizer))
+        net.initialize_history()
+        net.history.extend(copy.deepcopy(self.epochs))
+        net.callbacks_ = _without(net.callbacks_, "resume")
+        if self.schedules:
+            net.callbacks_.append(("resume", _Resume(self.optimizer, self.schedules)))
+
+
+def _without(callbacks: list[tuple[str, Callback]], *names: str) -> list[tuple[str, Callback]]:
+    return [(name, callback) for name, callback in callbacks if name not in names]
+
+
+def train(
+    net: NeuralNet, X: np.ndarray, y: np.ndarray, until: int, snapshot: int | None = None
+) -> TrainingState | None:
+    """Train `net` until its history has `until` epochs.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        An initialised net; callbacks may stop it early.
+    X, y : ndarray
+        The data.
+    until : int
+        Total number of epochs, those in the history included.
+    snapshot : int or None, default=None
+        The epoch at whose end to copy the state.
+
+    Returns
+    -------
+    state : TrainingState or None
+        The copy, None if training did not pass that epoch.
+
+    Raises
+    ------
+    ValueError
+        If the training loss is not finite.
+    KeyboardInterrupt
+        If the user interrupts; skorch alone would take this for the end of the training.
+    """
+    camera = _Snapshot(snapshot or 0)
+    # Last, when the others are done with an epoch; and first, in case one of them stops there.
+    net.callbacks_ = [("snapshot", camera), *net.callbacks_, ("snapshot", camera)]
+    net.notify("on_train_begin", X=X, y=y)
+    try:
+        net.fit_loop(X, y, epochs=until - len(net.history))
+    except KeyboardInterrupt as interrupt:
+        # Callbacks end a training like this (EarlyStopping). The user's own must get through.
+        if not _is_raised_by_callback(interrupt):
+            raise
+    finally:
+        net.notify("on_train_end", X=X, y=y)
+        net.callbacks_ = _without(net.callbacks_, "snapshot", "resume")
+    loss = last_train_loss(net)
+    if net.history and not np.isfinite(loss):
+        raise ValueError(
+            f"The training loss of estimator={type(net).__name__} is {loss} after "
+            f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X, or "
+            "check its criterion."
+        )
+    return getattr(camera, "state_", None)
+
+
+def _is_raised_by_callback(error: BaseException) -> bool:
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(frame.f_locals.get("self"), Callback)
+
+
+def last_train_loss(net: NeuralNet) -> float:
+    """Mean training loss per sample over the last epoch; NaN before the first."""
+    rows = net.history[-1]["batches"] if net.history else []
+    batches = [batch for batch in rows if "train_batch_size" in batch]
+    if not batches:
+        return float("nan")
+    losses = [batch["train_loss"] for batch in batches]
+    return float(np.average(losses, weights=[batch["train_batch_size"] for batch in batches]))

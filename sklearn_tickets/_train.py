@@ -1,0 +1,169 @@
+"""What training a ticket needs around skorch.
+
+The mask is held by `HoldMask`, `seeded` keeps the global random streams apart, and
+`batch_iterator` slices arrays instead of collating samples.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.dataset import Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import plain_module
+
+_STREAMS = threading.RLock()
+
+
+class HoldMask(Callback):
+    """Keep pruned weights at exactly 0 while a skorch net trains.
+
+    The weights are multiplied by the mask after every optimiser step, the one mechanism
+    that gives exact zeros under momentum, Adam and weight decay and leaves parameter
+    names, pickling and export as they are.
+
+    Parameters
+    ----------
+    mask : TicketMask
+        What to keep of the net's module.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skorch import NeuralNetRegressor
+    >>> from sklearn_tickets import MLP, HoldMask, TicketMask
+    >>> mask = TicketMask({"layers.0.weight": [[True, False, True]]})
+    >>> net = NeuralNetRegressor(
+    ...     MLP, module__n_features=3, module__n_outputs=1, module__hidden=(),
+    ...     train_split=None, callbacks=[HoldMask(mask)], max_epochs=2, verbose=0,
+    ... )
+    >>> X = np.ones((8, 3), dtype="float32")
+    >>> net.fit(X, X[:, :1]).module_.layers[0].weight[0, 1].item()
+    0.0
+    """
+
+    def __init__(self, mask: TicketMask) -> None:
+        self.mask = mask
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Apply the mask once, whatever the pruned values were."""
+        self.mask.apply_(net.module_)
+        parameters = dict(plain_module(net.module_).named_parameters())
+        self.held_: list[Tensor] = [parameters[name] for name in self.mask]
+        # Floating-point factors let the multiplication run as one fused kernel.
+        self.factors_ = [self.mask[name].to(parameters[name]) for name in self.mask]
+
+    @torch.no_grad()
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Return the pruned weights to 0."""
+        if training:
+            torch._foreach_mul_(self.held_, self.factors_)
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Apply the mask to an interrupted step; forget the tensors, to pickle small."""
+        self.mask.apply_(net.module_)
+        del self.held_, self.factors_
+
+
+def hold_mask(net: NeuralNet, mask: TicketMask) -> None:
+    """Make `net` hold `mask` from now on, before any other callback looks at the weights."""
+    others = [(name, callback) for name, callback in net.callbacks_ if name != "hold_mask"]
+    net.callbacks_ = [("hold_mask", HoldMask(mask)), *others]
+    mask.apply_(net.module_)
+
+
+def independent_rng(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
+    """A generator of its own: None seeds it afresh and leaves NumPy's global one alone."""
+    return np.random.RandomState() if random_state is None else check_random_state(random_state)
+
+
+@contextmanager
+def seeded(seed: int, device: str | torch.device) -> Iterator[None]:
+    """Run a block on random streams of its own, and put the global ones back.
+
+    Streams are global to a process, so concurrent threads take turns.
+    """
+    device = torch.device(device)
+    cuda = [device] if device.type == "cuda" else []
+    with _STREAMS, torch.random.fork_rng(devices=cuda):
+        numpy_state = np.random.get_state()
+        np.random.seed(seed)
+        torch.default_generator.manual_seed(seed)
+        for used in cuda:
+            with torch.cuda.device(used):
+                torch.cuda.manual_seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)
+
+
+class _ArrayBatches:
+    """Batches cut from two tensors, in a new random order at every pass if `shuffle`."""
+
+    def __init__(self, X: Tensor, y: Tensor, batch_size: int, shuffle: bool) -> None:
+        self.X, self.y, self.batch_size, self.shuffle = X, y, batch_size, shuffle
+
+    def __len__(self) -> int:
+        return -(-len(self.X) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if self.shuffle:
+            for rows in torch.randperm(len(self.X)).split(self.batch_size):
+                yield self.X[rows], self.y[rows]
+        else:
+            for start in range(0, len(self.X), self.batch_size):
+                stop = start + self.batch_size
+                # Copies: a module may work in place, and these are views of the caller's data.
+                yield self.X[start:stop].clone(), self.y[start:stop].clone()
+
+
+def as_tensor(array: np.ndarray | Tensor) -> Tensor:
+    """A tensor, of the same memory if torch can use it: not if read-only or reversed."""
+    if isinstance(array, Tensor):
+        return array
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def batch_iterator(dataset: Any, batch_size: int = 1, shuffle: bool = False, **kwargs: Any):
+    """Iterate over batches like a DataLoader, slicing arrays where the data allow it.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+        Sliced if it is a skorch ``Dataset`` of arrays or a ``Subset`` of one; anything
+        else goes to a DataLoader.
+    batch_size : int, default=1
+        Rows per batch.
+    shuffle : bool, default=False
+        Whether each pass has its own order.
+    **kwargs : dict
+        Further DataLoader options; if there are any, a DataLoader takes over.
+
+    Returns
+    -------
+    batches : iterable of (X, y)
+        Tensors.
+    """
+    rows: slice | Sequence[int] = slice(None)
+    source = dataset
+    if isinstance(source, Subset):
+        rows, source = source.indices, source.dataset
+    arrays = (np.ndarray, Tensor)
+    if (
+        kwargs
+        or type(source) is not Dataset
+        or not (isinstance(source.X, arrays) and isinstance(source.y, arrays))
+    ):
+        return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
+    X, y = as_tensor(source.X), as_tensor(source.y)
+    return _ArrayBatches(X[rows], y[rows], batch_size, shuffle)

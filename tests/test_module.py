@@ -1,0 +1,115 @@
+"""Which parameters are prunable, and quiet evaluation."""
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_tickets import MLP
+from sklearn_tickets._module import evaluating, plain_module, prunable_parameters
+
+
+class Everything(nn.Module):
+    """Layers of every kind; it need not run."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(5, 3)
+        self.conv = nn.Conv2d(1, 2, 3)
+        self.batch_norm = nn.BatchNorm2d(2)
+        self.layer_norm = nn.LayerNorm([2, 3])
+        self.group_norm = nn.GroupNorm(1, 2)
+        self.prelu = nn.PReLU(4)
+        self.head = nn.Linear(3, 2)
+        self.offset = nn.Parameter(torch.zeros(2))
+
+
+def test_weights_of_all_but_normalisation_layers_are_prunable():
+    assert list(prunable_parameters(Everything())) == [
+        "embedding.weight",
+        "conv.weight",
+        "head.weight",
+    ]
+
+
+def test_biases_are_those_of_layers_with_a_prunable_weight():
+    assert list(prunable_parameters(Everything(), prune_bias=True)) == [
+        "embedding.weight",
+        "conv.weight",
+        "conv.bias",
+        "head.weight",
+        "head.bias",
+    ]
+
+
+def test_the_parameters_themselves_are_listed():
+    module = nn.Linear(2, 2)
+    assert prunable_parameters(module, prune_bias=True)["bias"] is module.bias
+
+
+def test_shared_weights_are_listed_once():
+    encoder, decoder = nn.Linear(3, 3), nn.Linear(3, 3)
+    decoder.weight = encoder.weight
+    module = nn.Sequential(encoder, nn.ReLU(), encoder, decoder)
+    assert list(prunable_parameters(module, prune_bias=True)) == ["0.weight", "0.bias", "3.bias"]
+
+
+@pytest.mark.parametrize(
+    ("exclude", "expected"),
+    [
+        ((), ["layers.0.weight", "layers.1.weight", "layers.2.weight"]),
+        (["layers.2.*"], ["layers.0.weight", "layers.1.weight"]),
+        (("*.0.*", "layers.1.weight"), ["layers.2.weight"]),
+        (["*.bias"], ["layers.0.weight", "layers.1.weight", "layers.2.weight"]),
+        ((pattern for pattern in ["layers.[01].*"]), ["layers.2.weight"]),
+    ],
+)
+def test_excluded_names_are_left_out(exclude, expected):
+    assert list(prunable_parameters(MLP(2, 2, hidden=(3, 3)), exclude=exclude)) == expected
+
+
+def test_excluding_a_weight_leaves_its_bias_prunable():
+    kept = prunable_parameters(nn.Linear(2, 2), prune_bias=True, exclude=["weight"])
+    assert list(kept) == ["bias"]
+
+
+def test_pattern_that_matches_nothing_is_named_with_all_names():
+    with pytest.raises(
+        ValueError, match=r"exclude='head\.\*' matches no parameter\. .* are: weight, bias\."
+    ):
+        prunable_parameters(nn.Linear(2, 2), exclude=["head.*"])
+
+
+@pytest.mark.parametrize(
+    ("module", "exclude", "name"),
+    [
+        (nn.ReLU(), (), "ReLU"),
+        (nn.Sequential(nn.BatchNorm1d(3), nn.PReLU()), (), "Sequential"),
+        (nn.Linear(2, 2), ("*",), "Linear"),
+    ],
+)
+def test_nothing_to_prune_is_an_error(module, exclude, name):
+    with pytest.raises(ValueError, match=f"{name} has no prunable parameters .* left by exclude="):
+        prunable_parameters(module, exclude=exclude)
+
+
+def test_compiled_module_has_the_names_of_the_plain_one():
+    module = MLP(2, 2, hidden=(3,))
+    compiled = torch.compile(module, backend="eager")
+    assert plain_module(compiled) is module
+    assert plain_module(module) is module
+    assert list(prunable_parameters(compiled)) == ["layers.0.weight", "layers.1.weight"]
+
+
+def test_evaluating_puts_every_layer_back_in_its_own_mode():
+    module = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2), nn.Linear(2, 2))
+    module[1].eval()
+    with evaluating(module):
+        assert not any(layer.training for layer in module.modules())
+    assert [layer.training for layer in module.modules()] == [True, True, False, True]
+
+
+def test_evaluating_puts_modes_back_after_an_error():
+    module = nn.Sequential(nn.Dropout())
+    with pytest.raises(KeyError), evaluating(module):
+        raise KeyError
+    assert module[0].training
