@@ -2,6 +2,7 @@
 
 from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
 from sklearn_tickets._train import HoldMask
+from sklearn_tickets.datasets import PlantedTicketGenerator, plant_ticket
 from sklearn_tickets.models import MLP, ModuleTemplate
 
 __all__ = [
@@ -9,5 +10,7 @@ __all__ = [
     "HoldMask",
     "LayerCollapseWarning",
     "ModuleTemplate",
+    "PlantedTicketGenerator",
     "TicketMask",
+    "plant_ticket",
 ]

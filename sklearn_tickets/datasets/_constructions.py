@@ -1,0 +1,182 @@
+"""Building blocks of hand-made ReLU networks, each a few layers of known weights.
+
+A layer is a pair (weight, bias) of float64 arrays with shapes (n_outputs, n_inputs) and
+(n_outputs,), as in ``torch.nn.Linear``; a network is a tuple of layers with a ReLU after
+all but the last. The blocks follow [1]_, with every weight that is zero in exact
+arithmetic exactly zero.
+
+References
+----------
+.. [1] J. Fischer and R. Burkholz, "Plant 'n' Seek: Can You Find the Winning Ticket?",
+   International Conference on Learning Representations, 2022. arXiv:2111.11153.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Layer: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+# From (|x1|, |x2|): copy the first and split the second by sign, so that one ReLU later
+# the sum of the split parts is the absolute value.
+_SPLIT = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+_JOIN = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+
+
+def linear(weight: ArrayLike, bias: ArrayLike = 0.0) -> Layer:
+    """Make a layer of float64 arrays.
+
+    Parameters
+    ----------
+    weight : array-like of shape (n_outputs, n_inputs)
+        The weights.
+    bias : array-like of shape (n_outputs,) or float, default=0.0
+        The biases; a number stands for all of them.
+
+    Returns
+    -------
+    layer : tuple of ndarray
+        Weight and bias.
+    """
+    weight = np.array(weight, dtype=np.float64)
+    return weight, np.full(len(weight), bias, dtype=np.float64)
+
+
+def feed_forward(layers: Sequence[Layer], X: NDArray) -> NDArray[np.float64]:
+    """Evaluate a network.
+
+    Parameters
+    ----------
+    layers : sequence of (weight, bias)
+        The network.
+    X : ndarray of shape (n_samples, n_inputs)
+        The inputs.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n_samples, n_outputs)
+        What the last, linear layer returns.
+    """
+    *hidden, (weight, bias) = layers
+    for hidden_weight, hidden_bias in hidden:
+        X = np.maximum(X @ hidden_weight.T + hidden_bias, 0)
+    return X @ weight.T + bias
+
+
+def live_part(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Leave out the hidden units that have neither bias nor weights.
+
+    Parameters
+    ----------
+    layers : sequence of (weight, bias)
+        A network, maybe a pruned one.
+
+    Returns
+    -------
+    layers : tuple of (weight, bias)
+        A network that computes the same with the units that are left.
+    """
+    inputs = np.ones(layers[0][0].shape[1], dtype=bool)
+    outputs = np.ones(len(layers[-1][1]), dtype=bool)
+    hidden = [
+        (weight != 0).any(axis=1) | (bias != 0) | (following != 0).any(axis=0)
+        for (weight, bias), (following, _) in pairwise(layers)
+    ]
+    return tuple(
+        (weight[np.ix_(rows, columns)], bias[rows])
+        for (weight, bias), (columns, rows) in zip(
+            layers, pairwise([inputs, *hidden, outputs]), strict=True
+        )
+    )
+
+
+def piecewise_linear(
+    function: Callable[[NDArray], NDArray], knots: NDArray[np.float64]
+) -> tuple[Layer, Layer]:
+    """Approximate a function of one variable by a ReLU layer and a linear one.
+
+    The network equals `function` at the knots and is linear between them. The hidden
+    units ``relu(p_j (x - s_j))`` alternate between the signs p_j = 1 and -1.
+
+    Parameters
+    ----------
+    function : callable
+        Maps an array of shape (n,) to one of shape (n,) or (n, n_outputs).
+    knots : ndarray of shape (n_knots,)
+        Increasing and equidistant points s_j.
+
+    Returns
+    -------
+    hidden, outer : tuple of (weight, bias)
+        Weights of shapes (n_knots, 1) and (n_outputs, n_knots).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_tickets.datasets._constructions import feed_forward, piecewise_linear
+    >>> square = piecewise_linear(np.square, knots=np.linspace(0, 1, 3))
+    >>> feed_forward(square, np.array([[0.25], [0.5], [1.0]])).ravel()
+    array([0.125, 0.25 , 1.   ])
+    """
+    signs = np.where(np.arange(len(knots)) % 2, -1.0, 1.0)
+    values = function(np.append(knots, 2 * knots[-1] - knots[-2])).reshape(len(knots) + 1, -1)
+    slopes = np.diff(values, axis=0) / (knots[1] - knots[0])
+    bends = np.diff(slopes, axis=0, prepend=0)
+    # Units of negative sign already slope at the first knot; the first unit makes up for it.
+    bends[0] += bends[signs < 0].sum(axis=0)
+    # A bend that is rounding noise is no bend: straight parts need no unit.
+    bends[np.abs(bends) < 1e-9 * np.abs(bends).max()] = 0
+    at_first_knot = np.maximum(signs * (knots[0] - knots), 0)
+    hidden = linear(signs[:, None], -signs * knots)
+    return hidden, linear(bends.T, values[0] - at_first_knot @ bends)
+
+
+def absolute_values() -> tuple[Layer, Layer]:
+    """Map (x1, x2) to (|x1|, |x2|): four units split them by sign, two add up the parts.
+
+    Returns
+    -------
+    split, add : tuple of (weight, bias)
+        Weights of shapes (4, 2) and (2, 4); no biases.
+    """
+    split = linear([[1, 0], [-1, 0], [0, 1], [0, -1]])
+    add = linear([[1, 1, 0, 0], [0, 0, 1, 1]])
+    return split, add
+
+
+def _reflection(angle: float) -> NDArray[np.float64]:
+    """Coordinates of a plane vector along the axis at `angle`, and across it."""
+    return np.array([[np.cos(angle), np.sin(angle)], [np.sin(angle), -np.cos(angle)]])
+
+
+def mirror_layers(n_layers: int) -> tuple[tuple[Layer, ...], NDArray[np.float64], float]:
+    """Fold the quarter plane again and again, which narrows it and keeps the norm.
+
+    Each layer takes the coordinates along and across the axis at half the previous angle
+    (pi/4, pi/8, ...); the ReLU and the sum of the split parts mirror what lies beyond
+    the axis. The mirrored vector is rebuilt inside the next layer's weights.
+
+    Parameters
+    ----------
+    n_layers : int
+        Number of layers, at least 1.
+
+    Returns
+    -------
+    layers : tuple of (weight, bias)
+        The first of shape (3, 2), then (3, 3); no biases.
+    join : ndarray of shape (2, 3)
+        Reads the two coordinates, along and across the last axis, from the last layer.
+    angle : float
+        The last axis' angle: all vectors lie within it.
+    """
+    angles = np.pi / 4 * 0.5 ** np.arange(n_layers)
+    first = linear(_SPLIT @ _reflection(angles[0]))
+    further = (
+        linear(_SPLIT @ _reflection(angle) @ _reflection(previous) @ _JOIN)
+        for previous, angle in pairwise(angles)
+    )
+    return (first, *further), _JOIN, float(angles[-1])

@@ -1,0 +1,301 @@
+"""`PlantedTicketGenerator`: data, a random network, and the ticket hidden in it."""
+
+from inspect import getdoc
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.random import RandomState
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
+from torch import nn
+
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._train import independent_rng
+from sklearn_tickets.datasets._constructions import feed_forward, live_part
+from sklearn_tickets.datasets._planting import PlantedModule, layers_of, plant_ticket
+from sklearn_tickets.datasets._tasks import TASKS, PlantingTask
+from sklearn_tickets.models import MLP
+
+
+class PlantedTicket(Bunch):
+    """Data and a host network whose ticket is known, as `PlantedTicketGenerator` makes them.
+
+    A dictionary whose entries are attributes, too.
+
+    Parameters
+    ----------
+    **kwargs : dict
+        The entries.
+
+    Attributes
+    ----------
+    X : float32 ndarray of shape (n_samples, n_inputs)
+        The inputs.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Class numbers (int64) or regression targets (float32), with noise.
+    mask : TicketMask
+        The ticket: which weights and biases of the host are planted.
+    output_scale : float64 ndarray of shape (n_outputs,)
+        Factors that bring the ticket's outputs to the task's units.
+    module : PlantedModule
+        Factory of the host at its planted weights.
+    ticket_score : float
+        Accuracy or mean squared error of the untrained ticket on 10,000 fresh points
+        without noise.
+    feature_names, target_names : list of str
+        Names of the inputs, and of the classes or regression targets.
+    DESCR : str
+        A description in plain text.
+    """
+
+    def make_net(self, output_scale: bool = False, **skorch_params: Any) -> NeuralNet:
+        """Wrap the host in a plain skorch net with sensible settings.
+
+        Parameters
+        ----------
+        output_scale : bool, default=False
+            Whether the module multiplies its outputs by ``output_scale``. This suits
+            training the ticket alone; the large factors of hidden tickets spoil the
+            training of anything else.
+        **skorch_params : dict
+            Settings of the net, in place of these: cross-entropy or mean squared error,
+            fused Adam at learning rate 1e-3, 10 epochs of shuffled batches of 32, no
+            validation split, no output.
+
+        Returns
+        -------
+        net : skorch.NeuralNetClassifier or skorch.NeuralNetRegressor
+            Not initialized. A regressor by itself takes y of shape (n_samples, n_outputs)
+            only.
+        """
+        settings = {
+            "optimizer": torch.optim.Adam,
+            "lr": 1e-3,
+            "max_epochs": 10,
+            "batch_size": 32,
+            "iterator_train__shuffle": True,
+            "train_split": None,
+            "verbose": 0,
+            "module__output_scale": output_scale,
+        }
+        if "optimizer" not in skorch_params:
+            settings["optimizer__fused"] = True
+        if self.y.dtype == np.int64:
+            return NeuralNetClassifier(
+                self.module, **{"criterion": nn.CrossEntropyLoss} | settings | skorch_params
+            )
+        return NeuralNetRegressor(
+            self.module, **{"criterion": nn.MSELoss} | settings | skorch_params
+        )
+
+
+class PlantedTicketGenerator(BaseEstimator):
+    """Make problems whose lottery ticket is known.
+
+    A lottery ticket is a small part of a large random network that solves a task all by
+    itself. Pruning algorithms look for one; whether they found it can only be told if it is
+    known. So the generator builds a small network that solves a task, hides it among the
+    random weights of a large one (the host), and draws data to prune and train with [1]_.
+
+    Parameters
+    ----------
+    task : {"circle", "helix", "relu"} or PlantingTask, default="circle"
+        What the ticket computes: see `CircleTask` (four classes in the plane), `HelixTask`
+        (a curve in space) and `ReluTask` (max(0, x)).
+    depth : int, default=5
+        Number of layers of units, inputs and outputs included, at least 3. The network has
+        ``depth - 1`` layers of weights.
+    width : int, default=100
+        Number of units in each hidden layer.
+    noise : float, default=0.01
+        Share of wrong labels, or standard deviation of the noise of regression targets.
+    scaling : {"hidden", "trainable"}, default="hidden"
+        Size of the planted weights: that of the host's own, so that their size does not
+        give them away, or the one that is best to train from.
+    random_state : int, RandomState or None, default=None
+        Draws host, ticket and data. The same number gives the same host whatever
+        ``n_samples`` is. None gives another problem at each call.
+
+    See Also
+    --------
+    plant_ticket : Plant a network of your own.
+
+    Notes
+    -----
+    Host weights are drawn from N(0, 2 / fan_in); the variance of a layer's biases is the
+    product of these variances up to the layer.
+
+    References
+    ----------
+    .. [1] J. Fischer and R. Burkholz, "Plant 'n' Seek: Can You Find the Winning Ticket?",
+       International Conference on Learning Representations, 2022. arXiv:2111.11153.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> planted = PlantedTicketGenerator(task="circle", random_state=0).generate(1000)
+    >>> planted.X.shape, planted.y.shape
+    ((1000, 2), (1000,))
+    >>> planted.mask
+    TicketMask(130 of 20,904 parameters)
+    >>> planted.ticket_score > 0.98
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "task": [
+            StrOptions(set(TASKS)),
+            HasMethods(["sample", "target", "add_noise", "construct"]),
+        ],
+        "depth": [Interval(Integral, 3, None, closed="left")],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "scaling": [StrOptions({"hidden", "trainable"})],
+        "random_state": ["random_state"],
+    }
+    _generate_constraints: dict = {
+        "n_samples": [Interval(Integral, 1, None, closed="left")],
+        "return_X_y_mask": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        task: str | PlantingTask = "circle",
+        *,
+        depth: int = 5,
+        width: int = 100,
+        noise: float = 0.01,
+        scaling: Literal["hidden", "trainable"] = "hidden",
+        random_state: int | RandomState | None = None,
+    ) -> None:
+        self.task = task
+        self.depth = depth
+        self.width = width
+        self.noise = noise
+        self.scaling = scaling
+        self.random_state = random_state
+
+    def generate(
+        self, n_samples: int = 10_000, *, return_X_y_mask: bool = False
+    ) -> PlantedTicket | tuple[NDArray, NDArray, TicketMask]:
+        """Plant a ticket and draw data.
+
+        Parameters
+        ----------
+        n_samples : int, default=10_000
+            Number of samples.
+        return_X_y_mask : bool, default=False
+            Whether to return X, y and the mask only.
+
+        Returns
+        -------
+        planted : PlantedTicket
+            Data, host and ticket; or the tuple ``(X, y, mask)`` if `return_X_y_mask`.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or `width` is less than the ticket needs.
+        """
+        self._validate_params()
+        validate_parameter_constraints(
+            self._generate_constraints,
+            {"n_samples": n_samples, "return_X_y_mask": return_X_y_mask},
+            caller_name="PlantedTicketGenerator.generate",
+        )
+        task = TASKS[self.task] if isinstance(self.task, str) else self.task
+        target = task.construct(self.depth)
+        needed = max(len(bias) for _, bias in target[:-1])
+        if self.width < needed:
+            raise ValueError(
+                f"width={self.width} is less than the {needed} units that the ticket of task "
+                f"{task.name!r} needs at depth={self.depth}. Set width to {needed} or more."
+            )
+        is_classification = task.kind == "classification"
+        if is_classification and self.noise > 1:
+            raise ValueError(
+                f"noise={self.noise} is more than 1. For task {task.name!r} it is the share of "
+                "wrong labels: set it to a number from 0 to 1."
+            )
+
+        # Whatever does not depend on n_samples is drawn first.
+        rng = independent_rng(self.random_state)
+        host = _draw_host(task, self.depth, self.width, rng)
+        module = plant_ticket(target, host, scaling=self.scaling, random_state=rng)
+        ticket_score = _score(task, module, rng)
+        X = task.sample(n_samples, rng)
+        y = task.add_noise(X, task.target(X), self.noise, rng)
+
+        X = X.astype(np.float32)
+        y = y.astype(np.int64 if is_classification else np.float32)
+        if return_X_y_mask:
+            return X, y, module.ticket
+        return PlantedTicket(
+            X=X,
+            y=y,
+            mask=module.ticket,
+            output_scale=module.output_scale,
+            module=module,
+            ticket_score=ticket_score,
+            feature_names=list(task.feature_names),
+            target_names=list(task.target_names),
+            DESCR=_describe(task, module, ticket_score),
+        )
+
+
+def _draw_host(task: PlantingTask, depth: int, width: int, rng: RandomState) -> MLP:
+    """A random network: He's weights, and biases whose deviation shrinks along with them."""
+    with torch.device("meta"):  # no weights yet, so that torch's global stream is left alone
+        host = MLP(task.n_inputs, task.n_outputs, hidden=(width,) * (depth - 2))
+    state, bias_deviation = {}, 1.0
+    for name, parameter in host.named_parameters():
+        if parameter.ndim == 2:
+            deviation = np.sqrt(2 / parameter.shape[1])
+            bias_deviation *= deviation
+        else:
+            deviation = bias_deviation
+        state[name] = torch.from_numpy(deviation * rng.standard_normal(parameter.shape)).float()
+    host.load_state_dict(state, assign=True)
+    return host
+
+
+def _score(task: PlantingTask, module: PlantedModule, rng: RandomState) -> float:
+    """Accuracy or mean squared error of the untrained ticket on fresh points without noise."""
+    ticket = module()
+    module.ticket.apply_(ticket)
+    X = task.sample(10_000, rng)
+    outputs = feed_forward(live_part(layers_of(ticket)), X) * module.output_scale
+    y = task.target(X)
+    if task.kind == "classification":
+        return float(np.mean(outputs.argmax(axis=1) == y))
+    return float(np.mean((outputs - y.reshape(outputs.shape)) ** 2))
+
+
+def _describe(task: PlantingTask, module: PlantedModule, ticket_score: float) -> str:
+    """What the problem is, in plain text."""
+    mask = module.ticket
+    metric = "accuracy" if task.kind == "classification" else "mean squared error"
+    about, _, _ = (getdoc(task) or "").partition("\n\nExamples\n")
+    return f"""\
+Planted ticket of task {task.name!r} ({task.kind})
+
+{about}
+
+Inputs: {", ".join(task.feature_names)}. Targets: {", ".join(task.target_names)}.
+
+The host is a fully connected ReLU network whose layers of weights have the shapes
+{", ".join(str(shape) for shape in mask.summary()["shape"] if len(shape) == 2)}.
+Of its {mask.n_parameters:,} weights and biases, {mask.n_kept:,} are the ticket; others are random.
+With these set to zero, and the outputs multiplied by output_scale, the untrained host has the
+{metric} {ticket_score:.3g} on data without noise.
+"""

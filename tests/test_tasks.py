@@ -1,0 +1,135 @@
+"""The tasks: their targets and noise, and the tickets built for them."""
+
+import numpy as np
+import pytest
+from numpy.random import RandomState
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_tickets.datasets._constructions import feed_forward, live_part, piecewise_linear
+from sklearn_tickets.datasets._tasks import TASKS, CircleTask, HelixTask, ReluTask
+
+# Non-zero weights and biases per layer. The helix's third coordinate is straight: 61 = 30 + 30 + 1.
+SIZES = {
+    ("relu", 3): ([1, 1], [0, 0]),
+    ("relu", 10): ([1] * 9, [0] * 9),
+    ("circle", 3): ([20, 80], [20, 4]),
+    ("circle", 4): ([4, 40, 80], [0, 18, 4]),
+    ("circle", 5): ([4, 4, 20, 80], [0, 0, 18, 4]),
+    ("circle", 6): ([4, 4, 6, 25, 80], [0, 0, 0, 18, 4]),
+    ("circle", 10): ([4, 4, 6, 9, 9, 9, 9, 23, 80], [0, 0, 0, 0, 0, 0, 0, 18, 4]),
+    ("helix", 3): ([30, 61], [30, 3]),
+    ("helix", 4): ([1, 30, 61], [1, 29, 3]),
+    ("helix", 5): ([1, 30, 61, 3], [1, 29, 3, 3]),
+    ("helix", 6): ([1, 30, 61, 3, 3], [1, 29, 3, 0, 3]),
+    ("helix", 10): ([1, 30, 61, 3, 3, 3, 3, 3, 3], [1, 29, 3, 0, 0, 0, 0, 0, 3]),
+}
+
+
+@pytest.mark.parametrize(("task", "depth"), SIZES)
+def test_ticket_sizes(task, depth):
+    layers = TASKS[task].construct(depth)
+    weights, biases = SIZES[task, depth]
+    assert [np.count_nonzero(weight) for weight, _ in layers] == weights
+    assert [np.count_nonzero(bias) for _, bias in layers] == biases
+    entries = np.abs(np.concatenate([array.ravel() for layer in layers for array in layer]))
+    assert entries[entries > 0].min() > 1e-3, "rounding noise counts as a weight"
+
+
+@pytest.mark.parametrize(
+    ("depth", "accuracy"), [(3, 0.9604), (4, 0.9905), (5, 0.9905), (6, 0.9873), (10, 0.9979)]
+)
+def test_circle_ticket_accuracy(depth, accuracy):
+    task = CircleTask()
+    X = task.sample(200_000, RandomState(0))
+    classes = feed_forward(task.construct(depth), X).argmax(axis=1)
+    assert np.mean(classes == task.target(X)) == pytest.approx(accuracy, abs=1e-3)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5, 6, 10])
+def test_helix_ticket_error(depth):
+    task = HelixTask()
+    X = task.sample(200_000, RandomState(0))
+    error = np.mean((feed_forward(task.construct(depth), X) - task.target(X)) ** 2)
+    assert error == pytest.approx(2.16e-4, rel=0.01)
+
+
+@pytest.mark.parametrize("depth", [3, 7])
+def test_relu_ticket_is_exact(depth):
+    task = ReluTask()
+    X = task.sample(1000, RandomState(0))
+    assert_array_equal(feed_forward(task.construct(depth), X)[:, 0], task.target(X))
+
+
+def test_piecewise_linear_interpolates_and_extends():
+    knots = np.array([-1.0, 0.0, 1.0])
+    cube = piecewise_linear(lambda x: x**3, knots)
+    x = np.array([-1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
+    assert_allclose(feed_forward(cube, x[:, None])[:, 0], [-1, -0.5, 0, 0.5, 1, 8], atol=1e-12)
+
+
+def test_live_part_leaves_out_idle_units():
+    rng = RandomState(0)
+    first, second = rng.standard_normal((5, 2)), rng.standard_normal((3, 5))
+    first[[1, 3]], second[:, [1, 3]] = 0, 0
+    bias = np.array([0.1, 0.0, 0.2, 0.3, 0.0])
+    layers = (first, bias), (second, np.zeros(3))
+    live = live_part(layers)
+    assert [weight.shape for weight, _ in live] == [(4, 2), (3, 4)]  # unit 3 has a bias
+    X = rng.standard_normal((10, 2))
+    assert_allclose(feed_forward(live, X), feed_forward(layers, X))
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_samples_are_uniform_on_the_cube(task):
+    X = task.sample(10_000, RandomState(0))
+    assert X.shape == (10_000, task.n_inputs)
+    assert X.dtype == np.float64
+    assert -1 <= X.min() < -0.999
+    assert 0.999 < X.max() <= 1
+    assert len(task.feature_names) == task.n_inputs
+    assert len(task.target_names) in (1, task.n_outputs)
+
+
+def test_circle_classes_are_the_argmax_of_the_logits():
+    task = CircleTask()
+    g = np.array([0.19, 0.21, 0.49, 0.51, 0.69, 0.71, 2.0])
+    classes = task.target(np.column_stack([np.sqrt(g), np.zeros_like(g)]))
+    assert_array_equal(classes, [0, 1, 1, 2, 2, 3, 3])
+    assert_array_equal((g[:, None] * task._slopes + task._offsets).argmax(axis=1), classes)
+
+
+def test_circle_noise_gives_the_second_most_likely_class():
+    task = CircleTask()
+    g = np.array([0.1, 0.25, 0.45, 0.55, 0.65, 1.5])
+    X = np.column_stack([np.sqrt(g), np.zeros_like(g)])
+    y = task.target(X)
+    noisy = task.add_noise(X, y, 1.0, RandomState(0))
+    # In terms of the logits, 0.4 is halfway between the circles at 0.2 and 0.5.
+    assert_array_equal(noisy, [1, 0, 2, 1, 3, 2])
+    assert_array_equal(y, task.target(X))
+    assert_array_equal(task.add_noise(X, y, 0.0, RandomState(0)), y)
+
+
+def test_circle_noise_rate():
+    task = CircleTask()
+    X = task.sample(200_000, RandomState(0))
+    y = task.target(X)
+    rate = np.mean(task.add_noise(X, y, 0.01, RandomState(1)) != y)
+    assert rate == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.mark.parametrize("task", [ReluTask(), HelixTask()])
+def test_regression_noise_is_gaussian(task):
+    X = task.sample(100_000, RandomState(0))
+    y = task.target(X)
+    noise = task.add_noise(X, y, 0.1, RandomState(1)) - y
+    assert noise.shape == y.shape
+    assert_allclose(noise.mean(axis=0), 0, atol=2e-3)
+    assert_allclose(noise.std(axis=0), 0.1, rtol=0.02)
+
+
+def test_tasks_are_values():
+    assert CircleTask() == CircleTask()
+    assert len({HelixTask(), HelixTask(), ReluTask()}) == 2
+    with pytest.raises(AttributeError):
+        CircleTask().name = "disc"
