@@ -1,0 +1,20 @@
+"""Pruners: scikit-learn estimators that find a ticket in a skorch net."""
+
+from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets.pruners._given_mask import GivenMaskPruner
+from sklearn_tickets.pruners._grasp import GraSPPruner
+from sklearn_tickets.pruners._magnitude import IterativeMagnitudePruner, MagnitudePruner
+from sklearn_tickets.pruners._random import RandomPruner
+from sklearn_tickets.pruners._snip import SNIPPruner
+from sklearn_tickets.pruners._synflow import SynFlowPruner
+
+__all__ = [
+    "BasePruner",
+    "GivenMaskPruner",
+    "GraSPPruner",
+    "IterativeMagnitudePruner",
+    "MagnitudePruner",
+    "RandomPruner",
+    "SNIPPruner",
+    "SynFlowPruner",
+]

@@ -1,0 +1,322 @@
+"""`BasePruner`: everything public about a pruner; an algorithm adds its score.
+
+A fit goes through rounds. Each round trains the masked network for some epochs, scores
+its parameters, keeps the best-scored ones, and rewinds what is left. Single-shot and
+multi-shot pruning, iterative magnitude pruning, weight and learning-rate rewinding are
+settings of these rounds, the same for every algorithm.
+"""
+
+import copy
+import time
+import warnings
+from abc import ABCMeta, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    MetaEstimatorMixin,
+    _fit_context,
+    is_classifier,
+)
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from torch import Tensor
+
+from sklearn_tickets._inference import hidden_features, infer
+from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
+from sklearn_tickets._module import plain_module
+from sklearn_tickets._reader import classification_scale, regression_scale
+from sklearn_tickets._rewind import TrainingState, last_train_loss, train
+from sklearn_tickets._train import hold_mask, independent_rng, seeded
+from sklearn_tickets.pruners._fitted import FittedTicketMixin
+from sklearn_tickets.pruners._net import check_module, make_net
+from sklearn_tickets.pruners._shared_docs import share_docs
+
+
+class BasePruner(
+    FittedTicketMixin,
+    CallbackSupportMixin,
+    MetaEstimatorMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
+    """Base class of pruners: an algorithm implements ``_score``.
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    sklearn_tickets.utils.check_pruner : Checks a pruner of your own.
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor],
+        "sparsity": [Interval(Real, 0, 1, closed="left")],
+        "scope": [StrOptions({"global", "layer"})],
+        "prune_bias": ["boolean"],
+        "exclude": [tuple, list],
+        "n_rounds": [Interval(Integral, 1, None, closed="left")],
+        "round_epochs": [Interval(Integral, 0, None, closed="left"), None],
+        "rewind_epoch": [Interval(Integral, 0, None, closed="left"), None],
+        "final_epochs": [Interval(Integral, 0, None, closed="left"), None],
+        "train_ticket": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        sparsity=0.9,
+        scope="global",
+        prune_bias=False,
+        exclude=(),
+        n_rounds=1,
+        round_epochs=0,
+        rewind_epoch=0,
+        final_epochs=None,
+        train_ticket=True,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.sparsity = sparsity
+        self.scope = scope
+        self.prune_bias = prune_bias
+        self.exclude = exclude
+        self.n_rounds = n_rounds
+        self.round_epochs = round_epochs
+        self.rewind_epoch = rewind_epoch
+        self.final_epochs = final_epochs
+        self.train_ticket = train_ticket
+        self.random_state = random_state
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        share_docs(cls)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = not is_classifier(self.estimator)
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    # The algorithm ----------------------------------------------------------------
+
+    @abstractmethod
+    def _score(
+        self, net: NeuralNet, mask: TicketMask, X: np.ndarray, y: np.ndarray
+    ) -> dict[str, Tensor]:
+        """Score the parameters that `mask` covers, at `net`'s weights; higher is kept."""
+
+    # Fitting ----------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Find a ticket, and train it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            The inputs; converted to float32.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or regression targets.
+
+        Returns
+        -------
+        self : object
+            The fitted pruner.
+
+        Raises
+        ------
+        ValueError
+            If data, parameters and network do not fit together, or training diverges.
+
+        Warns
+        -----
+        LayerCollapseWarning
+            If no kept weight lies on a path from an input to an output.
+        """
+        X, y, classes = self._check_data(X, y)
+        self._check_epochs()
+        net = make_net(self.estimator, X, y, classes)
+        rng = independent_rng(self.random_state)
+        with seeded(rng.randint(np.iinfo(np.int32).max), net.device):
+            net.initialize()
+            check_module(net, X, y, classes)
+            start = self._starting_point(net)
+
+            def attributes(rounds):
+                return self._fitted_attributes(net, rounds, start, X, y, classes)
+
+            context = self._init_callback_context(max_subtasks=self.n_rounds)
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            rounds: list[dict] = []
+            for record in self._run_rounds(net, X, y, rng, start):
+                rounds.append(record)
+                task = context.subcontext("round")
+                task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                if task.call_on_fit_task_end(
+                    estimator=self,
+                    X=X,
+                    y=y,
+                    reconstruction_attributes=lambda: copy.deepcopy(attributes(rounds)),
+                ):
+                    break
+            if self.train_ticket:
+                train(net, X, y, until=self._n_epochs(self.final_epochs))
+        if rounds[-1]["collapsed"]:
+            warnings.warn(
+                f"{type(self).__name__} left no path from inputs to outputs at sparsity="
+                f"{rounds[-1]['mask'].sparsity:.4g}: the sparse network is constant. Use a lower "
+                "sparsity, more rounds or scope='layer'.",
+                LayerCollapseWarning,
+                stacklevel=2,
+            )
+        for name, value in attributes(rounds).items():
+            setattr(self, name, value)
+        context.call_on_fit_task_end(
+            estimator=self, X=X, y=y, reconstruction_attributes=lambda: vars(self)
+        )
+        return self
+
+    def _fitted_attributes(self, net, rounds, start, X, y, classes):
+        """What fit publishes, by name."""
+        mask = rounds[-1]["mask"]
+        outputs = infer(net.module_, X, mask.apply(start.module))
+        known = {} if classes is None else {"classes_": classes}
+        return known | {
+            "mask_": mask,
+            "estimator_": net,
+            "initial_state_": {name: value.cpu() for name, value in start.module.items()},
+            "output_scale_": (regression_scale if classes is None else classification_scale)(
+                outputs, y
+            ),
+            "rounds_": rounds,
+            "input_support_": mask.input_support(net.module_, X),
+            "_n_features_out": hidden_features(net.module_, X[:1], mask).shape[1],
+        }
+
+    def _run_rounds(self, net, X, y, rng, start):
+        """Train, score, prune and rewind; yield the record of each round."""
+        round_epochs = self._n_epochs(self.round_epochs)
+        mask = self._full_mask(net)
+        hold_mask(net, mask)
+        rewind_to = start
+        for t in range(1, self.n_rounds + 1):
+            began = time.perf_counter()
+            if round_epochs:
+                passed = train(net, X, y, until=round_epochs, snapshot=self.rewind_epoch)
+                if t == 1 and self.rewind_epoch:
+                    rewind_to = self._check_passed(passed, len(net.history))
+            train_loss = last_train_loss(net)
+            mask = self._prune(net, mask, (1 - self.sparsity) ** (t / self.n_rounds), X, y, rng)
+            rewind_to.restore(net, keep_weights=self.rewind_epoch is None)
+            hold_mask(net, mask)
+            effective = mask.effective(net.module_, X)
+            yield {
+                "round": t,
+                "density": mask.density,
+                "mask": mask,
+                "n_kept": mask.n_kept,
+                "n_effective": effective.n_kept,
+                "collapsed": not any(kept.any() for kept in effective.values() if kept.ndim > 1),
+                "train_loss": train_loss,
+                "seconds": time.perf_counter() - began,
+            }
+
+    def _prune(self, net, mask, density, X, y, rng):
+        """Keep the best-scored parameters."""
+        if density == 1:
+            return mask
+        scores = self._score(net, mask, X, y)
+        if mask.sparsity == 0:
+            lowest = min(score.min() for score in scores.values())
+            if all((score == lowest).all() for score in scores.values()):
+                raise ValueError(
+                    f"{type(self).__name__} scores all parameters of estimator's module "
+                    f"{type(plain_module(net.module_)).__name__} the same ({lowest:.3g}): there is "
+                    "nothing to choose by. Look for constant weights or a softmax inside."
+                )
+        return mask.shrink(scores, density, self.scope, rng)
+
+    def _check_data(self, X, y):
+        """Validate X and y; return float32 X, y as the net's loss wants it, and the classes."""
+        classifier = is_classifier(self.estimator)
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            dtype=np.float32,
+            allow_nd=True,
+            force_writeable=True,
+            multi_output=not classifier,
+            y_numeric=not classifier,
+        )
+        if not classifier:
+            return X, np.asarray(y, dtype=np.float32).reshape(len(y), -1), None
+        check_classification_targets(y)
+        classes, codes = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes in the data, but "
+                f"the data contains only one class: {classes[0]!r}"
+            )
+        binary = isinstance(self.estimator, NeuralNetBinaryClassifier)
+        return X, codes.astype(np.float32 if binary else np.int64), classes
+
+    def _check_epochs(self):
+        """Check that every state to rewind to will have been passed."""
+        if not self.rewind_epoch:
+            return
+        round_epochs = self._n_epochs(self.round_epochs)
+        final_epochs = self._n_epochs(self.final_epochs)
+        if self.rewind_epoch > round_epochs:
+            raise ValueError(
+                f"rewind_epoch={self.rewind_epoch} is beyond the {round_epochs} epochs trained in "
+                f"a round; raise round_epochs={self.round_epochs!r} or rewind to an earlier epoch."
+            )
+        if self.train_ticket and self.rewind_epoch > final_epochs:
+            raise ValueError(
+                f"rewind_epoch={self.rewind_epoch} is beyond the {final_epochs} epochs of the "
+                f"ticket's training; raise final_epochs={self.final_epochs!r} or rewind to an "
+                "earlier epoch."
+            )
+
+    def _check_passed(self, state, n_epochs):
+        """The state at the epoch to rewind to, unless training was stopped before it."""
+        if state is None:
+            raise ValueError(
+                f"rewind_epoch={self.rewind_epoch} is beyond the {n_epochs} epochs after which a "
+                "callback of estimator stopped the training; rewind to an earlier epoch."
+            )
+        return state
+
+    def _n_epochs(self, epochs):
+        return self.estimator.max_epochs if epochs is None else epochs
+
+    def _starting_point(self, net):
+        """The state whose weights are the ticket's initial ones."""
+        return TrainingState.of(net)
+
+    def _full_mask(self, net):
+        """The mask before the first round."""
+        return TicketMask.ones_like(net.module_, prune_bias=self.prune_bias, exclude=self.exclude)
+
+
+share_docs(BasePruner)

@@ -1,0 +1,116 @@
+"""Training a mask one already has: controls, and tickets loaded from a file."""
+
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import plain_module
+from sklearn_tickets._rewind import TrainingState
+from sklearn_tickets.pruners._base import BasePruner
+
+
+class GivenMaskPruner(BasePruner):
+    """Train the network under a mask that is given.
+
+    With a ground-truth mask it tells how good the planted ticket is; with
+    ``mask.shuffled()`` or ``reinitialize=True`` it is the control behind a claim about a
+    ticket; without a mask it is the dense network.
+
+    Parameters
+    ----------
+    estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or NeuralNetRegressor
+        An unfitted skorch net around a module *class* or factory whose modules return
+        logits or regression outputs. It is cloned, never changed.
+    mask : TicketMask or None, default=None
+        What to keep; None keeps everything.
+    reinitialize : bool, default=False
+        Whether to draw the initial weights anew (by the layers' ``reset_parameters``):
+        the same mask on other weights.
+    round_epochs : int or None, default=0
+        Epochs that the dense network trains before the mask is applied; None takes the
+        net's ``max_epochs``.
+    rewind_epoch : int or None, default=0
+        Where kept weights return to then: 0 their initial values, k their values after k
+        epochs, None nowhere.
+    final_epochs : int or None, default=None
+        Epochs of the ticket's own training; None takes the net's ``max_epochs``.
+    train_ticket : bool, default=True
+        Whether to train the ticket at all.
+    random_state : int, RandomState instance or None, default=None
+        Draws initial weights and batches.
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    RandomPruner : A random mask of a given sparsity.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
+    >>> planted = PlantedTicketGenerator(random_state=0).generate(1000)
+    >>> strong = GivenMaskPruner(planted.make_net(), planted.mask, train_ticket=False)
+    >>> strong.fit(planted.X, planted.y).mask_ == planted.mask
+    True
+    """
+
+    _parameter_constraints = {
+        name: BasePruner._parameter_constraints[name]
+        for name in (
+            *("estimator", "round_epochs", "rewind_epoch", "final_epochs", "train_ticket"),
+            "random_state",
+        )
+    } | {"mask": [TicketMask, None], "reinitialize": ["boolean"]}
+
+    n_rounds = 1
+    scope = "global"
+
+    def __init__(
+        self,
+        estimator,
+        mask=None,
+        *,
+        reinitialize=False,
+        round_epochs=0,
+        rewind_epoch=0,
+        final_epochs=None,
+        train_ticket=True,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.mask = mask
+        self.reinitialize = reinitialize
+        self.round_epochs = round_epochs
+        self.rewind_epoch = rewind_epoch
+        self.final_epochs = final_epochs
+        self.train_ticket = train_ticket
+        self.random_state = random_state
+
+    @property
+    def sparsity(self):
+        """Fraction of the covered parameters that the given mask removes."""
+        return 0.0 if self.mask is None else self.mask.sparsity
+
+    def _starting_point(self, net):
+        if self.reinitialize:
+            reset_parameters(plain_module(net.module_))
+        return TrainingState.of(net)
+
+    def _full_mask(self, net):
+        if self.mask is None:
+            return TicketMask.ones_like(net.module_, prune_bias=True)
+        if not self.mask.n_kept:
+            raise ValueError("mask keeps nothing; a network without parameters cannot be trained.")
+        self.mask.check_fits(net.module_)
+        return self.mask | ~self.mask
+
+    def _score(self, net, mask, X, y):
+        return {name: self.mask[name].float() for name in mask}
+
+
+def reset_parameters(module):
+    """Draw a module's weights anew, by its own method or those of its layers."""
+    if hasattr(module, "reset_parameters"):
+        module.reset_parameters()
+    else:
+        for child in module.children():
+            reset_parameters(child)

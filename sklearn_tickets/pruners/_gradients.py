@@ -1,0 +1,70 @@
+"""Gradients of the training loss at a masked network's weights, over all of the data."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import is_classifier
+from skorch import NeuralNet
+from torch import Tensor
+
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import evaluating, plain_module
+
+_BATCH = 512
+
+
+def masked_leaves(net: NeuralNet, mask: TicketMask) -> dict[str, Tensor]:
+    """Copies of the parameters that `mask` covers, masked, to differentiate by."""
+    state = mask.apply({n: p.detach() for n, p in plain_module(net.module_).named_parameters()})
+    return {name: state[name].requires_grad_() for name in mask}
+
+
+def batch_losses(
+    net: NeuralNet,
+    parameters: Mapping[str, Tensor],
+    X: np.ndarray,
+    y: np.ndarray,
+    temperature: float = 1.0,
+) -> Iterator[Tensor]:
+    """Yield batch by batch what sums to the mean loss over `X`, at the given parameters.
+
+    The module runs in evaluation mode on copies of its buffers, so that scoring draws no
+    random number and leaves the statistics of normalisation layers as they were.
+    """
+    module = plain_module(net.module_)
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    for rows in torch.arange(len(X)).split(_BATCH):
+        X_batch = torch.as_tensor(X)[rows].to(net.device)
+        y_batch = torch.as_tensor(y)[rows].to(net.device)
+        with evaluating(module):
+            output = torch.func.functional_call(module, {**parameters, **buffers}, (X_batch,))
+        output = output.reshape(y_batch.shape) if y_batch.is_floating_point() else output
+        loss = net.get_loss(output / temperature, y_batch, X=X_batch)
+        yield loss * (len(rows) / len(X))
+
+
+def total_gradient(parameters: Mapping[str, Tensor], terms: Iterator[Tensor]) -> dict[str, Tensor]:
+    """Sum the gradients of scalars, of which only one graph is in memory at a time."""
+    total = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    for term in terms:
+        gradients = torch.autograd.grad(
+            term, list(parameters.values()), allow_unused=True, materialize_grads=True
+        )
+        for accumulated, gradient in zip(total.values(), gradients, strict=True):
+            accumulated += gradient
+    return total
+
+
+def scoring_sample(
+    net: NeuralNet, X: np.ndarray, y: np.ndarray, n_samples: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw rows to score on, from all classes equally often; None takes all rows."""
+    if n_samples is None:
+        return X, y
+    rows = torch.randperm(len(y)).numpy()
+    if is_classifier(net):
+        labels = pd.Series(y[rows])
+        rows = rows[np.argsort(labels.groupby(labels).cumcount(), kind="stable")]
+    return X[rows[:n_samples]], y[rows[:n_samples]]

@@ -1,0 +1,114 @@
+"""The net that a pruner trains: cloned from the user's, fitted to and checked against the data."""
+
+import inspect
+
+import numpy as np
+from sklearn.base import clone
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
+from torch import nn
+from torch.utils.data import DataLoader
+
+from sklearn_tickets._inference import infer
+from sklearn_tickets._module import plain_module
+from sklearn_tickets._train import batch_iterator
+
+
+def make_net(
+    estimator: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None
+) -> NeuralNet:
+    """Clone `estimator`, with the sizes that its module leaves open taken from the data.
+
+    Parameters
+    ----------
+    estimator : NeuralNet
+        The user's net, left as it is.
+    X : float32 ndarray of shape (n_samples, n_features) or (n_samples, ...)
+        The inputs.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Class codes or float32 regression targets.
+    classes : ndarray of shape (n_classes,) or None
+        None for regression.
+
+    Returns
+    -------
+    net : NeuralNet
+        Not yet initialised. The default DataLoader is replaced by `batch_iterator`.
+
+    Raises
+    ------
+    ValueError
+        If the net holds a module instance, or a classifier has ``NLLLoss``.
+    """
+    net = clone(estimator)
+    if isinstance(net.module, nn.Module):
+        raise ValueError(
+            f"estimator's module is an instance of {type(net.module).__name__}, which training "
+            "would change. Pass its class, a factory, or ModuleTemplate(module)."
+        )
+    criterion = net.criterion if isinstance(net.criterion, type) else type(net.criterion)
+    if isinstance(net, NeuralNetClassifier) and issubclass(criterion, nn.NLLLoss):
+        raise ValueError(
+            "estimator's criterion is NLLLoss, skorch's default, which takes the logarithm of "
+            "the outputs. Modules return logits here: pass criterion=torch.nn.CrossEntropyLoss."
+        )
+    sizes = {"n_features": X.shape[1], "n_outputs": _n_outputs(net, y, classes)}
+    signature = inspect.signature(net.module).parameters
+    for name, size in sizes.items():
+        required = name in signature and signature[name].default is inspect.Parameter.empty
+        if required and not hasattr(net, f"module__{name}"):
+            net.set_params(**{f"module__{name}": size})
+    for iterator in ("iterator_train", "iterator_valid"):
+        if getattr(net, iterator) is DataLoader:
+            net.set_params(**{iterator: batch_iterator})
+    return net
+
+
+def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None) -> None:
+    """Check on a few rows that the outputs of an initialised net suit the targets.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Initialised.
+    X, y, classes : ndarray
+        As for `make_net`.
+
+    Raises
+    ------
+    ValueError
+        If X does not fit the module, its outputs do not fit y, or they are probabilities.
+    """
+    name = type(plain_module(net.module_)).__name__
+    try:
+        outputs = infer(net.module_, X[:8])
+    except RuntimeError as error:
+        raise ValueError(
+            f"estimator's module {name} cannot take X with rows of shape {X.shape[1:]} in float64 "
+            f"(in which predictions are made): {error}"
+        ) from error
+    expected = _n_outputs(net, y, classes)
+    if outputs.shape[1] != expected:
+        target = f"y of shape {y.shape}" if classes is None else f"y with {len(classes)} classes"
+        raise ValueError(
+            f"estimator's module {name} returns outputs of shape (n_samples, {outputs.shape[1]}); "
+            f"{target} and {type(net).__name__} need (n_samples, {expected})."
+        )
+    if expected > 1 and (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, rtol=1e-9):
+        raise ValueError(
+            f"estimator's module {name} has a softmax inside: its outputs sum to 1. Remove it; "
+            "modules return logits, and skorch applies the softmax in predict_proba."
+        )
+
+
+def _n_outputs(net: NeuralNet, y: np.ndarray, classes: np.ndarray | None) -> int:
+    """Outputs that the module must have: one per class or target, one logit if binary."""
+    if classes is None:
+        return y.shape[1]
+    if not isinstance(net, NeuralNetBinaryClassifier):
+        return len(classes)
+    if len(classes) > 2:
+        raise ValueError(
+            f"estimator is a NeuralNetBinaryClassifier, but y has {len(classes)} classes; use "
+            "NeuralNetClassifier."
+        )
+    return 1

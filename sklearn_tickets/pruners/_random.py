@@ -1,0 +1,37 @@
+"""Random pruning: the control that every other pruner has to beat."""
+
+import torch
+
+from sklearn_tickets.pruners._base import BasePruner
+
+
+class RandomPruner(BasePruner):
+    r"""Prune at random.
+
+    The score of every parameter is uniform noise, :math:`s \sim U(0, 1)`. What it finds
+    is what any mask of that size would give.
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    GivenMaskPruner : Trains a mask of your own, such as ``mask.shuffled()``.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import PlantedTicketGenerator, RandomPruner
+    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
+    >>> net = planted.make_net(max_epochs=1)
+    >>> pruner = RandomPruner(net, sparsity=0.5, prune_bias=True, random_state=0)
+    >>> pruner.fit(planted.X, planted.y).mask_
+    TicketMask(1,037 of 2,074 parameters)
+    """
+
+    def _score(self, net, mask, X, y):
+        return {name: torch.rand(kept.shape) for name, kept in mask.items()}

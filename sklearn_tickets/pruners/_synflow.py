@@ -1,0 +1,91 @@
+"""SynFlow: synaptic flow, pruning without data."""
+
+import torch
+
+from sklearn_tickets._flow import positive_flow
+from sklearn_tickets._module import plain_module
+from sklearn_tickets.pruners._base import BasePruner
+
+
+class SynFlowPruner(BasePruner):
+    r"""Prune where little flows, without looking at the data (SynFlow).
+
+    The score of a parameter is its share in the sum over all input-to-output paths,
+
+    .. math:: R = \mathbf{1}^\top \prod_l |\theta_l| \; \mathbf{1}, \qquad
+              s = \frac{\partial R}{\partial |\theta|} \, |\theta|,
+
+    computed in float64, without activation functions and with normalisation layers
+    reduced to :math:`|\gamma| x`. Biases take part with ``prune_bias=True`` and are 0
+    otherwise. Many rounds of scoring, the default, keep whole layers from being removed.
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    MagnitudePruner : Looks at each weight alone.
+
+    References
+    ----------
+    .. [1] Tanaka, Kunin, Yamins and Ganguli, "Pruning neural networks without any data by
+       iteratively conserving synaptic flow", NeurIPS 2020.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import PlantedTicketGenerator, SynFlowPruner
+    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
+    >>> net = planted.make_net(max_epochs=1)
+    >>> pruner = SynFlowPruner(net, sparsity=0.5, prune_bias=True, random_state=0)
+    >>> pruner.fit(planted.X, planted.y).mask_
+    TicketMask(1,037 of 2,074 parameters)
+    """
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        sparsity=0.9,
+        scope="global",
+        prune_bias=False,
+        exclude=(),
+        n_rounds=100,
+        round_epochs=0,
+        rewind_epoch=0,
+        final_epochs=None,
+        train_ticket=True,
+        random_state=None,
+    ):
+        super().__init__(
+            estimator,
+            sparsity=sparsity,
+            scope=scope,
+            prune_bias=prune_bias,
+            exclude=exclude,
+            n_rounds=n_rounds,
+            round_epochs=round_epochs,
+            rewind_epoch=rewind_epoch,
+            final_epochs=final_epochs,
+            train_ticket=train_ticket,
+            random_state=random_state,
+        )
+
+    def _score(self, net, mask, X, y):
+        module = plain_module(net.module_)
+        state = mask.apply({name: p.detach() for name, p in module.named_parameters()})
+        theta = {name: state[name].double().abs() for name in mask}
+        R, gradient, _ = positive_flow(module, theta, torch.as_tensor(X[:1]))
+        scores = {name: value * gradient[name] for name, value in theta.items()}
+        # Each layer's scores sum to R, unless something in the module makes R constant.
+        if max(score.sum().abs() for score in scores.values()) < 1e-6 * R:
+            raise ValueError(
+                f"{type(self).__name__} finds no flow in estimator's module "
+                f"{type(module).__name__}: its summed output does not depend on the weights. "
+                "Look for a softmax inside and remove it; modules return logits."
+            )
+        return scores

@@ -1,0 +1,53 @@
+"""One cheap instance of every pruner, around a classifier and around a regressor."""
+
+from functools import partial
+
+import torch
+from skorch import NeuralNetClassifier, NeuralNetRegressor
+from torch import nn
+
+from sklearn_tickets import (
+    MLP,
+    GivenMaskPruner,
+    GraSPPruner,
+    IterativeMagnitudePruner,
+    MagnitudePruner,
+    RandomPruner,
+    SNIPPruner,
+    SynFlowPruner,
+)
+
+SETTINGS = {
+    RandomPruner: {"sparsity": 0.5},
+    MagnitudePruner: {"sparsity": 0.5},
+    IterativeMagnitudePruner: {"sparsity": 0.5, "n_rounds": 2, "round_epochs": 2},
+    SNIPPruner: {"sparsity": 0.5},
+    GraSPPruner: {"sparsity": 0.5},
+    SynFlowPruner: {"sparsity": 0.5, "n_rounds": 3},
+    GivenMaskPruner: {},
+}
+
+
+def make_net(kind, **params):
+    """A small, quick and sufficiently good net for scikit-learn's checks."""
+    net_class, criterion = {
+        "classifier": (NeuralNetClassifier, nn.CrossEntropyLoss),
+        "regressor": (NeuralNetRegressor, nn.MSELoss),
+    }[kind]
+    defaults = {
+        "module": partial(MLP, hidden=(32,)),
+        "criterion": criterion,
+        "optimizer": torch.optim.Adam,
+        "lr": 0.01,
+        "batch_size": 16,
+        "max_epochs": 30,
+        "iterator_train__shuffle": True,
+        "train_split": None,
+        "verbose": 0,
+    }
+    return net_class(**defaults | params)
+
+
+def instances(kind):
+    """All pruners around a net of that kind."""
+    return [cls(make_net(kind), random_state=0, **kw) for cls, kw in SETTINGS.items()]
