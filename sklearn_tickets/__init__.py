@@ -3,6 +3,27 @@
 from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
 from sklearn_tickets._train import HoldMask
 from sklearn_tickets.datasets import PlantedTicketGenerator, plant_ticket
+from sklearn_tickets.metrics import (
+    effective_sparsity,
+    make_strong_scorer,
+    make_ticket_scorer,
+    sparse_accuracy,
+    sparse_neg_mean_squared_error,
+    sparse_r2,
+    strong_accuracy,
+    strong_neg_mean_squared_error,
+    strong_r2,
+    ticket_chance_level,
+    ticket_f1,
+    ticket_f1_score,
+    ticket_matched_overlap_score,
+    ticket_overlap,
+    ticket_overlap_score,
+    ticket_precision,
+    ticket_precision_score,
+    ticket_recall,
+    ticket_recall_score,
+)
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import (
     BasePruner,
@@ -30,5 +51,24 @@ __all__ = [
     "SNIPPruner",
     "SynFlowPruner",
     "TicketMask",
+    "effective_sparsity",
+    "make_strong_scorer",
+    "make_ticket_scorer",
     "plant_ticket",
+    "sparse_accuracy",
+    "sparse_neg_mean_squared_error",
+    "sparse_r2",
+    "strong_accuracy",
+    "strong_neg_mean_squared_error",
+    "strong_r2",
+    "ticket_chance_level",
+    "ticket_f1",
+    "ticket_f1_score",
+    "ticket_matched_overlap_score",
+    "ticket_overlap",
+    "ticket_overlap_score",
+    "ticket_precision",
+    "ticket_precision_score",
+    "ticket_recall",
+    "ticket_recall_score",
 ]

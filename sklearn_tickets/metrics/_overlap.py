@@ -1,0 +1,292 @@
+"""How much of the true ticket a found mask holds, entry by entry.
+
+All scores follow from three counts over the parameters that both masks cover: the
+entries both keep (true positives), those the truth keeps, and those the prediction keeps.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sklearn_tickets._mask import TicketMask
+
+
+def common_parameters(mask_true: TicketMask, mask_pred: TicketMask) -> list[str]:
+    """List the names, at least one, that both masks cover, in the order of the truth.
+
+    Raises
+    ------
+    TypeError
+        If one of them is not a TicketMask.
+    ValueError
+        If they share no name, or a shared parameter has two shapes.
+    """
+    for argument, mask in {"mask_true": mask_true, "mask_pred": mask_pred}.items():
+        if not isinstance(mask, TicketMask):
+            raise TypeError(f"{argument} must be a TicketMask; got {mask!r}.")
+    names = [name for name in mask_true if name in mask_pred]
+    if not names:
+        raise ValueError(
+            "The masks have no parameter in common: mask_true covers "
+            f"{', '.join(mask_true)}; mask_pred covers {', '.join(mask_pred)}."
+        )
+    for name in names:
+        shapes = tuple(mask_true[name].shape), tuple(mask_pred[name].shape)
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"The masks belong to different networks: {name!r} has shape {shapes[0]} in "
+                f"mask_true and {shapes[1]} in mask_pred."
+            )
+    return names
+
+
+def _counts(mask_true: TicketMask, mask_pred: TicketMask) -> np.ndarray:
+    """One row per common parameter: true positives, kept in truth, kept in prediction, size."""
+    pairs = [
+        (mask_true[name].numpy(), mask_pred[name].numpy())
+        for name in common_parameters(mask_true, mask_pred)
+    ]
+    return np.array([((t & p).sum(), t.sum(), p.sum(), t.size) for t, p in pairs])
+
+
+def overlap(tp: float, n_true: float, n_pred: float) -> float:
+    """Intersection over union, 0 if the union is empty."""
+    union = n_true + n_pred - tp
+    return float(tp / union) if union else 0.0
+
+
+def _precision(tp: float, n_true: float, n_pred: float) -> float:
+    return float(tp / n_pred) if n_pred else 0.0
+
+
+def _recall(tp: float, n_true: float, n_pred: float) -> float:
+    return float(tp / n_true) if n_true else 0.0
+
+
+def _f1(tp: float, n_true: float, n_pred: float) -> float:
+    return float(2 * tp / (n_true + n_pred)) if n_true + n_pred else 0.0
+
+
+def ticket_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
+    """Intersection over union of two masks (the Jaccard index).
+
+    The number of parameters that both masks keep, divided by the number that at least
+    one keeps: ``TP / (n_true + n_pred - TP)``. Only parameters that both masks cover
+    count, so a mask of weights can be compared with a ticket of weights and biases.
+
+    Parameters
+    ----------
+    mask_true : TicketMask
+        The true ticket.
+    mask_pred : TicketMask
+        The mask found.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, the best value; 0 if neither mask keeps anything.
+
+    Raises
+    ------
+    TypeError
+        If one of the arguments is not a TicketMask.
+    ValueError
+        If the masks share no parameter, or a shared one has two shapes.
+
+    See Also
+    --------
+    ticket_matched_overlap_score : Counts the same ticket on other hidden units, too.
+    ticket_chance_level : What a random mask scores.
+
+    Notes
+    -----
+    The hidden units of a network can be exchanged, and different subnetworks can compute
+    the same function: a low overlap does not mean a bad ticket.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.metrics import ticket_overlap_score
+    >>> truth = TicketMask({"weight": [[1, 1, 0, 0]]})
+    >>> found = TicketMask({"weight": [[0, 1, 1, 0]]})
+    >>> ticket_overlap_score(truth, found)
+    0.333...
+    """
+    tp, n_true, n_pred, _ = _counts(mask_true, mask_pred).sum(axis=0)
+    return overlap(tp, n_true, n_pred)
+
+
+def ticket_precision_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
+    """Fraction of the parameters found that belong to the ticket, ``TP / n_pred``.
+
+    Parameters
+    ----------
+    mask_true : TicketMask
+        The true ticket.
+    mask_pred : TicketMask
+        The mask found. Only parameters that both masks cover count.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, the best value; 0 if `mask_pred` keeps nothing.
+
+    Raises
+    ------
+    TypeError
+        If one of the arguments is not a TicketMask.
+    ValueError
+        If the masks share no parameter, or a shared one has two shapes.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.metrics import ticket_precision_score
+    >>> truth = TicketMask({"weight": [[1, 1, 1, 0]]})
+    >>> found = TicketMask({"weight": [[0, 0, 1, 1]]})
+    >>> ticket_precision_score(truth, found)
+    0.5
+    """
+    tp, n_true, n_pred, _ = _counts(mask_true, mask_pred).sum(axis=0)
+    return _precision(tp, n_true, n_pred)
+
+
+def ticket_recall_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
+    """Fraction of the ticket's parameters that were found, ``TP / n_true``.
+
+    Parameters
+    ----------
+    mask_true : TicketMask
+        The true ticket.
+    mask_pred : TicketMask
+        The mask found. Only parameters that both masks cover count.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, the best value; 0 if `mask_true` keeps nothing.
+
+    Raises
+    ------
+    TypeError
+        If one of the arguments is not a TicketMask.
+    ValueError
+        If the masks share no parameter, or a shared one has two shapes.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.metrics import ticket_recall_score
+    >>> truth = TicketMask({"weight": [[1, 1, 1, 0]]})
+    >>> found = TicketMask({"weight": [[0, 0, 1, 1]]})
+    >>> ticket_recall_score(truth, found)
+    0.333...
+    """
+    tp, n_true, n_pred, _ = _counts(mask_true, mask_pred).sum(axis=0)
+    return _recall(tp, n_true, n_pred)
+
+
+def ticket_f1_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
+    """Harmonic mean of precision and recall, ``2 TP / (n_true + n_pred)``.
+
+    Parameters
+    ----------
+    mask_true : TicketMask
+        The true ticket.
+    mask_pred : TicketMask
+        The mask found. Only parameters that both masks cover count.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, the best value; 0 if neither mask keeps anything.
+
+    Raises
+    ------
+    TypeError
+        If one of the arguments is not a TicketMask.
+    ValueError
+        If the masks share no parameter, or a shared one has two shapes.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.metrics import ticket_f1_score
+    >>> truth = TicketMask({"weight": [[1, 1, 1, 0]]})
+    >>> found = TicketMask({"weight": [[0, 0, 1, 1]]})
+    >>> ticket_f1_score(truth, found)
+    0.4
+    """
+    tp, n_true, n_pred, _ = _counts(mask_true, mask_pred).sum(axis=0)
+    return _f1(tp, n_true, n_pred)
+
+
+_FORMULAS: dict[Callable[..., float], Callable[[float, float, float], float]] = {
+    ticket_overlap_score: overlap,
+    ticket_precision_score: _precision,
+    ticket_recall_score: _recall,
+    ticket_f1_score: _f1,
+}
+
+
+def ticket_chance_level(
+    mask_true: TicketMask,
+    mask_pred: TicketMask,
+    metric: Callable[[TicketMask, TicketMask], float] = ticket_overlap_score,
+    *,
+    per_parameter: bool = True,
+) -> float:
+    """Score of a mask as large as `mask_pred`, placed at random.
+
+    A random choice of ``|m_l|`` of the ``N_l`` entries of parameter l hits
+    ``|m_l| |g_l| / N_l`` of the ``|g_l|`` true ones on average. The sum over l takes the
+    place of the true positives in the metric's formula.
+
+    Parameters
+    ----------
+    mask_true : TicketMask
+        The true ticket, g.
+    mask_pred : TicketMask
+        The mask found, m, of which only the sizes matter. Only parameters that both
+        masks cover count.
+    metric : callable, default=ticket_overlap_score
+        `ticket_overlap_score`, `ticket_precision_score`, `ticket_recall_score` or
+        `ticket_f1_score`.
+    per_parameter : bool, default=True
+        Whether the random mask keeps as many entries of each parameter as `mask_pred`
+        does. If False it has the same total only, scattered over all parameters; the
+        difference tells what choosing the right layers is worth.
+
+    Returns
+    -------
+    score : float
+        Exactly the expected precision, recall or F1, which are linear in the true
+        positives. The overlap is convex in them: its expectation is slightly higher.
+
+    Raises
+    ------
+    TypeError
+        If one of the masks is not a TicketMask.
+    ValueError
+        If the masks share no parameter, a shared one has two shapes, or `metric` is
+        none of the four.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.metrics import ticket_chance_level, ticket_recall_score
+    >>> truth = TicketMask({"0.weight": [[1, 1, 0, 0]], "1.weight": [[0, 0, 0, 0]]})
+    >>> found = TicketMask({"0.weight": [[0, 1, 1, 0]], "1.weight": [[0, 0, 0, 0]]})
+    >>> ticket_chance_level(truth, found, ticket_recall_score)
+    0.5
+    >>> ticket_chance_level(truth, found, ticket_recall_score, per_parameter=False)
+    0.25
+    """
+    if metric not in _FORMULAS:
+        names = ", ".join(function.__name__ for function in _FORMULAS)
+        raise ValueError(f"metric must be one of {names}; got {metric!r}.")
+    counts = _counts(mask_true, mask_pred)
+    if not per_parameter:
+        counts = counts.sum(axis=0, keepdims=True)
+    _, n_true, n_pred, size = counts.T
+    return _FORMULAS[metric]((n_true * n_pred / size).sum(), n_true.sum(), n_pred.sum())

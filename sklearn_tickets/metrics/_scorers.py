@@ -1,0 +1,240 @@
+"""Scorers for scikit-learn's model selection that look inside a fitted pruner.
+
+``make_scorer`` compares predictions with targets. These callables ``(estimator, X, y)``
+read a pruner's mask and initial weights as well, and find the pruner at the end of a
+``Pipeline`` or inside a fitted search.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics import check_scoring
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import plain_module
+from sklearn_tickets.metrics._overlap import (
+    ticket_f1_score,
+    ticket_overlap_score,
+    ticket_precision_score,
+    ticket_recall_score,
+)
+
+
+class _Scorer:
+    """A named callable ``(estimator, X, y=None) -> float``, higher is better.
+
+    Parameters
+    ----------
+    name : str
+        Becomes ``__name__``, the label of scikit-learn's validation curves.
+    doc : str
+        Becomes ``__doc__``.
+    measure : callable ``(pruner, X, y, **options) -> float``
+        Scores a fitted pruner.
+    **options
+        Passed to `measure`.
+    """
+
+    def __init__(self, name: str, doc: str, measure: Callable[..., float], **options: Any) -> None:
+        self.__name__ = name
+        self.__doc__ = doc
+        self._measure = measure
+        self._options = options
+
+    def __call__(self, estimator, X, y=None) -> float:
+        pruner, X = _find_pruner(estimator, X)
+        return float(self._measure(pruner, X, y, **self._options))
+
+    def __repr__(self) -> str:
+        return self.__name__
+
+
+def _find_pruner(estimator, X):
+    """The fitted pruner in `estimator`, and X as it arrives there."""
+    check_is_fitted(estimator)
+    if hasattr(estimator, "best_estimator_"):
+        return _find_pruner(estimator.best_estimator_, X)
+    if isinstance(estimator, Pipeline):
+        for _, transformer in estimator.steps[:-1]:
+            if transformer not in (None, "passthrough"):
+                X = transformer.transform(X)
+        return _find_pruner(estimator[-1], X)
+    if not isinstance(getattr(estimator, "mask_", None), TicketMask):
+        raise TypeError(
+            "This scorer takes a fitted pruner, a Pipeline that ends in one, or a search over "
+            f"one with refit; got {estimator!r}, which has no mask_."
+        )
+    return estimator, X
+
+
+# Masks --------------------------------------------------------------------------------
+
+
+def _ticket(pruner, X, y, *, mask: TicketMask | None, metric: Callable) -> float:
+    if mask is None:
+        mask = getattr(plain_module(pruner.estimator_.module_), "ticket", None)
+    if mask is None:
+        raise ValueError(
+            f"{type(plain_module(pruner.estimator_.module_)).__name__} carries no planted ticket "
+            "(it has no attribute .ticket). For a truth of your own, score with "
+            "make_ticket_scorer(mask)."
+        )
+    return metric(mask, pruner.mask_)
+
+
+def make_ticket_scorer(
+    mask: TicketMask | None = None,
+    metric: Callable[[TicketMask, TicketMask], float] = ticket_overlap_score,
+) -> _Scorer:
+    """Make a scorer that compares a pruner's ``mask_`` with the true ticket.
+
+    Parameters
+    ----------
+    mask : TicketMask or None, default=None
+        The true ticket; None takes it from the pruned network, ``module_.ticket``, where
+        planted problems keep it.
+    metric : callable ``(mask_true, mask_pred) -> float``, default=ticket_overlap_score
+        Higher is better. Must be a module-level function if the scorer is to be pickled.
+
+    Returns
+    -------
+    scorer : callable ``(estimator, X, y=None) -> float``
+        Called like the metric, less a trailing ``_score``.
+
+    See Also
+    --------
+    ticket_matched_overlap_score : A metric for tickets found on other hidden units.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.metrics import make_ticket_scorer, ticket_recall_score
+    >>> truth = TicketMask({"layers.0.weight": [[True, False], [False, True]]})
+    >>> make_ticket_scorer(truth, ticket_recall_score)
+    ticket_recall
+    """
+    name = metric.__name__.removesuffix("_score")
+    truth = "the planted ticket, module_.ticket" if mask is None else repr(mask)
+    doc = f"{metric.__name__} of a fitted pruner's mask_ against {truth}."
+    return _Scorer(name, doc, _ticket, mask=mask, metric=metric)
+
+
+ticket_overlap = make_ticket_scorer(metric=ticket_overlap_score)
+ticket_precision = make_ticket_scorer(metric=ticket_precision_score)
+ticket_recall = make_ticket_scorer(metric=ticket_recall_score)
+ticket_f1 = make_ticket_scorer(metric=ticket_f1_score)
+
+
+def _effective_sparsity(pruner, X, y) -> float:
+    one_row = np.array(X[:1])
+    return pruner.mask_.effective(plain_module(pruner.estimator_.module_), one_row).sparsity
+
+
+effective_sparsity = _Scorer(
+    "effective_sparsity",
+    "Fraction of the prunable parameters that are pruned or lie on no input-output path.",
+    _effective_sparsity,
+)
+
+# Predictions of the sparse network ----------------------------------------------------
+
+
+def _sparse(pruner, X, y, *, scorer: Callable) -> float:
+    module = plain_module(pruner.estimator_.module_)
+    pruner.mask_.check_fits(module)
+    parameters = dict(module.named_parameters())
+    for name, kept in pruner.mask_.items():
+        leaked = int((parameters[name].detach().cpu()[~kept] != 0).sum())
+        if leaked:
+            raise ValueError(
+                f"{leaked} pruned entries of {name!r} are not exactly 0, so the net is not as "
+                "sparse as mask_ says. Was estimator_ trained without its mask?"
+            )
+    return scorer(pruner, X, y)
+
+
+def _sparse_scorer(scoring: str) -> _Scorer:
+    doc = f"scikit-learn's {scoring!r} of a fitted pruner, refused if a pruned weight is not 0."
+    return _Scorer(f"sparse_{scoring}", doc, _sparse, scorer=check_scoring(scoring=scoring))
+
+
+sparse_accuracy = _sparse_scorer("accuracy")
+sparse_r2 = _sparse_scorer("r2")
+sparse_neg_mean_squared_error = _sparse_scorer("neg_mean_squared_error")
+
+# Predictions of the strong ticket -----------------------------------------------------
+
+
+class _StrongTicket(BaseEstimator):
+    """A fitted pruner as an estimator that predicts with its mask on the initial weights."""
+
+    def __init__(self, pruner, rescale):
+        self.pruner = pruner
+        self.rescale = rescale
+
+    def __sklearn_tags__(self):
+        return get_tags(self.pruner)
+
+    @property
+    def classes_(self):
+        return self.pruner.classes_
+
+    def predict(self, X) -> np.ndarray:
+        return self.pruner.strong_predict(X, rescale=self.rescale)
+
+
+def _strong(pruner, X, y, *, scorer: Callable, rescale: bool) -> float:
+    return scorer(_StrongTicket(pruner, rescale), X, y)
+
+
+def make_strong_scorer(scoring: str | Callable, *, rescale: bool = True) -> _Scorer:
+    """Make a scorer of the strong ticket: the mask on the initial weights, untrained.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        How to score the strong ticket's predictions: a name such as
+        ``"balanced_accuracy"``, or a scorer ``(estimator, X, y) -> float`` that uses
+        ``estimator.predict`` only. See :ref:`scikit-learn's scoring names
+        <scoring_string_names>`.
+    rescale : bool, default=True
+        Whether to multiply the outputs by the pruner's ``output_scale_``, factors estimated
+        on its training data. Pruning changes the scale of an untrained network's outputs,
+        so raw predictions (False) are often poor although the ticket is right.
+
+    Returns
+    -------
+    scorer : callable ``(estimator, X, y) -> float``
+        Called ``strong_<scoring>``, or ``raw_strong_<scoring>`` if not rescaled.
+
+    Raises
+    ------
+    ValueError
+        If `scoring` is an unknown name, or a metric function rather than a scorer.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.metrics import make_strong_scorer
+    >>> make_strong_scorer("accuracy", rescale=False)
+    raw_strong_accuracy
+    """
+    scorer = check_scoring(scoring=scoring)
+    label = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", repr(scoring))
+    reading = "rescaled by output_scale_" if rescale else "raw"
+    return _Scorer(
+        f"strong_{label}" if rescale else f"raw_strong_{label}",
+        f"{label} of a fitted pruner's mask on its initial weights, outputs {reading}.",
+        _strong,
+        scorer=scorer,
+        rescale=rescale,
+    )
+
+
+strong_accuracy = make_strong_scorer("accuracy")
+strong_r2 = make_strong_scorer("r2")
+strong_neg_mean_squared_error = make_strong_scorer("neg_mean_squared_error")

@@ -1,0 +1,279 @@
+"""Scorers: values on networks worked by hand, errors, and scikit-learn's searches."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import GridSearchCV, ValidationCurveDisplay, validation_curve
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from torch import nn
+
+from sklearn_tickets import MLP, GivenMaskPruner, MagnitudePruner, TicketMask, metrics
+from sklearn_tickets.metrics import (
+    effective_sparsity,
+    make_strong_scorer,
+    make_ticket_scorer,
+    sparse_accuracy,
+    sparse_neg_mean_squared_error,
+    sparse_r2,
+    strong_accuracy,
+    strong_neg_mean_squared_error,
+    strong_r2,
+    ticket_f1,
+    ticket_matched_overlap_score,
+    ticket_overlap,
+    ticket_precision,
+    ticket_recall,
+    ticket_recall_score,
+)
+
+SCORERS = [
+    getattr(metrics, name)
+    for name in metrics.__all__
+    if not name.endswith("_score") and not name.startswith("make_") and "chance" not in name
+]
+TRUTH = TicketMask({"weight": [[1, 1], [0, 0]]})
+FOUND = TicketMask({"weight": [[0, 1], [1, 1]]})
+
+
+class Linear(nn.Linear):
+    """Outputs 2 x0 + 2 x1 and x0 - 4 x1 (or the first alone), with a planted ticket."""
+
+    def __init__(self, n_features, n_outputs, planted=True):
+        super().__init__(n_features, n_outputs, bias=False)
+        with torch.no_grad():
+            self.weight.copy_(torch.tensor([[2.0, 2.0], [1.0, -4.0]])[:n_outputs])
+        if planted:
+            self.ticket = TRUTH
+
+
+def make_net(net_class=NeuralNetClassifier, criterion=nn.CrossEntropyLoss, **params):
+    defaults = {"module": Linear, "max_epochs": 2, "train_split": None, "verbose": 0}
+    return net_class(**defaults | {"criterion": criterion} | params)
+
+
+X = np.array([[1, 0], [0, 1], [2, 1], [-1, 0], [0, -1], [-1, -2], [9, 1]], dtype=np.float32)
+LABELS = np.array(["b", "a", "a", "b", "b", "b", "b"])
+
+
+@pytest.fixture
+def classifier():
+    """Keeps x1 -> class "a" and everything into class "b", untrained."""
+    return GivenMaskPruner(make_net(), FOUND, train_ticket=False).fit(X, LABELS)
+
+
+@pytest.fixture
+def regressor():
+    """Keeps 2 x0 of the only output, untrained; the targets are 3 x0."""
+    net = make_net(NeuralNetRegressor, nn.MSELoss)
+    mask = TicketMask({"weight": [[1, 0]]})
+    return GivenMaskPruner(net, mask, train_ticket=False).fit(X, 3 * X[:, 0])
+
+
+# Values -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scorer", "expected"),
+    [
+        (ticket_overlap, 1 / 4),
+        (ticket_precision, 1 / 3),
+        (ticket_recall, 1 / 2),
+        (ticket_f1, 2 / 5),
+        (make_ticket_scorer(FOUND), 1),
+        (make_ticket_scorer(~FOUND, ticket_recall_score), 0),
+        (make_ticket_scorer(metric=ticket_matched_overlap_score), 1 / 4),
+    ],
+)
+def test_ticket_scorers(classifier, scorer, expected):
+    score = scorer(classifier, X)
+    assert score == pytest.approx(expected)
+    assert isinstance(score, float)
+
+
+def test_sparse_scorers(classifier, regressor):
+    # The logits are 2 x1 ("a") and x0 - 4 x1 ("b").
+    assert classifier.predict(X).tolist() == ["b", "a", "a", "a", "b", "b", "b"]
+    assert sparse_accuracy(classifier, X, LABELS) == pytest.approx(6 / 7)
+    # Predictions 2 x0 of targets 3 x0: the squared errors are x0 ** 2, 88 / 7 on average.
+    y = 3 * X[:, 0]
+    assert sparse_neg_mean_squared_error(regressor, X, y) == pytest.approx(-88 / 7)
+    assert sparse_r2(regressor, X, y) == pytest.approx(1 - 88 / 7 / np.var(y))
+
+
+def test_strong_scorers_read_through_the_output_scale(classifier, regressor):
+    y = 3 * X[:, 0]
+    np.testing.assert_allclose(regressor.output_scale_, [1.5])
+    assert strong_r2(regressor, X, y) == pytest.approx(1)
+    assert strong_neg_mean_squared_error(regressor, X, y) == pytest.approx(0, abs=1e-12)
+    raw = make_strong_scorer("neg_mean_squared_error", rescale=False)
+    assert raw(regressor, X, y) == pytest.approx(-88 / 7)
+
+    # The logits of the last row are 2 and 5, so a large factor makes it an "a".
+    classifier.output_scale_ = np.array([1e6, 1])
+    assert strong_accuracy(classifier, X, LABELS) == pytest.approx(5 / 7)
+    assert make_strong_scorer("accuracy", rescale=False)(classifier, X, LABELS) == 6 / 7
+    balanced = make_strong_scorer("balanced_accuracy")
+    assert balanced(classifier, X, LABELS) == pytest.approx((2 / 2 + 3 / 5) / 2)
+
+
+def test_strong_scorers_see_initial_weights_only():
+    y = np.where(LABELS == "a", "b", "a")
+    trained = GivenMaskPruner(make_net(max_epochs=20, lr=1.0), FOUND, random_state=0).fit(X, y)
+    untrained = clone(trained).set_params(train_ticket=False).fit(X, y)
+    assert sparse_accuracy(trained, X, y) > sparse_accuracy(untrained, X, y)
+    assert strong_accuracy(trained, X, y) == strong_accuracy(untrained, X, y)
+
+
+def test_strong_accuracy_of_one_logit():
+    net = make_net(NeuralNetBinaryClassifier, nn.BCEWithLogitsLoss, module__n_outputs=1)
+    mask = TicketMask({"weight": [[1, 0]]})
+    pruner = GivenMaskPruner(net, mask, train_ticket=False).fit(X, LABELS)
+    # The logit of "b" is 2 x0, positive in two of its rows and in one of class "a".
+    assert strong_accuracy(pruner, X, LABELS) == pytest.approx(3 / 7)
+
+
+def test_strong_r2_of_two_outputs():
+    net = make_net(NeuralNetRegressor, nn.MSELoss)
+    y = X * [3, -1]
+    mask = TicketMask({"weight": [[1, 0], [0, 1]]})
+    pruner = GivenMaskPruner(net, mask, train_ticket=False).fit(X, y)
+    np.testing.assert_allclose(pruner.output_scale_, [1.5, 0.25])
+    assert strong_r2(pruner, X, y) == pytest.approx(1)
+
+
+def test_effective_sparsity_counts_dead_ends():
+    mask = TicketMask({"layers.0.weight": [[1, 0], [0, 1]], "layers.1.weight": [[1, 0]]})
+    net = make_net(NeuralNetRegressor, nn.MSELoss, module=MLP, module__hidden=(2,))
+    pruner = GivenMaskPruner(net, mask, train_ticket=False, random_state=0).fit(X, X[:, 0])
+    assert mask.sparsity == 1 / 2
+    assert effective_sparsity(pruner, X) == pytest.approx(4 / 6)
+    assert effective_sparsity(pruner, pd.DataFrame(X)) == pytest.approx(4 / 6)
+
+
+# The way to the pruner ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scorer", [ticket_overlap, sparse_accuracy, strong_accuracy])
+def test_scorers_see_through_pipelines_and_searches(classifier, scorer):
+    expected = scorer(classifier, X, LABELS)
+    pruner = clone(classifier)
+    flip = FunctionTransformer(np.negative)
+    pipeline = make_pipeline(flip, "passthrough", make_pipeline(None, pruner))
+    search = GridSearchCV(pipeline, {}, cv=2)
+    assert scorer(pipeline.fit(-X, LABELS), -X, LABELS) == expected
+    assert scorer(search.fit(-X, LABELS), -X, LABELS) == expected
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_unfitted_and_foreign_estimators(scorer):
+    unfitted = MagnitudePruner(make_net())
+    for estimator in (unfitted, make_pipeline(unfitted), GridSearchCV(unfitted, {})):
+        with pytest.raises(NotFittedError):
+            scorer(estimator, X, LABELS)
+    logistic = LogisticRegression().fit(X, LABELS)
+    not_refitted = GridSearchCV(logistic, {}, cv=2, refit=False).fit(X, LABELS)
+    for estimator in (logistic, not_refitted):
+        with pytest.raises(TypeError, match="takes a fitted pruner"):
+            scorer(estimator, X, LABELS)
+
+
+def test_no_planted_ticket():
+    pruner = GivenMaskPruner(make_net(module__planted=False), FOUND, train_ticket=False)
+    with pytest.raises(ValueError, match=r"Linear carries no planted ticket.*make_ticket_scorer"):
+        ticket_overlap(pruner.fit(X, LABELS), X)
+
+
+def test_sparse_scorers_refuse_a_net_that_is_not_sparse(classifier):
+    with torch.no_grad():
+        classifier.estimator_.module_.weight[0, 0] = 1e-30
+    with pytest.raises(ValueError, match="1 pruned entries of 'weight' are not exactly 0"):
+        sparse_accuracy(classifier, X, LABELS)
+
+
+def test_strong_scorer_of_a_metric():
+    with pytest.raises(ValueError, match="metric function rather than a scorer"):
+        make_strong_scorer(accuracy_score)
+
+
+# In scikit-learn ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_names_and_copies(scorer):
+    assert getattr(metrics, scorer.__name__) is scorer
+    assert repr(scorer) == scorer.__name__
+    for copy in (pickle.loads(pickle.dumps(scorer)), clone(scorer, safe=False)):
+        assert repr(copy) == repr(scorer)
+        assert copy.__doc__ == scorer.__doc__
+
+
+def test_copies_score_the_same(classifier):
+    scorers = [ticket_recall, sparse_accuracy, strong_accuracy, effective_sparsity]
+    scorers += [make_ticket_scorer(FOUND), make_strong_scorer("f1_macro", rescale=False)]
+    for scorer in scorers:
+        copy = pickle.loads(pickle.dumps(scorer))
+        assert copy(classifier, X, LABELS) == scorer(classifier, X, LABELS)
+
+
+def test_names_of_scorers_made():
+    assert repr(make_ticket_scorer(FOUND, ticket_recall_score)) == "ticket_recall"
+    assert repr(make_strong_scorer(sparse_accuracy, rescale=False)) == "raw_strong_sparse_accuracy"
+
+
+@pytest.fixture
+def search_data():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(40, 3))
+    return X, (X[:, 0] > 0).astype(int)
+
+
+def test_multimetric_search_in_workers(search_data):
+    pruner = MagnitudePruner(make_net(module=MLP, module__hidden=(4,)), random_state=0)
+    truth = TicketMask({"layers.0.weight": np.eye(4, 3)})
+    scoring = {
+        "overlap": make_ticket_scorer(truth),
+        "sparse": sparse_accuracy,
+        "strong": strong_accuracy,
+        "raw": make_strong_scorer("accuracy", rescale=False),
+        "sparsity": effective_sparsity,
+    }
+    grid = {"sparsity": [0.25, 0.5]}
+    results = [
+        GridSearchCV(
+            pruner, grid, scoring=scoring, refit="sparse", cv=2, n_jobs=n_jobs, error_score="raise"
+        )
+        .fit(*search_data)
+        .cv_results_
+        for n_jobs in (1, 2)
+    ]
+    for name in scoring:
+        scores = results[0][f"mean_test_{name}"]
+        np.testing.assert_array_equal(scores, results[1][f"mean_test_{name}"])
+        assert np.isfinite(scores).all()
+    assert (results[0]["mean_test_sparsity"] >= [0.25, 0.5]).all()
+
+
+def test_single_metric_search_and_validation_curve():
+    pruner = MagnitudePruner(make_net(), train_ticket=False, random_state=0)
+    grid = {"sparsity": [0.25, 0.5]}
+    # The magnitudes are 2, 2, 1 and 4; the ticket is the first two.
+    search = GridSearchCV(pruner, grid, scoring=ticket_precision, cv=2, error_score="raise")
+    search.fit(X, LABELS)
+    assert search.cv_results_["mean_test_score"].tolist() == [2 / 3, 1 / 2]
+    assert search.score(X, LABELS) == 2 / 3
+    curve = {"param_name": "sparsity", "param_range": [0.25, 0.75], "cv": 2}
+    _, scores = validation_curve(pruner, X, LABELS, scoring=ticket_overlap, **curve)
+    assert scores.tolist() == [[2 / 3] * 2, [0] * 2]
+    display = ValidationCurveDisplay.from_estimator(
+        pruner, X, LABELS, scoring=ticket_overlap, **curve
+    )
+    assert "icket overlap" in display.ax_.get_ylabel().replace("_", " ")
