@@ -1,0 +1,182 @@
+"""The contract of a pruner, as checks that any pruner can be put through.
+
+scikit-learn's own checks do not see pruning bugs: a pruner that trains with its mask
+lifted, keeps the wrong weights or reports another mask than it uses passes them all.
+"""
+
+import copy
+import pickle
+import warnings
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import torch
+from sklearn.base import clone, is_classifier
+from sklearn.datasets import make_classification, make_regression
+
+from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
+from sklearn_tickets._module import plain_module, prunable_parameters
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import BasePruner
+
+
+def check_pruner(pruner: BasePruner) -> None:
+    """Check that a pruner keeps the contract of this library.
+
+    It holds its mask exactly, keeps the promised number of the best-scored parameters,
+    reports the mask it uses, nests its rounds, repeats itself bit for bit, survives
+    pickling, and leaves its arguments and the global random streams alone.
+
+    Parameters
+    ----------
+    pruner : BasePruner
+        An unfitted pruner around a small, quick net whose module takes the numbers of
+        features and outputs from the data.
+
+    Raises
+    ------
+    AssertionError
+        Says which part of the contract is broken.
+
+    See Also
+    --------
+    sklearn.utils.estimator_checks.check_estimator : What it has to pass besides.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skorch import NeuralNetClassifier
+    >>> from sklearn_tickets import MLP, MagnitudePruner
+    >>> from sklearn_tickets.utils import check_pruner
+    >>> net = NeuralNetClassifier(
+    ...     MLP, criterion=torch.nn.CrossEntropyLoss, train_split=None, max_epochs=2, verbose=0
+    ... )
+    >>> check_pruner(MagnitudePruner(net, sparsity=0.5, random_state=0))
+    """
+    X, y = _data(pruner)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LayerCollapseWarning)
+        fitted = _check_leaves_the_world_alone(pruner, X, y)
+        _check_repeats(pruner, fitted, X, y)
+        _check_pickles(fitted, X)
+        _check_mask_is_held(fitted)
+        _check_rounds(fitted)
+        if "sparsity" in pruner.get_params(deep=False):
+            _check_counts(pruner, X, y)
+            _check_keeps_the_best(pruner, X, y)
+
+
+def _data(pruner: BasePruner) -> tuple[np.ndarray, np.ndarray]:
+    if is_classifier(pruner):
+        X, y = make_classification(
+            n_samples=60, n_features=6, n_informative=4, n_classes=3, random_state=0
+        )
+    else:
+        X, y = make_regression(n_samples=60, n_features=6, random_state=0)
+        y = y / y.std()
+    return X.astype(np.float32), y
+
+
+def _check_leaves_the_world_alone(pruner, X, y) -> BasePruner:
+    fitted = clone(pruner)
+    params, data = pickle.dumps(fitted.get_params()), pickle.dumps((X, y))
+    streams = _global_streams()
+    fitted.fit(X, y)
+    assert pickle.dumps(fitted.get_params()) == params, "fit changed the net or a parameter"
+    assert pickle.dumps((X, y)) == data, "fit changed X or y"
+    assert _global_streams() == streams, "fit moved a global random stream"
+    return fitted
+
+
+def _global_streams() -> bytes:
+    return pickle.dumps((torch.get_rng_state().numpy(), np.random.get_state()))
+
+
+def _check_repeats(pruner, fitted, X, y) -> None:
+    if isinstance(pruner.random_state, int):
+        again = clone(pruner).fit(X, y)
+        assert again.mask_ == fitted.mask_, "a second fit found another mask"
+        for name, value in _weights(again).items():
+            assert torch.equal(value, _weights(fitted)[name]), f"a second fit gave another {name}"
+
+
+def _check_pickles(fitted, X) -> None:
+    for copied in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        np.testing.assert_array_equal(
+            copied.predict(X), fitted.predict(X), err_msg="a copy predicts otherwise"
+        )
+
+
+def _check_mask_is_held(fitted) -> None:
+    weights = _weights(fitted)
+    for name, kept in fitted.mask_.items():
+        assert not weights[name][~kept].any(), f"pruned entries of {name} are not exactly 0"
+        assert (weights[name][kept] != 0).all(), (
+            f"entries of {name} that mask_ keeps are 0: another mask was used"
+        )
+
+
+def _check_rounds(fitted) -> None:
+    masks = [record["mask"] for record in fitted.rounds_]
+    for earlier, later in pairwise(masks):
+        assert (earlier & later) == later, "a later round revived pruned parameters"
+    assert masks[-1] == fitted.mask_, "mask_ is not the mask of the last round"
+
+
+def _check_counts(pruner, X, y) -> None:
+    for scope in ("global", "layer"):
+        fitted = clone(pruner).set_params(scope=scope).fit(X, y)
+        R = fitted.n_rounds
+        for record in fitted.rounds_:
+            density = (1 - pruner.sparsity) ** (record["round"] / R)
+            for part in _competing(record["mask"], scope):
+                expected = max(1, round(density * part.n_parameters))
+                assert part.n_kept == expected, (
+                    f"round {record['round']} keeps {part.n_kept} of {part.n_parameters} "
+                    f"parameters with scope={scope!r}, not {expected}"
+                )
+
+
+def _competing(mask: TicketMask, scope: str) -> Iterator[TicketMask]:
+    """The parts of a mask over which the density is promised."""
+    if scope == "global":
+        yield mask
+        return
+    for path in {name.rpartition(".")[0] for name in mask}:
+        yield TicketMask({n: kept for n, kept in mask.items() if n.rpartition(".")[0] == path})
+
+
+def _check_keeps_the_best(pruner, X, y) -> None:
+    """Among ordinary and vanishing initial weights, vanishing ones must not be preferred."""
+    n_outputs = len(np.unique(y)) if is_classifier(pruner) else 1
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = MLP(X.shape[1], n_outputs, hidden=(16, 16))
+        vanishing = {}
+        for name, weight in prunable_parameters(module).items():
+            vanishing[name] = torch.rand(weight.shape) < 0.5
+            weight.data[vanishing[name]] *= 1e-6
+    probe = clone(pruner).set_params(
+        estimator=_with_module(pruner.estimator, ModuleTemplate(module)),
+        sparsity=0.75,
+        prune_bias=False,
+        round_epochs=0,
+        rewind_epoch=0,
+        train_ticket=False,
+    )
+    mask = probe.fit(X, y).mask_
+    share = (mask & TicketMask(vanishing)).n_kept / mask.n_kept
+    assert share < 0.75, f"{share:.0%} of the kept weights are vanishing ones, chance is 50%"
+
+
+def _with_module(estimator, factory):
+    """The same net around another module."""
+    net = clone(estimator)
+    for name in [name for name in vars(net) if name.startswith("module__")]:
+        delattr(net, name)
+    return net.set_params(module=factory)
+
+
+def _weights(fitted) -> dict[str, torch.Tensor]:
+    return {n: p.detach() for n, p in plain_module(fitted.estimator_.module_).named_parameters()}

@@ -1,0 +1,24 @@
+"""Find the pruners of this library."""
+
+import inspect
+
+from sklearn_tickets import pruners
+from sklearn_tickets.pruners import BasePruner
+
+
+def all_pruners() -> list[tuple[str, type[BasePruner]]]:
+    """List all pruners.
+
+    Returns
+    -------
+    pruners : list of tuple (name, class)
+        Sorted by name, as scikit-learn's ``all_estimators`` does.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.utils import all_pruners
+    >>> [name for name, _ in all_pruners()][:2]
+    ['GivenMaskPruner', 'GraSPPruner']
+    """
+    classes = ((name, getattr(pruners, name)) for name in pruners.__all__)
+    return sorted((name, cls) for name, cls in classes if not inspect.isabstract(cls))

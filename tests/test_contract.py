@@ -1,0 +1,89 @@
+"""Our contract, on every pruner; and on broken pruners, which it must catch."""
+
+import pytest
+import torch
+
+from sklearn_tickets import MagnitudePruner, RandomPruner
+from sklearn_tickets.utils import all_pruners, check_pruner
+from tests.instances import SETTINGS, instances, make_net
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@pytest.mark.parametrize("position", range(len(SETTINGS)), ids=[cls.__name__ for cls in SETTINGS])
+def test_every_pruner_keeps_the_contract(kind, position):
+    check_pruner(instances(kind)[position])
+
+
+def test_every_pruner_has_an_instance():
+    assert {cls for _, cls in all_pruners()} == set(SETTINGS)
+
+
+class KeepsTheSmallest(MagnitudePruner):
+    def _score(self, net, mask, X, y):
+        return {name: -score for name, score in super()._score(net, mask, X, y).items()}
+
+
+class PrunesTenTooFew(MagnitudePruner):
+    def _prune(self, net, mask, density, X, y, rng):
+        return super()._prune(net, mask, density + 10 / mask.n_parameters, X, y, rng)
+
+
+class DoesNotHoldTheMask(MagnitudePruner):
+    def _run_rounds(self, net, X, y, rng, start):
+        yield from super()._run_rounds(net, X, y, rng, start)
+        net.callbacks_ = [(name, c) for name, c in net.callbacks_ if name != "hold_mask"]
+
+
+class ReportsAnotherMask(MagnitudePruner):
+    def _fitted_attributes(self, net, rounds, *args):
+        shuffled = rounds[-1] | {"mask": rounds[-1]["mask"].shuffled(0)}
+        return super()._fitted_attributes(net, [*rounds[:-1], shuffled], *args)
+
+
+class RevivesParameters(RandomPruner):
+    def _prune(self, net, mask, density, X, y, rng):
+        return super()._prune(net, mask | ~mask, density, X, y, rng)
+
+
+class TrainsTheUsersNet(MagnitudePruner):
+    def fit(self, X, y=None):
+        self.estimator.max_epochs += 1
+        return super().fit(X, y)
+
+
+class DrawsFromTheGlobalStream(MagnitudePruner):
+    def fit(self, X, y=None):
+        torch.rand(1)
+        return super().fit(X, y)
+
+
+class IgnoresTheSeed(MagnitudePruner):
+    def _score(self, net, mask, X, y):
+        noise = torch.Generator()
+        noise.seed()
+        return {name: torch.rand(kept.shape, generator=noise) for name, kept in mask.items()}
+
+
+@pytest.mark.parametrize(
+    ("mutant", "complaint"),
+    [
+        (KeepsTheSmallest, "vanishing"),
+        (PrunesTenTooFew, "keeps .* not"),
+        (DoesNotHoldTheMask, "not exactly 0"),
+        (ReportsAnotherMask, "not exactly 0|another mask"),
+        (RevivesParameters, "revived"),
+        (TrainsTheUsersNet, "changed the net"),
+        (DrawsFromTheGlobalStream, "global random stream"),
+        (IgnoresTheSeed, "another mask"),
+    ],
+)
+def test_the_contract_catches(mutant, complaint):
+    pruner = mutant(
+        make_net("classifier", max_epochs=3),
+        sparsity=0.5,
+        n_rounds=2,
+        round_epochs=3,
+        random_state=0,
+    )
+    with pytest.raises(AssertionError, match=complaint):
+        check_pruner(pruner)
