@@ -1,0 +1,137 @@
+"""``python -m sklearn_tickets``: options, files, errors, and silence in a pipe."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import sklearn_tickets.__main__ as command_line
+from sklearn_tickets.benchmark import COLUMNS, format_report, seek
+from sklearn_tickets.datasets import PlantedTicketGenerator
+
+TINY = [
+    *["--task", "relu", "--width", "12", "--n-samples", "200", "--seed", "3"],
+    *["--rounds", "2", "--epochs", "1", "--jobs", "1"],
+]
+
+
+def test_files_and_report_agree(tmp_path, capsys):
+    out, plot = tmp_path / "seek.csv", tmp_path / "seek.png"
+    options = ["--pruner", "snip", "--pruner", "imp", "--density", "0.3", "--density", "ticket"]
+    assert command_line.main([*TINY, *options, "--out", str(out), "--plot", str(plot)]) == 0
+    table = pd.read_csv(out)
+    assert tuple(table.columns) == COLUMNS
+    assert table["pruner"].tolist()[5:] == 2 * ["snip", "snip", "imp"]
+    generator = PlantedTicketGenerator("relu", width=12, random_state=3)
+    expected = seek(
+        generator,
+        200,
+        pruners=["snip", "imp"],
+        densities=[0.3, "ticket"],
+        n_rounds=2,
+        round_epochs=1,
+    )
+    pd.testing.assert_frame_equal(
+        table.drop(columns="seconds"), expected.drop(columns="seconds"), check_exact=True
+    )
+    printed = capsys.readouterr()
+    assert printed.out == format_report(table) + "\n"
+    assert printed.err == ""
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_pipe_gets_the_table_and_nothing_else():
+    command = [sys.executable, "-m", "sklearn_tickets", *TINY, "--pruner", "random"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.startswith("relu, depth 5, width 12, seed 3: mean squared error")
+    assert "\x1b" not in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--pruner", "snap"], "--pruner: invalid choice: 'snap' (choose from"),
+        (["--task", "square"], "--task: invalid choice: 'square' (choose from"),
+        (["--scaling", "tiny"], "--scaling: invalid choice: 'tiny' (choose from"),
+        (["--density", "0"], "--density: '0' cannot be used; give a fraction of the parameters"),
+        (["--density", "1.1"], "--density: '1.1' cannot be used; give a fraction"),
+        (["--density", "tickets"], "--density: 'tickets' cannot be used; give a fraction"),
+        (["--depth", "2"], "--depth: '2' cannot be used; give an integer of at least 3"),
+        (["--depth", "4.5"], "--depth: '4.5' cannot be used; give an integer of at least 3"),
+        (["--width", "0"], "--width: '0' cannot be used; give an integer of at least 1"),
+        (["--width", "19"], "width=19 is less than the 20 units"),
+        (
+            ["--n-samples", "50"],
+            "--n-samples: '50' cannot be used; give an integer of at least 100",
+        ),
+        (["--noise", "-1"], "--noise: '-1' cannot be used; give a number of at least 0"),
+        (["--noise", "nan"], "--noise: 'nan' cannot be used; give a number of at least 0"),
+        (["--noise", "2"], "noise=2.0 is more than 1"),
+        (["--rounds", "0"], "--rounds: '0' cannot be used; give an integer of at least 1"),
+        (["--epochs", "-1"], "--epochs: '-1' cannot be used; give an integer of at least 0"),
+        (["--jobs", "0"], "--jobs: '0' cannot be used; give an integer of at least 1, or -1"),
+        (["--seed", "-5"], "--seed: '-5' cannot be used; give an integer from 0"),
+        (["--out", "no/such/seek.csv"], "--out: 'no/such/seek.csv' is in no existing directory"),
+        (["--out", "."], "--out: '.' is a directory; give a file name"),
+        (["--plot", "no/such/seek.png"], "--plot: 'no/such/seek.png' is in no existing directory"),
+        (["--plot", "seek.doc"], "--plot: 'seek.doc' is no name of a figure; let it end in .eps"),
+    ],
+)
+def test_unusable_options_are_named_before_anything_runs(options, message, capsys, monkeypatch):
+    monkeypatch.setattr(command_line, "seek", None)
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(options)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_tells_the_defaults(capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["--help"])
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "rounds of the multi-shot runs (default: 10)" in text
+    assert "--n-samples 2000, --rounds 4, --epochs 2" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ([], (10_000, 10, 5)),
+        (["--quick"], (2_000, 4, 2)),
+        (["--quick", "--rounds", "7"], (2_000, 7, 2)),
+    ],
+)
+def test_quick_lowers_what_is_not_given(options, sizes, monkeypatch):
+    def seek(generator, n_samples, *, n_rounds, round_epochs, **others):
+        assert (n_samples, n_rounds, round_epochs) == sizes
+        assert others["n_jobs"] == -1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "seek", seek)
+    assert command_line.main(options) == 130
+
+
+def test_interruption_ends_cleanly(monkeypatch, capsys, tmp_path):
+    def seek(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "seek", seek)
+    assert command_line.main([*TINY, "--out", str(tmp_path / "seek.csv")]) == 130
+    assert capsys.readouterr().err == "Interrupted; nothing was written.\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_run_shows_in_table_and_status(monkeypatch, capsys):
+    def with_a_gap(*args, **kwargs):
+        table = seek(*args, **kwargs)
+        measured = table.columns.drop([*COLUMNS[:7], "metric"])
+        return table.astype(dict.fromkeys(measured, object)).mask(
+            (table.index == len(table) - 1)[:, None] & table.columns.isin(measured)
+        )
+
+    monkeypatch.setattr(command_line, "seek", with_a_gap)
+    assert command_line.main([*TINY, "--pruner", "random", "--density", "0.3"]) == 1
+    assert "failed" in capsys.readouterr().out
