@@ -1,0 +1,68 @@
+"""
+Prune a network you already trained
+===================================
+
+Wrap the trained module in a ``ModuleTemplate`` and give it to a pruner: the module is copied,
+pruned at its trained weights and fine-tuned. The original stays as it is.
+"""
+
+# %%
+# A trained network
+# -----------------
+import matplotlib.pyplot as plt
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from sklearn_tickets import MagnitudePruner, ModuleTemplate, RandomPruner
+
+X, y = load_digits(return_X_y=True)
+X = (X / 16).astype("float32")
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
+
+torch.manual_seed(0)
+module = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
+optimizer = torch.optim.Adam(module.parameters(), lr=3e-3)
+inputs, targets = torch.from_numpy(X_train), torch.from_numpy(y_train)
+for _ in range(200):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(module(inputs), targets).backward()
+    optimizer.step()
+
+# %%
+# Prune and fine-tune
+# -------------------
+# ``round_epochs=0`` scores the weights as they are, ``final_epochs`` is the fine-tuning.
+net = NeuralNetClassifier(
+    ModuleTemplate(module),
+    criterion=nn.CrossEntropyLoss,
+    optimizer=torch.optim.Adam,
+    lr=1e-3,
+    batch_size=32,
+    iterator_train__shuffle=True,
+    train_split=None,
+    verbose=0,
+)
+sparsities = [0.5, 0.8, 0.9, 0.95, 0.98]
+accuracy = {
+    cls.__name__: [
+        cls(net, sparsity=sparsity, final_epochs=3, random_state=0)
+        .fit(X_train, y_train)
+        .score(X_test, y_test)
+        for sparsity in sparsities
+    ]
+    for cls in (MagnitudePruner, RandomPruner)
+}
+
+# %%
+with torch.no_grad():
+    dense = (module(torch.from_numpy(X_test)).argmax(dim=1).numpy() == y_test).mean()
+fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+for name, values in accuracy.items():
+    ax.plot(sparsities, values, marker="o", label=name)
+ax.axhline(dense, ls="--", c="k", label="dense")
+ax.set(xlabel="sparsity", ylabel="accuracy")
+ax.legend()
+plt.show()
