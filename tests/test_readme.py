@@ -1,0 +1,15 @@
+"""The README's example does what its comments say, on less data and in fewer epochs."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def test_the_example_works(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    quick = code.replace(".generate()", ".generate(200)").replace("max_epochs=10", "max_epochs=1")
+    assert quick != code
+    exec(quick, {})
+    promised = [line.split("# ")[1] for line in code.splitlines() if line.startswith("print")]
+    assert capsys.readouterr().out.splitlines() == promised
