@@ -430,9 +430,10 @@ def test_a_pruner_is_tuned_in_a_pipeline(data):
 
 
 class Recorder:
-    """Counts the tasks it hears of, and scores the pruner after each round."""
+    """Notes the tasks it hears of, and how far the training had come at their ends."""
 
     def __init__(self):
+        self.tasks = []
         self.scores = []
 
     def setup(self, estimator, context):
@@ -442,20 +443,39 @@ class Recorder:
         pass
 
     def on_fit_task_begin(self, estimator, context):
-        pass
+        self.tasks.append(("begin", context.task_name))
 
     def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
-        self.scores.append((context.task_name, fitted_estimator.score(X, y)))
+        self.tasks.append(("end", context.task_name))
+        self.scores.append(fitted_estimator.score(X, y))
+
+
+class Stopper(Recorder):
+    """Ends the search after the second round."""
+
+    def on_fit_task_end(self, estimator, context):
+        self.tasks.append(("end", context.task_name))
+        return len(self.tasks) == 5
 
 
 def test_rounds_are_reported_to_callbacks(data):
     recorder = Recorder()
     pruner = IterativeMagnitudePruner(
-        make_net("classifier", max_epochs=3), sparsity=0.5, n_rounds=3, random_state=0
+        make_net("classifier", max_epochs=3), sparsity=0.5, n_rounds=2, random_state=0
     ).set_callbacks(recorder)
     pruner.fit(*data)
-    assert [name for name, _ in recorder.scores] == ["round", "round", "round", "fit"]
-    assert recorder.scores[-1][1] == pruner.score(*data)
+    rounds = [("begin", "round"), ("end", "round")] * 2
+    assert recorder.tasks == [("begin", "fit"), *rounds, ("end", "fit")]
+    assert recorder.scores[-1] == pruner.score(*data)
+
+
+def test_a_callback_can_end_the_search_early(data):
+    pruner = RandomPruner(
+        make_net("classifier", max_epochs=1), sparsity=0.9, n_rounds=10, random_state=0
+    ).set_callbacks(Stopper())
+    n = pruner.fit(*data).mask_.n_parameters
+    assert pruner.mask_.n_kept == round(0.1**0.2 * n)
+    assert len(pruner.rounds_) == 2
 
 
 class Interrupting(MLP):

@@ -13,12 +13,7 @@ from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    MetaEstimatorMixin,
-    _fit_context,
-    is_classifier,
-)
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -167,10 +162,11 @@ class BasePruner(
             context = self._init_callback_context(max_subtasks=self.n_rounds)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             rounds: list[dict] = []
-            for record in self._run_rounds(net, X, y, rng, start):
-                rounds.append(record)
+            running = self._run_rounds(net, X, y, rng, start)
+            for _ in range(self.n_rounds):
                 task = context.subcontext("round")
                 task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                rounds.append(next(running))
                 if task.call_on_fit_task_end(
                     estimator=self,
                     X=X,
@@ -199,14 +195,14 @@ class BasePruner(
         """What fit publishes, by name."""
         mask = rounds[-1]["mask"]
         outputs = infer(net.module_, X, mask.apply(start.module))
-        known = {} if classes is None else {"classes_": classes}
-        return known | {
+        if classes is None:
+            of_kind = {"output_scale_": regression_scale(outputs, y)}
+        else:
+            of_kind = {"output_scale_": classification_scale(outputs, y), "classes_": classes}
+        return of_kind | {
             "mask_": mask,
             "estimator_": net,
             "initial_state_": {name: value.cpu() for name, value in start.module.items()},
-            "output_scale_": (regression_scale if classes is None else classification_scale)(
-                outputs, y
-            ),
             "rounds_": rounds,
             "input_support_": mask.input_support(net.module_, X),
             "_n_features_out": hidden_features(net.module_, X[:1], mask).shape[1],
