@@ -30,8 +30,9 @@ class PrunesTenTooFew(MagnitudePruner):
 
 class DoesNotHoldTheMask(MagnitudePruner):
     def _run_rounds(self, net, X, y, rng, start):
-        yield from super()._run_rounds(net, X, y, rng, start)
-        net.callbacks_ = [(name, c) for name, c in net.callbacks_ if name != "hold_mask"]
+        for record in super()._run_rounds(net, X, y, rng, start):
+            net.callbacks_ = [(name, c) for name, c in net.callbacks_ if name != "hold_mask"]
+            yield record
 
 
 class ReportsAnotherMask(MagnitudePruner):
