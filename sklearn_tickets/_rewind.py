@@ -2,7 +2,9 @@
 
 import copy
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -96,7 +98,12 @@ def _without(callbacks: list[tuple[str, Callback]], *names: str) -> list[tuple[s
 
 
 def train(
-    net: NeuralNet, X: np.ndarray, y: np.ndarray, until: int, snapshot: int | None = None
+    net: NeuralNet,
+    X: np.ndarray,
+    y: np.ndarray,
+    until: int,
+    snapshot: int | None = None,
+    callbacks: Mapping[str, Callback] = MappingProxyType({}),
 ) -> TrainingState | None:
     """Train `net` until its history has `until` epochs.
 
@@ -110,6 +117,8 @@ def train(
         Total number of epochs, those in the history included.
     snapshot : int or None, default=None
         The epoch at whose end to copy the state.
+    callbacks : mapping of str to Callback, default={}
+        Callbacks for this training only, besides the net's own.
 
     Returns
     -------
@@ -125,7 +134,8 @@ def train(
     """
     camera = _Snapshot(snapshot or 0)
     # Last, when the others are done with an epoch; and first, in case one of them stops there.
-    net.callbacks_ = [("snapshot", camera), *net.callbacks_, ("snapshot", camera)]
+    own = [(name, callback.initialize()) for name, callback in callbacks.items()]
+    net.callbacks_ = [("snapshot", camera), *net.callbacks_, *own, ("snapshot", camera)]
     net.notify("on_train_begin", X=X, y=y)
     try:
         net.fit_loop(X, y, epochs=until - len(net.history))
@@ -135,7 +145,7 @@ def train(
             raise
     finally:
         net.notify("on_train_end", X=X, y=y)
-        net.callbacks_ = _without(net.callbacks_, "snapshot", "resume")
+        net.callbacks_ = _without(net.callbacks_, "snapshot", "resume", *callbacks)
     loss = last_train_loss(net)
     if net.history and not np.isfinite(loss):
         raise ValueError(

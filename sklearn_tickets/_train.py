@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 from skorch.dataset import Dataset
 from torch import Tensor
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, Subset
 
 from sklearn_tickets._mask import TicketMask
@@ -72,6 +73,38 @@ class HoldMask(Callback):
         """Apply the mask to an interrupted step; forget the tensors, to pickle small."""
         self.mask.apply_(net.module_)
         del self.held_, self.factors_
+
+
+class L1Penalty(Callback):
+    """Add ``l1 * sum(|w|)`` to the loss of a skorch net, by its subgradient.
+
+    Parameters
+    ----------
+    l1 : float
+        The weight of the penalty.
+    names : sequence of str
+        The parameters that it covers.
+    """
+
+    def __init__(self, l1: float, names: Sequence[str]) -> None:
+        self.l1 = l1
+        self.names = names
+
+    @torch.no_grad()
+    def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Pull every covered weight towards 0, for the optimiser to scale."""
+        for name, parameter in plain_module(net.module_).named_parameters():
+            if name in self.names and parameter.grad is not None:
+                parameter.grad.add_(parameter.sign(), alpha=self.l1)
+
+
+def one_cycle(net: NeuralNet, X: np.ndarray, y: np.ndarray, n_epochs: int) -> LRScheduler:
+    """A one-cycle schedule over a whole training, whose peak is the net's learning rate."""
+    dataset, _ = net.get_split_datasets(X, y)
+    n_batches = len(net.get_iterator(dataset, training=True))
+    return LRScheduler(
+        OneCycleLR, max_lr=net.lr, total_steps=n_epochs * n_batches, step_every="batch"
+    )
 
 
 def hold_mask(net: NeuralNet, mask: TicketMask) -> None:

@@ -343,6 +343,55 @@ def test_excluded_parameters_stay_dense(data):
     assert (weights(pruner)["layers.1.weight"] != 0).all()
 
 
+def test_the_l1_penalty_pulls_weights_to_zero_in_the_rounds_only(data):
+    """On constant targets plain SGD moves weights by lr * l1 * sign(w) a step, and no further."""
+    X = np.zeros((8, 3), dtype=np.float32)  # no gradient of the data
+    module = nn.Linear(3, 1)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[1.0, -2.0, 3.0]]))
+    net = make_net(
+        "regressor",
+        module=ModuleTemplate(module),
+        optimizer=torch.optim.SGD,
+        lr=0.1,
+        batch_size=4,
+        max_epochs=3,
+    )
+    pruner = MagnitudePruner(net, sparsity=0.3, round_epochs=2, rewind_epoch=None, l1=0.5)
+    pruner.fit(X, np.ones(8))
+    # Two epochs of two steps: 4 * 0.1 * 0.5. The ticket's own training adds nothing.
+    expected = torch.tensor([[0.0, -1.8, 2.8]])
+    torch.testing.assert_close(weights(pruner)["weight"], expected)
+
+
+def test_dead_ends_are_pruned_first():
+    """Once a unit's way out is cut, its incoming weights go, though they are the largest."""
+    module = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False))
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[9.0, 8.0], [2.0, 3.0]]))
+        module[2].weight.copy_(torch.tensor([[0.1, 5.0]]))
+    net = NeuralNetRegressor(ModuleTemplate(module), train_split=None, verbose=0)
+    pruner = MagnitudePruner(net, sparsity=0.5, n_rounds=2, train_ticket=False)
+    with pytest.warns(LayerCollapseWarning):
+        pruner.fit(X_SMALL, Y_SMALL)
+    assert pruner.mask_ == TicketMask({"0.weight": [[1, 1], [0, 0]], "2.weight": [[0, 1]]})
+    pruner.set_params(connected=True).fit(X_SMALL, Y_SMALL)
+    assert pruner.mask_["0.weight"][1].tolist() == [False, True]
+    assert pruner.mask_["2.weight"].tolist() == [[False, True]]
+
+
+def test_one_cycle_spans_each_training(data):
+    net = make_net("classifier", lr=0.1, max_epochs=4)
+    pruner = MagnitudePruner(
+        net, sparsity=0.5, round_epochs=2, schedule="one-cycle", random_state=0
+    ).fit(*data)
+    rates = np.concatenate(pruner.estimator_.history[:, "batches", :, "event_lr"])
+    assert len(rates) == 4 * 5
+    assert rates.max() == pytest.approx(0.1, rel=0.05)
+    assert rates[-1] < 1e-4 < rates[0] < 0.02
+    assert "one_cycle" not in dict(pruner.estimator_.callbacks_)
+
+
 # The nets that can be wrapped -----------------------------------------------------------------
 
 
@@ -566,6 +615,13 @@ def diverging():
             ),
             "mask keeps nothing",
         ),
+        (
+            lambda: MagnitudePruner(
+                make_net("classifier"), round_epochs=3, rewind_epoch=2, schedule="one-cycle"
+            ),
+            "schedule='one-cycle' begins anew",
+        ),
+        (lambda: MagnitudePruner(make_net("classifier"), l1=-1.0), "'l1' parameter"),
         (lambda: MagnitudePruner("net"), "'estimator' parameter"),
         (lambda: GraSPPruner(make_net("classifier"), temperature=0), "'temperature' parameter"),
     ],

@@ -3,6 +3,7 @@
 from sklearn_tickets.pruners._base import BasePruner
 from sklearn_tickets.pruners._given_mask import GivenMaskPruner
 from sklearn_tickets.pruners._grasp import GraSPPruner
+from sklearn_tickets.pruners._learning_rate_rewinding import LearningRateRewindingPruner
 from sklearn_tickets.pruners._magnitude import IterativeMagnitudePruner, MagnitudePruner
 from sklearn_tickets.pruners._random import RandomPruner
 from sklearn_tickets.pruners._snip import SNIPPruner
@@ -13,6 +14,7 @@ __all__ = [
     "GivenMaskPruner",
     "GraSPPruner",
     "IterativeMagnitudePruner",
+    "LearningRateRewindingPruner",
     "MagnitudePruner",
     "RandomPruner",
     "SNIPPruner",

@@ -27,7 +27,13 @@ from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
 from sklearn_tickets._module import plain_module
 from sklearn_tickets._reader import classification_scale, regression_scale
 from sklearn_tickets._rewind import TrainingState, last_train_loss, train
-from sklearn_tickets._train import hold_mask, independent_rng, seeded
+from sklearn_tickets._train import (
+    L1Penalty,
+    hold_mask,
+    independent_rng,
+    one_cycle,
+    seeded,
+)
 from sklearn_tickets.pruners._fitted import FittedTicketMixin
 from sklearn_tickets.pruners._net import check_module, make_net
 from sklearn_tickets.pruners._shared_docs import share_docs
@@ -66,6 +72,9 @@ class BasePruner(
         "rewind_epoch": [Interval(Integral, 0, None, closed="left"), None],
         "final_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "train_ticket": ["boolean"],
+        "l1": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "connected": ["boolean"],
+        "schedule": [StrOptions({"one-cycle"}), None],
         "random_state": ["random_state"],
     }
 
@@ -82,6 +91,9 @@ class BasePruner(
         rewind_epoch=0,
         final_epochs=None,
         train_ticket=True,
+        l1=0.0,
+        connected=False,
+        schedule=None,
         random_state=None,
     ):
         self.estimator = estimator
@@ -94,6 +106,9 @@ class BasePruner(
         self.rewind_epoch = rewind_epoch
         self.final_epochs = final_epochs
         self.train_ticket = train_ticket
+        self.l1 = l1
+        self.connected = connected
+        self.schedule = schedule
         self.random_state = random_state
 
     def __init_subclass__(cls, **kwargs):
@@ -175,7 +190,7 @@ class BasePruner(
                 ):
                     break
             if self.train_ticket:
-                train(net, X, y, until=self._n_epochs(self.final_epochs))
+                self._train(net, X, y, self.final_epochs)
         if rounds[-1]["collapsed"]:
             warnings.warn(
                 f"{type(self).__name__} left no path from inputs to outputs at sparsity="
@@ -210,14 +225,13 @@ class BasePruner(
 
     def _run_rounds(self, net, X, y, rng, start):
         """Train, score, prune and rewind; yield the record of each round."""
-        round_epochs = self._n_epochs(self.round_epochs)
         mask = self._full_mask(net)
         hold_mask(net, mask)
         rewind_to = start
         for t in range(1, self.n_rounds + 1):
             began = time.perf_counter()
-            if round_epochs:
-                passed = train(net, X, y, until=round_epochs, snapshot=self.rewind_epoch)
+            if self._n_epochs(self.round_epochs):
+                passed = self._train(net, X, y, self.round_epochs, mask, self.rewind_epoch)
                 if t == 1 and self.rewind_epoch:
                     rewind_to = self._check_passed(passed, len(net.history))
             train_loss = last_train_loss(net)
@@ -249,6 +263,8 @@ class BasePruner(
                     f"{type(plain_module(net.module_)).__name__} the same ({lowest:.3g}): there is "
                     "nothing to choose by. Look for constant weights or a softmax inside."
                 )
+        if self.connected:
+            scores = _dead_ends_last(scores, mask.effective(net.module_, X))
         return mask.shrink(scores, density, self.scope, rng)
 
     def _check_data(self, X, y):
@@ -280,6 +296,11 @@ class BasePruner(
         """Check that every state to rewind to will have been passed."""
         if not self.rewind_epoch:
             return
+        if self.schedule is not None:
+            raise ValueError(
+                f"schedule={self.schedule!r} begins anew with each training and cannot be rewound "
+                f"to rewind_epoch={self.rewind_epoch}; use rewind_epoch=0 or None."
+            )
         round_epochs = self._n_epochs(self.round_epochs)
         final_epochs = self._n_epochs(self.final_epochs)
         if self.rewind_epoch > round_epochs:
@@ -303,6 +324,20 @@ class BasePruner(
             )
         return state
 
+    def _train(self, net, X, y, epochs, mask=None, snapshot=None):
+        """Train for so many epochs; with the L1 penalty, if there is a mask still to be pruned."""
+        until = self._n_epochs(epochs)
+        callbacks = {}
+        if mask is not None and self.l1:
+            strength = self.l1
+            if strength == "auto":
+                strength = 3e-4 if is_classifier(net) else 1e-4
+            weights = [name for name, kept in mask.items() if kept.ndim > 1]
+            callbacks["l1_penalty"] = L1Penalty(strength, weights)
+        if self.schedule == "one-cycle" and until > len(net.history):
+            callbacks["one_cycle"] = one_cycle(net, X, y, until)
+        return train(net, X, y, until, snapshot, callbacks)
+
     def _n_epochs(self, epochs):
         return self.estimator.max_epochs if epochs is None else epochs
 
@@ -313,6 +348,15 @@ class BasePruner(
     def _full_mask(self, net):
         """The mask before the first round."""
         return TicketMask.ones_like(net.module_, prune_bias=self.prune_bias, exclude=self.exclude)
+
+
+def _dead_ends_last(scores, effective):
+    """Scores that rank what lies on no path below all that does."""
+    lowest = min(score.min() for score in scores.values())
+    return {
+        name: score.where(effective[name].to(score.device), lowest - 1)
+        for name, score in scores.items()
+    }
 
 
 share_docs(BasePruner)

@@ -33,6 +33,9 @@ class GivenMaskPruner(BasePruner):
         Epochs of the ticket's own training; None takes the net's ``max_epochs``.
     train_ticket : bool, default=True
         Whether to train the ticket at all.
+    schedule : {"one-cycle"} or None, default=None
+        Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
+        net's rate and falls to 0. None leaves it to the net.
     random_state : int, RandomState instance or None, default=None
         Draws initial weights and batches.
 
@@ -57,12 +60,14 @@ class GivenMaskPruner(BasePruner):
         name: BasePruner._parameter_constraints[name]
         for name in (
             *("estimator", "round_epochs", "rewind_epoch", "final_epochs", "train_ticket"),
-            "random_state",
+            *("schedule", "random_state"),
         )
     } | {"mask": [TicketMask, None], "reinitialize": ["boolean"]}
 
     n_rounds = 1
     scope = "global"
+    l1 = 0.0
+    connected = False
 
     def __init__(
         self,
@@ -74,6 +79,7 @@ class GivenMaskPruner(BasePruner):
         rewind_epoch=0,
         final_epochs=None,
         train_ticket=True,
+        schedule=None,
         random_state=None,
     ):
         self.estimator = estimator
@@ -83,6 +89,7 @@ class GivenMaskPruner(BasePruner):
         self.rewind_epoch = rewind_epoch
         self.final_epochs = final_epochs
         self.train_ticket = train_ticket
+        self.schedule = schedule
         self.random_state = random_state
 
     @property

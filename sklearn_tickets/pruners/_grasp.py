@@ -72,6 +72,9 @@ class GraSPPruner(BasePruner):
         rewind_epoch=0,
         final_epochs=None,
         train_ticket=True,
+        l1=0.0,
+        connected=False,
+        schedule=None,
         random_state=None,
         n_score_samples=None,
         temperature=200.0,
@@ -87,6 +90,9 @@ class GraSPPruner(BasePruner):
             rewind_epoch=rewind_epoch,
             final_epochs=final_epochs,
             train_ticket=train_ticket,
+            l1=l1,
+            connected=connected,
+            schedule=schedule,
             random_state=random_state,
         )
         self.n_score_samples = n_score_samples

@@ -24,10 +24,19 @@ PARAMETERS = """estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or Ne
         Where kept weights return to after each round: 0 their initial values, k their
         values after k epochs (with the optimiser's state and the schedule), None nowhere,
         only the optimiser and the schedule restart (learning-rate rewinding).
-    final_epochs : int or None, default=None
+    final_epochs : int or None, default=%(final_epochs)s
         Epochs of the ticket's own training; None takes the net's ``max_epochs``.
     train_ticket : bool, default=True
         Whether to train the ticket at all; if not, `estimator_` holds it as rewound.
+    l1 : float >= 0 or "auto", default=%(l1)r
+        Weight of the sum of the prunable weights' magnitudes in the loss, while rounds are
+        trained (not in the ticket's own training); "auto" takes 3e-4 for classifiers and
+        1e-4 for regressors.
+    connected : bool, default=%(connected)s
+        Whether parameters on no path from an input to an output are pruned first.
+    schedule : {"one-cycle"} or None, default=%(schedule)r
+        Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
+        net's rate and falls to 0. None leaves it to the net.
     random_state : int, RandomState instance or None, default=None
         Draws initial weights, batches and ties."""
 

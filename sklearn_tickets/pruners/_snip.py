@@ -70,6 +70,9 @@ class SNIPPruner(BasePruner):
         rewind_epoch=0,
         final_epochs=None,
         train_ticket=True,
+        l1=0.0,
+        connected=False,
+        schedule=None,
         random_state=None,
         n_score_samples=None,
     ):
@@ -84,6 +87,9 @@ class SNIPPruner(BasePruner):
             rewind_epoch=rewind_epoch,
             final_epochs=final_epochs,
             train_ticket=train_ticket,
+            l1=l1,
+            connected=connected,
+            schedule=schedule,
             random_state=random_state,
         )
         self.n_score_samples = n_score_samples

@@ -59,6 +59,9 @@ class SynFlowPruner(BasePruner):
         rewind_epoch=0,
         final_epochs=None,
         train_ticket=True,
+        l1=0.0,
+        connected=False,
+        schedule=None,
         random_state=None,
     ):
         super().__init__(
@@ -72,6 +75,9 @@ class SynFlowPruner(BasePruner):
             rewind_epoch=rewind_epoch,
             final_epochs=final_epochs,
             train_ticket=train_ticket,
+            l1=l1,
+            connected=connected,
+            schedule=schedule,
             random_state=random_state,
         )
 

@@ -1,0 +1,77 @@
+"""Learning-rate rewinding with the settings that find the smallest tickets here."""
+
+from sklearn_tickets.pruners._magnitude import MagnitudePruner
+
+
+class LearningRateRewindingPruner(MagnitudePruner):
+    r"""Prune the smallest weights round by round, keep the rest as trained, repeat.
+
+    `MagnitudePruner` with other defaults: many short rounds, each with a one-cycle schedule
+    of its own and an L1 penalty, dead ends pruned first, and a long final training without
+    penalty. Weights never return to their initial values: the final network is a *sparse
+    network*. Whether its mask is a weak ticket, `GivenMaskPruner` tells.
+
+    Works best with Adam and a high peak rate (``lr=1e-2``, batches of 64).
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    IterativeMagnitudePruner : Returns the weights to their initial values.
+
+    References
+    ----------
+    .. [1] Renda, Frankle and Carbin, "Comparing rewinding and fine-tuning in neural network
+       pruning", ICLR 2020.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import LearningRateRewindingPruner, PlantedTicketGenerator
+    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
+    >>> pruner = LearningRateRewindingPruner(
+    ...     planted.make_net(lr=1e-2), sparsity=0.9, n_rounds=2, final_epochs=1, random_state=0
+    ... )
+    >>> [record["n_kept"] for record in pruner.fit(planted.X, planted.y).rounds_]
+    [626, 198]
+    """
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        sparsity=0.9,
+        scope="global",
+        prune_bias=False,
+        exclude=(),
+        n_rounds=25,
+        round_epochs=6,
+        rewind_epoch=None,
+        final_epochs=40,
+        train_ticket=True,
+        l1="auto",
+        connected=True,
+        schedule="one-cycle",
+        random_state=None,
+    ):
+        super().__init__(
+            estimator,
+            sparsity=sparsity,
+            scope=scope,
+            prune_bias=prune_bias,
+            exclude=exclude,
+            n_rounds=n_rounds,
+            round_epochs=round_epochs,
+            rewind_epoch=rewind_epoch,
+            final_epochs=final_epochs,
+            train_ticket=train_ticket,
+            l1=l1,
+            connected=connected,
+            schedule=schedule,
+            random_state=random_state,
+        )

@@ -1,0 +1,112 @@
+"""How good a network learning-rate rewinding finds at the planted ticket's own size.
+
+Run as ``python tests/benchmarks/rewinding.py [task ...]``: prints a markdown table, medians
+(worst) over seeds 0 to 9, depth 5, width 100, Adam with peak rate 1e-2, batches of 64, 9000
+training samples, noisy test data. The fourth task, a sine, was not used to choose settings.
+The controls train the found mask as a weak ticket, shuffled, and re-initialised.
+"""
+
+import sys
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from sklearn.metrics import accuracy_score, mean_squared_error
+
+from sklearn_tickets import (
+    GivenMaskPruner,
+    LayerCollapseWarning,
+    LearningRateRewindingPruner,
+    PlantedTicketGenerator,
+)
+from sklearn_tickets.datasets import ReluTask
+from sklearn_tickets.datasets._constructions import linear, piecewise_linear
+
+SEEDS = range(10)
+
+
+class SineTask(ReluTask):
+    """Regression of sin(3 pi x) on x in [-1, 1], with 30 knots."""
+
+    name = "sine"
+    target_names = ("sine",)
+
+    def target(self, X):
+        return np.sin(3 * np.pi * X[:, 0])
+
+    def construct(self, depth):
+        def raised(x):
+            return np.sin(3 * np.pi * (x - 1)) + 1
+
+        shift = linear([[1]], 1)
+        lower = (linear([[1]]),) * (depth - 5)
+        return shift, *piecewise_linear(raised, np.linspace(0, 2, 30)), *lower, linear([[1]], -1)
+
+
+TASKS = {"circle": "circle", "helix": "helix", "relu": "relu", "sine": SineTask()}
+
+
+def measure(task, prune_bias, seed):
+    """One row: the planted ticket, the sparse network found, and its mask's controls."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", LayerCollapseWarning)
+    planted = PlantedTicketGenerator(TASKS[task], random_state=seed).generate(10_000)
+    X_train, X_test = planted.X[:9000], planted.X[9000:]
+    y_train, y_test = planted.y[:9000], planted.y[9000:]
+
+    def quality(predicted):
+        error = accuracy_score if task == "circle" else mean_squared_error
+        return error(y_test, predicted)
+
+    counts = planted.mask.summary()
+    covered = counts if prune_bias else counts[counts["shape"].map(len) > 1]
+    net = planted.make_net(lr=1e-2, batch_size=64)
+    began = time.perf_counter()
+    found = LearningRateRewindingPruner(
+        net,
+        sparsity=1 - covered["n_kept"].sum() / covered["n_parameters"].sum(),
+        prune_bias=prune_bias,
+        random_state=seed,
+    ).fit(X_train, y_train)
+    row = {
+        "kept": found.mask_.n_kept,
+        "seconds": time.perf_counter() - began,
+        "planted": quality(
+            GivenMaskPruner(net, planted.mask, train_ticket=False)
+            .fit(X_train, y_train)
+            .strong_predict(X_test)
+        ),
+        "sparse net": quality(found.predict(X_test)),
+    }
+    controls = {
+        "weak ticket": (found.mask_, False),
+        "re-initialised": (found.mask_, True),
+        "shuffled": (found.mask_.shuffled(seed), False),
+    }
+    for name, (mask, reinitialize) in controls.items():
+        control = GivenMaskPruner(
+            net,
+            mask,
+            reinitialize=reinitialize,
+            final_epochs=60,
+            schedule="one-cycle",
+            random_state=seed,
+        ).fit(X_train, y_train)
+        row[name] = quality(control.predict(X_test))
+    return row
+
+
+if __name__ == "__main__":
+    cells = [(task, bias) for task in sys.argv[1:] or TASKS for bias in (False, True)]
+    runs = [(*cell, seed) for cell in cells for seed in SEEDS]
+    rows = pd.DataFrame(Parallel(n_jobs=-1)(delayed(measure)(*run) for run in runs))
+    rows[["task", "biases", "seed"]] = runs
+    columns = list(rows.columns[:7])
+    print(f"| task | pruned | {' | '.join(columns)} |\n|{'---|' * 9}")
+    for (task, bias), group in rows.groupby(["task", "biases"], sort=False):
+        worst = group.min() if task == "circle" else group.max()
+        cells = [f"{group[name].median():.3g} ({worst[name]:.3g})" for name in columns]
+        print(f"| {task} | {'weights and biases' if bias else 'weights'} | {' | '.join(cells)} |")
