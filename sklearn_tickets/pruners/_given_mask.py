@@ -1,5 +1,7 @@
 """Training a mask one already has: controls, and tickets loaded from a file."""
 
+import torch
+
 from sklearn_tickets._mask import TicketMask
 from sklearn_tickets._module import plain_module
 from sklearn_tickets._rewind import TrainingState
@@ -21,8 +23,8 @@ class GivenMaskPruner(BasePruner):
     mask : TicketMask or None, default=None
         What to keep; None keeps everything.
     reinitialize : bool, default=False
-        Whether to draw the initial weights anew (by the layers' ``reset_parameters``):
-        the same mask on other weights.
+        Whether to start from other weights of the same distribution: the initial values
+        are permuted within each parameter.
     round_epochs : int or None, default=0
         Epochs that the dense network trains before the mask is applied; None takes the
         net's ``max_epochs``.
@@ -99,7 +101,10 @@ class GivenMaskPruner(BasePruner):
 
     def _starting_point(self, net):
         if self.reinitialize:
-            reset_parameters(plain_module(net.module_))
+            with torch.no_grad():
+                for value in plain_module(net.module_).parameters():
+                    shuffled = value.flatten()[torch.randperm(value.numel())]
+                    value.copy_(shuffled.view_as(value))
         return TrainingState.of(net)
 
     def _full_mask(self, net):
@@ -112,12 +117,3 @@ class GivenMaskPruner(BasePruner):
 
     def _score(self, net, mask, X, y):
         return {name: self.mask[name].float() for name in mask}
-
-
-def reset_parameters(module):
-    """Draw a module's weights anew, by its own method or those of its layers."""
-    if hasattr(module, "reset_parameters"):
-        module.reset_parameters()
-    else:
-        for child in module.children():
-            reset_parameters(child)
