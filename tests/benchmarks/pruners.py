@@ -1,17 +1,17 @@
 """The pruners on hidden tickets, beside the figures of the original research code.
 
 Run as ``python tests/benchmarks/pruners.py [task ...]``: prints a markdown table, medians
-(lowest to highest) over seeds 0 to 4, depth 5, width 100, 9000 training samples.
+(lowest to highest) over seeds 0 to 4, depth 5, width 100, 9000 training samples, and takes
+half an hour on two cores. Two columns: the original protocol (Adam at a constant 1e-3, 10
+epochs), and as many epochs with ``schedule="one-cycle"`` and a peak of 3e-3.
 
-The original code rescales each regression output to the *test* targets before it scores
-(batch by batch). The last column is the fair counterpart: least-squares factors from the
-training data.
+The original code rescales each regression output to the *test* targets, batch by batch,
+before it scores: its errors are lower than those of its predictions.
 """
 
 import sys
 import warnings
 
-import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
@@ -26,7 +26,6 @@ from sklearn_tickets import (
     SNIPPruner,
     SynFlowPruner,
 )
-from sklearn_tickets._reader import regression_scale
 
 SEEDS = range(5)
 SINGLE = {
@@ -63,30 +62,34 @@ ORIGINAL = {
 }
 
 
-def measure(task, mode, density, name, seed):
-    """Test quality of the trained ticket, and (regression) with its outputs rescaled."""
+PROTOCOLS = {
+    "constant rate": ({"lr": 1e-3}, {"schedule": None}),
+    "one-cycle": ({"lr": 3e-3}, {"schedule": "one-cycle"}),
+}
+
+
+def measure(task, mode, density, name, seed, protocol):
+    """Quality of the trained ticket on noisy test data."""
+    of_net, of_pruner = PROTOCOLS[protocol]
     torch.set_num_threads(1)
     planted = PlantedTicketGenerator(task=task, random_state=seed).generate(10_000)
     X_train, X_test = planted.X[:9000], planted.X[9000:]
     y_train, y_test = planted.y[:9000], planted.y[9000:]
     n_rounds, round_epochs = (1, 0) if mode == "single" else map(int, mode.split(" x "))
     pruner = (SINGLE if mode == "single" else MULTI)[name](
-        planted.make_net(max_epochs=10),
+        planted.make_net(max_epochs=10, **of_net),
         sparsity=1 - (planted.mask.density if density == "ticket" else density),
         prune_bias=True,
         n_rounds=n_rounds,
         round_epochs=round_epochs,
         random_state=seed,
+        **of_pruner,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LayerCollapseWarning)
         pruner.fit(X_train, y_train)
-    predicted = pruner.predict(X_test)
-    if task == "circle":
-        return accuracy_score(y_test, predicted), np.nan
-    shape = (9000, -1)
-    scale = regression_scale(pruner.predict(X_train).reshape(shape), y_train.reshape(shape))
-    return mean_squared_error(y_test, predicted), mean_squared_error(y_test, predicted * scale)
+    metric = accuracy_score if task == "circle" else mean_squared_error
+    return metric(y_test, pruner.predict(X_test))
 
 
 if __name__ == "__main__":
@@ -100,12 +103,16 @@ if __name__ == "__main__":
         )
         for seed in SEEDS
     ]
-    found = Parallel(n_jobs=-1)(delayed(measure)(*cell, seed) for *cell, _, seed in runs)
     table = pd.DataFrame(runs, columns=["task", "mode", "density", "pruner", "original", "seed"])
-    table[["quality", "rescaled"]] = found
-    print("| task | mode | density | pruner | original | here | rescaled |\n|" + "---|" * 7)
-    for key, rows in table.groupby(list(table.columns[:5]), sort=False):
-        values = rows["quality"]
-        here = f"{values.median():.3g} ({values.min():.3g} - {values.max():.3g})"
-        rescaled = f"{rows['rescaled'].median():.3g}".replace("nan", "")
-        print(f"| {' | '.join(map(str, key))} | {here} | {rescaled} |")
+    for protocol in PROTOCOLS:
+        table[protocol] = Parallel(n_jobs=-1)(
+            delayed(measure)(*cell, seed, protocol) for *cell, _, seed in runs
+        )
+    columns = [*table.columns[:5], *PROTOCOLS]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for key, rows in table.groupby(columns[:5], sort=False):
+        cells = [
+            f"{rows[name].median():.3g} ({rows[name].min():.3g} - {rows[name].max():.3g})"
+            for name in PROTOCOLS
+        ]
+        print(f"| {' | '.join([*map(str, key), *cells])} |")
