@@ -27,6 +27,7 @@ from sklearn_tickets.metrics import (
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import (
     BasePruner,
+    EdgePopupPruner,
     GivenMaskPruner,
     GraSPPruner,
     IterativeMagnitudePruner,
@@ -40,6 +41,7 @@ from sklearn_tickets.pruners import (
 __all__ = [
     "MLP",
     "BasePruner",
+    "EdgePopupPruner",
     "GivenMaskPruner",
     "GraSPPruner",
     "HoldMask",

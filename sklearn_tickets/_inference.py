@@ -66,6 +66,11 @@ def hidden_features(module: nn.Module, X: np.ndarray, mask: TicketMask) -> np.nd
     -------
     hidden : float32 ndarray of shape (n_samples, n_hidden)
         Flattened.
+
+    Raises
+    ------
+    ValueError
+        If the network uses its weights without calling the layers that own them.
     """
     module = plain_module(module)
     inputs: list[Tensor] = []
@@ -73,13 +78,19 @@ def hidden_features(module: nn.Module, X: np.ndarray, mask: TicketMask) -> np.nd
     with evaluating(module):
         hooks = [
             module.get_submodule(path).register_forward_pre_hook(
-                lambda layer, args: inputs.append(args[0])
+                lambda layer, args, kwargs: inputs.append([*args, *kwargs.values()][0]),
+                with_kwargs=True,
             )
             for path in {name.rpartition(".")[0] for name in mask}
         ]
         try:
             for start in range(0, len(X), _BATCH):
                 infer(module, X[start : start + _BATCH])
+                if not inputs:
+                    raise ValueError(
+                        f"{type(module).__name__} calls none of its layers with prunable weights, "
+                        "so they have no inputs to transform to."
+                    )
                 hidden.append(inputs[-1].flatten(1).float().cpu().numpy())
                 inputs.clear()
         finally:

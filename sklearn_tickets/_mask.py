@@ -174,8 +174,21 @@ class TicketMask(Mapping[str, Tensor]):
         prunable = prunable_parameters(module, prune_bias=prune_bias, exclude=exclude)
         return cls({name: np.ones(p.shape, dtype=bool) for name, p in prunable.items()})
 
-    def _layers(self) -> list[list[str]]:
-        """Group the names by weight, each weight with its bias."""
+    def layers(self, scope: Literal["global", "layer"] = "layer") -> list[list[str]]:
+        """Group the names of parameters that compete with each other.
+
+        Parameters
+        ----------
+        scope : {"global", "layer"}, default="layer"
+            Whether all compete, or each weight (with its bias) is a group of its own.
+
+        Returns
+        -------
+        layers : list of list of str
+            The groups.
+        """
+        if scope == "global":
+            return [list(self)]
         layers = {name: [name] for name, shape in self._shapes.items() if len(shape) > 1}
         for name in [name for name in self._shapes if name not in layers]:
             path, _, own = name.rpartition(".")
@@ -187,7 +200,7 @@ class TicketMask(Mapping[str, Tensor]):
 
     def shrink(
         self,
-        scores: Mapping[str, Tensor],
+        scores: Mapping[str, Tensor | np.ndarray],
         density: float,
         scope: Literal["global", "layer"] = "global",
         rng: int | np.random.RandomState | None = None,
@@ -199,7 +212,7 @@ class TicketMask(Mapping[str, Tensor]):
 
         Parameters
         ----------
-        scores : mapping of str to Tensor
+        scores : mapping of str to Tensor or ndarray
             One finite score per parameter, higher is kept. Scores of pruned parameters
             are ignored.
         density : float in (0, 1]
@@ -233,12 +246,13 @@ class TicketMask(Mapping[str, Tensor]):
             raise ValueError(f"density must be in (0, 1]; got {density!r}.")
         if scope not in ("global", "layer"):
             raise ValueError(f"scope must be 'global' or 'layer'; got {scope!r}.")
-        _check_fit(self._shapes, {name: tuple(s.shape) for name, s in scores.items()}, "scores")
+        tensors = {name: torch.as_tensor(values) for name, values in scores.items()}
+        _check_fit(self._shapes, {name: tuple(s.shape) for name, s in tensors.items()}, "scores")
         random = check_random_state(rng)
         kept: dict[str, np.ndarray] = {}
-        for names in [list(self)] if scope == "global" else self._layers():
+        for names in self.layers(scope):
             alive = np.concatenate([self._array(name).ravel() for name in names])
-            values = np.concatenate([scores[n].detach().cpu().numpy().ravel() for n in names])
+            values = np.concatenate([tensors[n].detach().cpu().numpy().ravel() for n in names])
             candidates = values[alive]
             if not np.isfinite(candidates).all():
                 raise ValueError(

@@ -6,6 +6,9 @@ scale per output. The factors are estimated on training data only.
 
 import numpy as np
 
+# More rows or sweeps change a factor by less than its estimation error.
+_MAX_ROWS, _MAX_SWEEPS = 10_000, 20
+
 
 def regression_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Least-squares factor of every output, ``sum(y f) / sum(f^2)``.
@@ -45,11 +48,14 @@ def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     Returns
     -------
     scale : float64 ndarray of shape (n_classes,)
-        Positive; all 1 for a single logit, whose sign decides.
+        Positive; all 1 for a single logit, whose sign decides. Estimated on at most
+        10,000 rows.
     """
     n_classes = outputs.shape[1]
     if n_classes == 1:
         return np.ones(1)
+    stride = -(-len(y) // _MAX_ROWS)
+    outputs, y = outputs[::stride], y[::stride]
     size = np.abs(outputs).mean(axis=0)
     ones = np.ones(n_classes)
     starts = [ones, np.divide(1.0, size, out=ones.copy(), where=size > 0)]
@@ -61,7 +67,7 @@ def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _ascend(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Improve one factor after the other until a sweep gains nothing."""
-    while True:
+    for _ in range(_MAX_SWEEPS):
         moved = scale.copy()
         for k in range(len(scale)):
             moved[k] = _best_factor(outputs, y, moved, k)
@@ -70,7 +76,8 @@ def _ascend(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> np.ndarray
         if gain >= 0:
             scale = moved
         if gain <= 0:
-            return scale
+            break
+    return scale
 
 
 def _n_right(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> int:

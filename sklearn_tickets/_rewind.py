@@ -1,7 +1,7 @@
 """Training that can be returned to: `train` a skorch net, and rewind it to a `TrainingState`."""
 
 import copy
-import traceback
+import dis
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,6 +13,9 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from sklearn_tickets._module import plain_module
+
+# Names that no callback of a user has.
+_SNAPSHOT, _RESUME = "sklearn_tickets.snapshot", "sklearn_tickets.resume"
 
 
 class _Snapshot(Callback):
@@ -88,9 +91,12 @@ class TrainingState:
         net.optimizer_.load_state_dict(copy.deepcopy(self.optimizer))
         net.initialize_history()
         net.history.extend(copy.deepcopy(self.epochs))
-        net.callbacks_ = _without(net.callbacks_, "resume")
+        # Callbacks start anew, too: the best score so far belongs to another network.
+        net.callbacks_ = [
+            (name, callback.initialize()) for name, callback in _without(net.callbacks_, _RESUME)
+        ]
         if self.schedules:
-            net.callbacks_.append(("resume", _Resume(self.optimizer, self.schedules)))
+            net.callbacks_.append((_RESUME, _Resume(self.optimizer, self.schedules)))
 
 
 def _without(callbacks: list[tuple[str, Callback]], *names: str) -> list[tuple[str, Callback]]:
@@ -132,10 +138,17 @@ def train(
     KeyboardInterrupt
         If the user interrupts; skorch alone would take this for the end of the training.
     """
+    if until <= len(net.history):
+        return None
     camera = _Snapshot(snapshot or 0)
     # Last, when the others are done with an epoch; and first, in case one of them stops there.
     own = [(name, callback.initialize()) for name, callback in callbacks.items()]
-    net.callbacks_ = [("snapshot", camera), *net.callbacks_, *own, ("snapshot", camera)]
+    net.callbacks_ = [
+        (_SNAPSHOT, camera),
+        *net.callbacks_,
+        *own,
+        (_SNAPSHOT, camera),
+    ]
     net.notify("on_train_begin", X=X, y=y)
     try:
         net.fit_loop(X, y, epochs=until - len(net.history))
@@ -145,9 +158,9 @@ def train(
             raise
     finally:
         net.notify("on_train_end", X=X, y=y)
-        net.callbacks_ = _without(net.callbacks_, "snapshot", "resume", *callbacks)
+        net.callbacks_ = _without(net.callbacks_, _SNAPSHOT, _RESUME, *callbacks)
     loss = last_train_loss(net)
-    if net.history and not np.isfinite(loss):
+    if not np.isfinite(loss):
         raise ValueError(
             f"The training loss of estimator={type(net).__name__} is {loss} after "
             f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X, or "
@@ -157,8 +170,15 @@ def train(
 
 
 def _is_raised_by_callback(error: BaseException) -> bool:
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return isinstance(frame.f_locals.get("self"), Callback)
+    """Whether a callback's own ``raise`` was at work, and not a signal that hit upon it."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is None:
+        return False
+    operation = innermost.tb_frame.f_code.co_code[innermost.tb_lasti]
+    is_callback = isinstance(innermost.tb_frame.f_locals.get("self"), Callback)
+    return is_callback and dis.opname[operation] == "RAISE_VARARGS"
 
 
 def last_train_loss(net: NeuralNet) -> float:

@@ -100,17 +100,26 @@ class L1Penalty(Callback):
 
 def one_cycle(net: NeuralNet, X: np.ndarray, y: np.ndarray, n_epochs: int) -> LRScheduler:
     """A one-cycle schedule over a whole training, whose peak is the net's learning rate."""
+    if any(isinstance(callback, LRScheduler) for _, callback in net.callbacks_):
+        raise ValueError(
+            "schedule='one-cycle' and the LRScheduler among estimator's callbacks both set the "
+            "learning rate; drop one of them."
+        )
     dataset, _ = net.get_split_datasets(X, y)
-    n_batches = len(net.get_iterator(dataset, training=True))
     return LRScheduler(
-        OneCycleLR, max_lr=net.lr, total_steps=n_epochs * n_batches, step_every="batch"
+        OneCycleLR,
+        max_lr=[group["lr"] for group in net.optimizer_.param_groups],
+        total_steps=n_epochs * len(net.get_iterator(dataset, training=True)),
+        cycle_momentum=False,
+        step_every="batch",
     )
 
 
 def hold_mask(net: NeuralNet, mask: TicketMask) -> None:
     """Make `net` hold `mask` from now on, before any other callback looks at the weights."""
-    others = [(name, callback) for name, callback in net.callbacks_ if name != "hold_mask"]
-    net.callbacks_ = [("hold_mask", HoldMask(mask)), *others]
+    own = "sklearn_tickets.hold_mask"
+    others = [(name, callback) for name, callback in net.callbacks_ if name != own]
+    net.callbacks_ = [(own, HoldMask(mask)), *others]
     mask.apply_(net.module_)
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from sklearn_tickets import (
     MLP,
+    EdgePopupPruner,
     GivenMaskPruner,
     GraSPPruner,
     IterativeMagnitudePruner,
@@ -31,6 +32,7 @@ SETTINGS = {
     SNIPPruner: {"sparsity": 0.5},
     GraSPPruner: {"sparsity": 0.5},
     SynFlowPruner: {"sparsity": 0.5, "n_rounds": 3},
+    EdgePopupPruner: {"sparsity": 0.5, "mask_epochs": 2},
     GivenMaskPruner: {},
 }
 

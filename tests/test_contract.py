@@ -24,15 +24,16 @@ class KeepsTheSmallest(MagnitudePruner):
 
 
 class PrunesTenTooFew(MagnitudePruner):
-    def _prune(self, net, mask, density, X, y, rng):
-        return super()._prune(net, mask, density + 10 / mask.n_parameters, X, y, rng)
+    def _search(self, net, mask, density, X, y, rng):
+        return super()._search(net, mask, density + 10 / mask.n_parameters, X, y, rng)
 
 
 class DoesNotHoldTheMask(MagnitudePruner):
-    def _run_rounds(self, net, X, y, rng, start):
-        for record in super()._run_rounds(net, X, y, rng, start):
-            net.callbacks_ = [(name, c) for name, c in net.callbacks_ if name != "hold_mask"]
-            yield record
+    def _fitted_attributes(self, net, *args):
+        with torch.no_grad():
+            for parameter in net.module_.parameters():
+                parameter += 1e-6
+        return super()._fitted_attributes(net, *args)
 
 
 class ReportsAnotherMask(MagnitudePruner):
@@ -42,8 +43,8 @@ class ReportsAnotherMask(MagnitudePruner):
 
 
 class RevivesParameters(RandomPruner):
-    def _prune(self, net, mask, density, X, y, rng):
-        return super()._prune(net, mask | ~mask, density, X, y, rng)
+    def _search(self, net, mask, density, X, y, rng):
+        return super()._search(net, mask | ~mask, density, X, y, rng)
 
 
 class TrainsTheUsersNet(MagnitudePruner):

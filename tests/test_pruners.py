@@ -1,6 +1,7 @@
 """Each algorithm on networks small enough to score by hand, and what rounds do to a net."""
 
 import copy
+import signal
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
-from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
+from skorch.dataset import ValidSplit
 from torch import nn
 
 from sklearn_tickets import (
     MLP,
+    EdgePopupPruner,
     GivenMaskPruner,
     GraSPPruner,
     IterativeMagnitudePruner,
@@ -141,6 +144,40 @@ def test_random_pruning_does_not_depend_on_the_weights():
         for seed in range(200)
     ]
     np.testing.assert_allclose(np.mean(kept, axis=0), 0.5, atol=0.11)
+
+
+@pytest.mark.parametrize("anneal", [False, True])
+def test_edge_popup_keeps_the_weights_that_fit_as_they_are(anneal):
+    # y = 2 x1 - x3; the weights of x2 and x4 are of no use, at any factor of the output.
+    X = np.random.RandomState(0).randn(200, 4).astype(np.float32)
+    net = linear_net([2.0, 5.0, -1.0, 4.0]).set_params(
+        max_epochs=20, batch_size=50, criterion=nn.MSELoss
+    )
+    pruner = EdgePopupPruner(net, sparsity=0.5, anneal=anneal, random_state=0)
+    pruner.fit(X, 2 * X[:, 0] - X[:, 2])
+    assert pruner.mask_["weight"].tolist() == [[True, False, True, False]]
+    assert weights(pruner)["weight"].tolist() == [[2, 0, -1, 0]]
+    np.testing.assert_allclose(pruner.strong_predict(X), 2 * X[:, 0] - X[:, 2], rtol=1e-5)
+
+
+def test_edge_popup_learns_the_scores_of_biases():
+    module = nn.Linear(3, 1)
+    with torch.no_grad():
+        module.weight[:], module.bias[:] = torch.tensor([[1.0, 1.0, 1.0]]), 3.0
+    X = np.random.RandomState(0).randn(64, 3).astype(np.float32)
+    net = make_net("regressor", module=ModuleTemplate(module), batch_size=16)
+    pruner = EdgePopupPruner(net, sparsity=0.5, prune_bias=True, learn_scale=False, random_state=0)
+    masks = [pruner.fit(X, y).mask_ for y in (X[:, 0] + 3, X[:, 0] + X[:, 1])]
+    assert masks[0] == TicketMask({"weight": [[1, 0, 0]], "bias": [1]})
+    assert masks[1] == TicketMask({"weight": [[1, 1, 0]], "bias": [0]})
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+def test_edge_popup_empties_no_layer(data):
+    pruner = EdgePopupPruner(
+        make_net("classifier", max_epochs=2), sparsity=0.99, prune_bias=True, random_state=0
+    )
+    assert all(kept.any() for kept in pruner.fit(*data).mask_.values() if kept.ndim > 1)
 
 
 def test_given_mask_is_the_mask(data):
@@ -390,7 +427,13 @@ def test_one_cycle_spans_each_training(data):
     assert len(rates) == 4 * 5
     assert rates.max() == pytest.approx(0.1, rel=0.05)
     assert rates[-1] < 1e-4 < rates[0] < 0.02
-    assert "one_cycle" not in dict(pruner.estimator_.callbacks_)
+    assert not any("one_cycle" in name for name, _ in pruner.estimator_.callbacks_)
+
+
+def test_one_cycle_leaves_momentum_alone(data):
+    net = make_net("classifier", optimizer=torch.optim.SGD, lr=0.1, max_epochs=2)
+    pruner = MagnitudePruner(net, sparsity=0.5, schedule="one-cycle", random_state=0).fit(*data)
+    assert pruner.estimator_.optimizer_.param_groups[0]["momentum"] == 0
 
 
 # The nets that can be wrapped -----------------------------------------------------------------
@@ -447,8 +490,6 @@ def test_read_only_data_are_taken(data):
 
 
 def test_a_validation_split_and_early_stopping_are_honoured(data):
-    from skorch.dataset import ValidSplit
-
     net = make_net(
         "classifier",
         train_split=ValidSplit(0.25),
@@ -474,6 +515,61 @@ def test_a_pruner_is_tuned_in_a_pipeline(data):
         error_score="raise",
     ).fit(*data)
     assert search.best_score_ > 0.5
+
+
+@pytest.mark.parametrize("rewind_epoch", [0, 1])
+def test_the_best_weights_of_a_denser_round_do_not_come_back(data, tmp_path, rewind_epoch):
+    net = make_net(
+        "classifier",
+        callbacks=[Checkpoint(dirname=tmp_path, load_best=True)],
+        train_split=ValidSplit(0.25),
+        max_epochs=4,
+    )
+    pruner = IterativeMagnitudePruner(
+        net, sparsity=0.5, n_rounds=3, rewind_epoch=rewind_epoch, random_state=0
+    ).fit(*data)
+    for name, kept in pruner.mask_.items():
+        assert not weights(pruner)[name][~kept].any()
+    assert any(pruner.estimator_.history[:, "valid_loss_best"])
+
+
+class LoadsOtherWeights(Callback):
+    def on_train_end(self, net, **kwargs):
+        with torch.no_grad():
+            for parameter in net.module_.parameters():
+                parameter += 1.0
+
+
+def test_a_callback_that_breaks_the_mask_is_found_out(data):
+    net = make_net("classifier", callbacks=[LoadsOtherWeights()], max_epochs=1)
+    with pytest.raises(ValueError, match=r"changed pruned entries of 'layers\.0\.weight'"):
+        MagnitudePruner(net, sparsity=0.5, random_state=0).fit(*data)
+
+
+def test_no_training_needs_no_callbacks(data):
+    net = make_net("classifier", callbacks=[EarlyStopping("train_loss", load_best=True)])
+    MagnitudePruner(net, sparsity=0.5, final_epochs=0, random_state=0).fit(*data)
+
+
+def test_the_threshold_of_a_binary_net_counts(data):
+    net = NeuralNetBinaryClassifier(MLP, threshold=0.9, train_split=None, max_epochs=1, verbose=0)
+    pruner = MagnitudePruner(net, sparsity=0.5, random_state=0).fit(*data)
+    expected = pruner.predict_proba(data[0])[:, 1] > 0.9
+    assert (pruner.predict(data[0]) == 1).tolist() == expected.tolist()
+
+
+def test_a_criterion_without_probabilities_has_no_predict_proba(data):
+    net = make_net("classifier", criterion=nn.MultiMarginLoss, max_epochs=1)
+    pruner = MagnitudePruner(net, sparsity=0.5, random_state=0).fit(*data)
+    pruner.predict(data[0])
+    with pytest.raises(ValueError, match=r"MultiMarginLoss does not say .* predict_nonlinearity"):
+        pruner.predict_proba(data[0])
+
+
+def test_a_fitted_net_is_a_misunderstanding(data):
+    net = make_net("classifier", module=ModuleTemplate(MLP(6, 2)), max_epochs=1).fit(*data)
+    with pytest.warns(UserWarning, match=r"ModuleTemplate\(estimator.module_\)"):
+        MagnitudePruner(net, sparsity=0.5, random_state=0).fit(*data)
 
 
 # scikit-learn's callbacks ---------------------------------------------------------------------
@@ -535,8 +631,14 @@ class Interrupting(MLP):
         return super().forward(X)
 
 
-def test_ctrl_c_ends_the_fit_and_not_just_the_round(data):
-    pruner = IterativeMagnitudePruner(make_net("classifier", module=Interrupting), n_rounds=3)
+class PressesCtrlC(Callback):
+    def on_batch_end(self, net, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("params", [{"module": Interrupting}, {"callbacks": [PressesCtrlC()]}])
+def test_ctrl_c_ends_the_fit_and_not_just_the_round(data, params):
+    pruner = IterativeMagnitudePruner(make_net("classifier", **params), n_rounds=3)
     with pytest.raises(KeyboardInterrupt):
         pruner.fit(*data)
     assert not hasattr(pruner, "mask_")
@@ -548,6 +650,16 @@ def test_ctrl_c_ends_the_fit_and_not_just_the_round(data):
 class Softmax(MLP):
     def forward(self, X):
         return super().forward(X).softmax(dim=1)
+
+
+class LogSoftmax(MLP):
+    def forward(self, X):
+        return super().forward(X).log_softmax(dim=1)
+
+
+class TwoTensors(MLP):
+    def forward(self, X):
+        return super().forward(X), X
 
 
 class FlatOutput(MLP):
@@ -590,10 +702,25 @@ def diverging():
         ),
         (lambda: MagnitudePruner(NeuralNetClassifier(MLP)), "criterion is NLLLoss"),
         (lambda: SNIPPruner(make_net("classifier", module=Softmax)), "softmax inside"),
+        (lambda: SynFlowPruner(make_net("classifier", module=LogSoftmax)), "log_softmax"),
+        (
+            lambda: MagnitudePruner(make_net("classifier", module=TwoTensors)),
+            "cannot make one tensor of outputs",
+        ),
+        (
+            lambda: MagnitudePruner(NeuralNetBinaryClassifier(MLP, criterion=nn.BCELoss)),
+            "BCEWithLogitsLoss",
+        ),
+        (
+            lambda: MagnitudePruner(
+                make_net("classifier", callbacks=[LRScheduler()]), schedule="one-cycle"
+            ),
+            "both set the learning rate",
+        ),
         (lambda: MagnitudePruner(make_net("classifier", module=FlatOutput)), r"\(n_samples, 1\)"),
         (
             lambda: MagnitudePruner(make_net("classifier", module__n_features=5)),
-            "cannot take X with rows of shape",
+            r"from X with rows of shape \(6,\)",
         ),
         (lambda: MagnitudePruner(diverging(), sparsity=0.5), r"training loss .* is (nan|inf)"),
         (

@@ -174,7 +174,7 @@ def test_newer_mask_replaces_the_older():
     hold_mask(net, smaller)
     net.partial_fit(X, Y)
     assert_holds(net, smaller)
-    assert [name for name, _ in net.callbacks_].count("hold_mask") == 1
+    assert [name for name, _ in net.callbacks_].count("sklearn_tickets.hold_mask") == 1
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")

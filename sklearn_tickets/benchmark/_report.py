@@ -6,8 +6,8 @@ from collections.abc import Hashable
 import pandas as pd
 
 QUALITY: dict[Hashable, str] = {
-    "accuracy": "accuracy on held-out data (1 is best)",
-    "mse": "mean squared error on held-out data (0 is best)",
+    "accuracy": "accuracy on noisy held-out data",
+    "mse": "mean squared error on noisy held-out data",
 }
 
 _LEGEND = """strong: quality of what is kept at its initial weights, outputs rescaled; raw: not
@@ -41,7 +41,7 @@ def format_report(table: pd.DataFrame) -> str:
     >>> row = ["circle", 5, 100, 0, "snip", "single", 0.1, 2090]
     >>> row += ["accuracy", 0.25, 0.16, 0.95, 0.02, 0.01, 0.1, False, 2.3]
     >>> print(format_report(pd.DataFrame([row], columns=COLUMNS)))
-    circle, depth 5, width 100, seed 0: accuracy on held-out data (1 is best)
+    circle, depth 5, width 100, seed 0: accuracy on noisy held-out data
     <BLANKLINE>
     pruner  mode    density   kept  strong    raw   weak  overlap  chance  effective  seconds
     -----------------------------------------------------------------------------------------

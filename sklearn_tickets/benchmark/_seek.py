@@ -72,7 +72,8 @@ def seek(
         measured on it, and no fit sees it.
     pruners : iterable of str or mapping of str to callable, default=tuple(PRUNERS)
         Names from `PRUNERS`. Or pruners of your own by name: classes, or anything else
-        that makes a pruner from a skorch net and keyword parameters.
+        that makes a pruner from a skorch net and keyword parameters. All are rewound to
+        their initial weights, so that the table compares weak tickets.
     densities : iterable of float in (0, 1] or "ticket", default=(0.1, 0.01, "ticket")
         Fractions of the parameters to keep; ``"ticket"`` is the planted ticket's own.
     n_rounds : int, default=10
@@ -181,8 +182,8 @@ def seek(
 
     settings = {"final_epochs": final_epochs, "random_state": seed}
     modes = {
-        "single": {},
-        "multi": {"n_rounds": n_rounds, "round_epochs": round_epochs, "rewind_epoch": 0},
+        "single": {"round_epochs": 0},
+        "multi": {"n_rounds": n_rounds, "round_epochs": round_epochs},
     }
     n_epochs = {"single": final_epochs, "multi": n_rounds * round_epochs + final_epochs}
     runs = [
@@ -202,6 +203,7 @@ def seek(
                     planted.make_net(),
                     sparsity=1 - density,
                     prune_bias=True,
+                    rewind_epoch=0,
                     **settings,
                     **modes[mode],
                 )

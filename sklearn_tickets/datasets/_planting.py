@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import plain_module
 from sklearn_tickets._train import independent_rng
 from sklearn_tickets.datasets._constructions import Layer, live_part
 from sklearn_tickets.models import MLP
@@ -148,7 +149,7 @@ def _hiding_factors(
 
 
 def plant_ticket(
-    target: Sequence[Layer] | MLP,
+    target: Any,
     host: MLP,
     *,
     scaling: Literal["hidden", "trainable"] = "hidden",
@@ -162,7 +163,7 @@ def plant_ticket(
 
     Parameters
     ----------
-    target : sequence of (weight, bias) or MLP
+    target : sequence of (weight, bias), MLP or fitted pruner of one
         The small network: per layer, arrays of shapes (n_outputs, n_inputs) and
         (n_outputs,). Zeros are no part of the ticket, and hidden units without weights and
         bias are left out.
@@ -187,6 +188,8 @@ def plant_ticket(
 
     Raises
     ------
+    TypeError
+        If the host is not an MLP.
     ValueError
         If the target does not fit into the host, `scaling` is unknown, or a layer of the
         host has no size to hide in.
@@ -216,6 +219,10 @@ def plant_ticket(
     """
     if scaling not in ("hidden", "trainable"):
         raise ValueError(f"scaling must be 'hidden' or 'trainable'; got {scaling!r}.")
+    if not isinstance(host, MLP):
+        raise TypeError(f"host must be an MLP; got {type(host).__name__}.")
+    if hasattr(target, "estimator_"):
+        target = plain_module(target.estimator_.module_)
     layers = live_part(layers_of(target) if isinstance(target, MLP) else target)
     host = copy.deepcopy(host).cpu()
     host_layers = layers_of(host)

@@ -1,6 +1,7 @@
 """Pruners: scikit-learn estimators that find a ticket in a skorch net."""
 
 from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets.pruners._edge_popup import EdgePopupPruner
 from sklearn_tickets.pruners._given_mask import GivenMaskPruner
 from sklearn_tickets.pruners._grasp import GraSPPruner
 from sklearn_tickets.pruners._learning_rate_rewinding import LearningRateRewindingPruner
@@ -11,6 +12,7 @@ from sklearn_tickets.pruners._synflow import SynFlowPruner
 
 __all__ = [
     "BasePruner",
+    "EdgePopupPruner",
     "GivenMaskPruner",
     "GraSPPruner",
     "IterativeMagnitudePruner",

@@ -87,7 +87,8 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if not is_classifier(self.estimator):
             return outputs[:, 0] if outputs.shape[1] == 1 else outputs
         if outputs.shape[1] == 1:
-            return self.classes_[(outputs[:, 0] > 0).astype(int)]
+            threshold = self.estimator.threshold
+            return self.classes_[(outputs[:, 0] > np.log(threshold / (1 - threshold))).astype(int)]
         return self.classes_[outputs.argmax(axis=1)]
 
     @available_if(_wraps_classifier)
@@ -103,12 +104,23 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         probabilities : float64 ndarray of shape (n_samples, n_classes)
             As the net's criterion implies: softmax or sigmoid of the outputs.
+
+        Raises
+        ------
+        ValueError
+            If the net's criterion implies none, and its ``predict_nonlinearity`` neither.
         """
         X = self._check_inputs(X)
         outputs = torch.from_numpy(infer(self.estimator_.module_, X))
         if outputs.shape[1] == 1:
             outputs = outputs[:, 0]
-        return self.estimator_._get_predict_nonlinearity()(outputs).numpy()
+        probabilities = self.estimator_._get_predict_nonlinearity()(outputs).numpy()
+        if not np.allclose(probabilities.sum(axis=1), 1) or (probabilities < 0).any():
+            raise ValueError(
+                f"estimator's criterion {type(self.estimator_.criterion_).__name__} does not say "
+                "how to make probabilities of its outputs; pass the net predict_nonlinearity=."
+            )
+        return probabilities
 
     def score(self, X, y, sample_weight=None):
         """Score the sparse network: accuracy for classifiers, R2 for regressors.

@@ -21,6 +21,19 @@ def masked_leaves(net: NeuralNet, mask: TicketMask) -> dict[str, Tensor]:
     return {name: state[name].requires_grad_() for name in mask}
 
 
+def loss_at(
+    net: NeuralNet,
+    parameters: Mapping[str, Tensor],
+    X: Tensor,
+    y: Tensor,
+    factor: Tensor | float = 1.0,
+) -> Tensor:
+    """The training loss of a batch at given parameters, the outputs times a factor."""
+    X, y = X.to(net.device), y.to(net.device)
+    output = torch.func.functional_call(plain_module(net.module_), dict(parameters), (X,)) * factor
+    return net.get_loss(output.reshape(y.shape) if y.is_floating_point() else output, y, X=X)
+
+
 def batch_losses(
     net: NeuralNet,
     parameters: Mapping[str, Tensor],
@@ -36,12 +49,14 @@ def batch_losses(
     module = plain_module(net.module_)
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     for rows in torch.arange(len(X)).split(_BATCH):
-        X_batch = torch.as_tensor(X)[rows].to(net.device)
-        y_batch = torch.as_tensor(y)[rows].to(net.device)
         with evaluating(module):
-            output = torch.func.functional_call(module, {**parameters, **buffers}, (X_batch,))
-        output = output.reshape(y_batch.shape) if y_batch.is_floating_point() else output
-        loss = net.get_loss(output / temperature, y_batch, X=X_batch)
+            loss = loss_at(
+                net,
+                {**parameters, **buffers},
+                torch.as_tensor(X)[rows],
+                torch.as_tensor(y)[rows],
+                1 / temperature,
+            )
         yield loss * (len(rows) / len(X))
 
 

@@ -29,7 +29,9 @@ class GraSPPruner(BasePruner):
     n_score_samples : int or None, default=None
         Number of rows to score on, drawn from all classes equally often; None takes all.
     temperature : float > 0, default=200.0
-        The outputs are divided by it, so that the loss is not saturated.
+        The outputs are divided by it. Large, it keeps the cross entropy from saturating;
+        in regression it makes the scores depend on y rather than on the residuals, which
+        found better tickets in our measurements than 1.
 
     Attributes
     ----------
@@ -38,6 +40,11 @@ class GraSPPruner(BasePruner):
     See Also
     --------
     SNIPPruner : Keeps what the loss depends on.
+
+    Notes
+    -----
+    Scores are computed in evaluation mode: without dropout, and with the running statistics
+    of normalisation layers, which are 0 and 1 before any training.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Learning-rate rewinding with the settings that find the smallest tickets here."""
+"""Learning-rate rewinding with settings for very small networks."""
 
 from sklearn_tickets.pruners._magnitude import MagnitudePruner
 
@@ -6,12 +6,13 @@ from sklearn_tickets.pruners._magnitude import MagnitudePruner
 class LearningRateRewindingPruner(MagnitudePruner):
     r"""Prune the smallest weights round by round, keep the rest as trained, repeat.
 
-    `MagnitudePruner` with other defaults: many short rounds, each with a one-cycle schedule
-    of its own and an L1 penalty, dead ends pruned first, and a long final training without
-    penalty. Weights never return to their initial values: the final network is a *sparse
-    network*. Whether its mask is a weak ticket, `GivenMaskPruner` tells.
+    `MagnitudePruner` with other defaults. From learning-rate rewinding [1]_ it takes that
+    weights never return to their initial values while the schedule begins again; new are
+    many short rounds, an L1 penalty in them, and that dead ends are pruned first. Meant for
+    Adam with a high peak rate (``lr=1e-2``, batches of 64).
 
-    Works best with Adam and a high peak rate (``lr=1e-2``, batches of 64).
+    The final network is a *sparse network*. Whether its mask is a weak ticket,
+    `GivenMaskPruner` tells.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """The net that a pruner trains: cloned from the user's, fitted to and checked against the data."""
 
 import inspect
+import warnings
 
 import numpy as np
 from sklearn.base import clone
@@ -37,7 +38,12 @@ def make_net(
     Raises
     ------
     ValueError
-        If the net holds a module instance, or a classifier has ``NLLLoss``.
+        If the net holds a module instance, or a classifier has a loss of probabilities.
+
+    Warns
+    -----
+    UserWarning
+        If the net is fitted, since its weights are not used.
     """
     net = clone(estimator)
     if isinstance(net.module, nn.Module):
@@ -49,7 +55,19 @@ def make_net(
     if isinstance(net, NeuralNetClassifier) and issubclass(criterion, nn.NLLLoss):
         raise ValueError(
             "estimator's criterion is NLLLoss, skorch's default, which takes the logarithm of "
-            "the outputs. Modules return logits here: pass criterion=torch.nn.CrossEntropyLoss."
+            "the outputs. Modules return logits here: pass criterion=torch.nn.CrossEntropyLoss, "
+            "and remove any softmax or log_softmax from the module."
+        )
+    if isinstance(net, NeuralNetBinaryClassifier) and issubclass(criterion, nn.BCELoss):
+        raise ValueError(
+            "estimator's criterion is BCELoss, which takes probabilities. Modules return logits "
+            "here: pass criterion=torch.nn.BCEWithLogitsLoss, and remove the sigmoid."
+        )
+    if estimator.initialized_:
+        warnings.warn(
+            "estimator is already fitted, but a pruner starts from a fresh copy of its module. To "
+            "prune the trained weights, pass a net around ModuleTemplate(estimator.module_).",
+            stacklevel=4,
         )
     sizes = {"n_features": X.shape[1], "n_outputs": _n_outputs(net, y, classes)}
     signature = inspect.signature(net.module).parameters
@@ -81,10 +99,10 @@ def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
     name = type(plain_module(net.module_)).__name__
     try:
         outputs = infer(net.module_, X[:8])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(
-            f"estimator's module {name} cannot take X with rows of shape {X.shape[1:]} in float64 "
-            f"(in which predictions are made): {error}"
+            f"estimator's module {name} cannot make one tensor of outputs from X with rows of "
+            f"shape {X.shape[1:]} (in float64, in which predictions are made): {error}"
         ) from error
     expected = _n_outputs(net, y, classes)
     if outputs.shape[1] != expected:
@@ -93,10 +111,17 @@ def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
             f"estimator's module {name} returns outputs of shape (n_samples, {outputs.shape[1]}); "
             f"{target} and {type(net).__name__} need (n_samples, {expected})."
         )
-    if expected > 1 and (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, rtol=1e-9):
+    # The exponentials of log-probabilities sum to 1, too.
+    probabilities = outputs if (outputs >= 0).all() else np.exp(np.minimum(outputs, 1))
+    if (
+        expected > 1
+        and classes is not None
+        and np.allclose(probabilities.sum(axis=1), 1, rtol=1e-9)
+    ):
         raise ValueError(
-            f"estimator's module {name} has a softmax inside: its outputs sum to 1. Remove it; "
-            "modules return logits, and skorch applies the softmax in predict_proba."
+            f"estimator's module {name} ends in a softmax inside (or a log_softmax): its outputs "
+            "are probabilities. Remove it; modules return logits, and skorch applies the softmax "
+            "in predict_proba."
         )
 
 

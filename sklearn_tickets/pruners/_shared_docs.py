@@ -33,17 +33,20 @@ PARAMETERS = """estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or Ne
         trained (not in the ticket's own training); "auto" takes 3e-4 for classifiers and
         1e-4 for regressors.
     connected : bool, default=%(connected)s
-        Whether parameters on no path from an input to an output are pruned first.
+        Whether parameters on no path from an input to an output are pruned first. What the
+        last round cuts off stays: it takes several rounds.
     schedule : {"one-cycle"} or None, default=%(schedule)r
         Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
-        net's rate and falls to 0. None leaves it to the net.
+        net's rate and falls to 0, step by step. None leaves it to the net's callbacks.
     random_state : int, RandomState instance or None, default=None
         Draws initial weights, batches and ties."""
 
 ATTRIBUTES = """mask_ : TicketMask
         What is kept.
     estimator_ : skorch net
-        The sparse network, its pruned weights exactly 0.
+        The sparse network, its pruned weights exactly 0. Its ``partial_fit`` holds the
+        mask; its ``fit`` starts a dense network, and its ``predict`` of a classifier gives
+        class numbers rather than labels.
     initial_state_ : dict of str to Tensor
         Weights and buffers at initialisation, on the CPU.
     output_scale_ : ndarray of shape (n_outputs,)

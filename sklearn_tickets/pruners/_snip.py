@@ -38,6 +38,11 @@ class SNIPPruner(BasePruner):
     --------
     GraSPPruner : Keeps what preserves the flow of gradients.
 
+    Notes
+    -----
+    Scores are computed in evaluation mode: without dropout, and with the running statistics
+    of normalisation layers, which are 0 and 1 before any training.
+
     References
     ----------
     .. [1] Lee, Ajanthan and Torr, "SNIP: single-shot network pruning based on connection

@@ -88,7 +88,7 @@ class SynFlowPruner(BasePruner):
         R, gradient, _ = positive_flow(module, theta, torch.as_tensor(X[:1]))
         scores = {name: value * gradient[name] for name, value in theta.items()}
         # Each layer's scores sum to R, unless something in the module makes R constant.
-        if max(score.sum().abs() for score in scores.values()) < 1e-6 * R:
+        if max(score.sum().abs() for score in scores.values()) < 1e-6 * R.abs():
             raise ValueError(
                 f"{type(self).__name__} finds no flow in estimator's module "
                 f"{type(module).__name__}: its summed output does not depend on the weights. "

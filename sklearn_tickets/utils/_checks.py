@@ -161,10 +161,10 @@ def _check_keeps_the_best(pruner, X, y) -> None:
         estimator=_with_module(pruner.estimator, ModuleTemplate(module)),
         sparsity=0.75,
         prune_bias=False,
-        round_epochs=0,
-        rewind_epoch=0,
         train_ticket=False,
     )
+    untrained = {"round_epochs": 0, "rewind_epoch": 0}
+    probe.set_params(**{k: v for k, v in untrained.items() if k in probe.get_params(deep=False)})
     mask = probe.fit(X, y).mask_
     share = (mask & TicketMask(vanishing)).n_kept / mask.n_kept
     assert share < 0.75, f"{share:.0%} of the kept weights are vanishing ones, chance is 50%"
