@@ -74,7 +74,7 @@ print(table.round(3))
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 table[["trained", "untrained"]].plot.bar(ax=axes[0], rot=0, title="accuracy")
 axes[0].axhline(strong_accuracy(truth, X_test, y_test), ls="--", c="k", label="planted")
-axes[0].legend(loc="lower right")
+axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False)
 found = table.loc[list(candidates), ["overlap", "chance"]]
 found.plot.bar(ax=axes[1], rot=0, title="overlap with the planted ticket")
 plt.show()
