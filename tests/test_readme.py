@@ -23,4 +23,4 @@ def test_the_guide_works_on_planted_problems_and_data_of_your_own():
     names = {}
     for block in complete:
         exec(block, names)
-    assert names["pruner"].score(names["X"] / 16, names["y"]) > 0.5
+    assert names["pruner"].score(names["X"] / 16, names["y"]) > 0.95
