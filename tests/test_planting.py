@@ -15,7 +15,8 @@ from scipy.stats import chisquare
 from sklearn.base import clone
 from torch import nn
 
-from sklearn_tickets.datasets import plant_ticket
+from sklearn_tickets import SNIPPruner
+from sklearn_tickets.datasets import PlantedTicketGenerator, plant_ticket
 from sklearn_tickets.datasets._constructions import feed_forward
 from sklearn_tickets.datasets._planting import layers_of
 from sklearn_tickets.datasets._tasks import TASKS, CircleTask, HelixTask, ReluTask
@@ -185,6 +186,23 @@ def test_a_pruned_mlp_can_be_planted_into_a_narrower_host():
     X = CircleTask().sample(100, RandomState(0))
     outputs = measure.masked_outputs(narrow, X) * wide.output_scale
     assert_allclose(outputs, feed_forward(CircleTask().construct(5), X), rtol=1e-3, atol=1e-3)
+
+
+def test_what_a_pruner_found_can_be_planted():
+    planted = PlantedTicketGenerator("relu", depth=4, width=20, random_state=0).generate(200)
+    net = planted.make_net(max_epochs=2)
+    pruner = SNIPPruner(net, sparsity=0.9, prune_bias=True, random_state=0)
+    pruner.fit(planted.X, planted.y)
+    factory = plant_ticket(pruner, MLP(1, 1, hidden=(50, 50)), random_state=0)
+    module = factory(output_scale=True)
+    module.ticket.apply_(module)
+    outputs = module(torch.from_numpy(planted.X)).detach().numpy().ravel()
+    assert_allclose(outputs, pruner.predict(planted.X), rtol=1e-3, atol=1e-5)
+
+
+def test_other_hosts_are_refused():
+    with pytest.raises(TypeError, match="host must be an MLP; got Sequential"):
+        plant_ticket(ReluTask().construct(3), nn.Sequential(nn.Linear(1, 9), nn.Linear(9, 1)))
 
 
 def test_a_unit_of_constant_output_can_be_planted():
