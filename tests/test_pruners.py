@@ -633,7 +633,12 @@ class Interrupting(MLP):
 
 class PressesCtrlC(Callback):
     def on_batch_end(self, net, **kwargs):
-        signal.raise_signal(signal.SIGINT)
+        # Processes in the background ignore Ctrl-C.
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGINT, handler)
 
 
 @pytest.mark.parametrize("params", [{"module": Interrupting}, {"callbacks": [PressesCtrlC()]}])
