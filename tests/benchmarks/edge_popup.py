@@ -4,12 +4,14 @@ Run as ``python tests/benchmarks/edge_popup.py``: prints a markdown table over s
 width 100, 9000 training samples, 10 epochs of learning scores, quality on noisy test data.
 """
 
+import warnings
+
 import numpy as np
 import torch
 from joblib import Parallel, delayed
 from sklearn.metrics import accuracy_score, mean_squared_error
 
-from sklearn_tickets import EdgePopupPruner, PlantedTicketGenerator
+from sklearn_tickets import EdgePopupPruner, LayerCollapseWarning, PlantedTicketGenerator
 
 PAPER = {"anneal": False, "learn_scale": False, "scope": "layer"}
 RUNS = [
@@ -31,6 +33,7 @@ RUNS = [
 def measure(task, density, settings, seed):
     """Quality of the strong ticket on test data."""
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore", LayerCollapseWarning)
     planted = PlantedTicketGenerator(task, random_state=seed).generate(10_000)
     pruner = EdgePopupPruner(
         planted.make_net(max_epochs=10),
