@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from sklearn_tickets._module import evaluating
 
 _ACTIVATIONS: set[Callable[..., Any]] = {
     getattr(namespace, name + suffix)
-    for namespace in (F, torch, Tensor)
+    for namespace in (functional, torch, Tensor)
     for name in (
         *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu"),
         *("silu", "mish", "softplus", "softsign", "logsigmoid", "tanhshrink", "tanh"),
@@ -31,37 +31,37 @@ _ACTIVATIONS: set[Callable[..., Any]] = {
     if hasattr(namespace, name + suffix)
 }
 _NORMALISATIONS: set[Callable[..., Any]] = {
-    F.batch_norm,
-    F.instance_norm,
-    F.layer_norm,
-    F.group_norm,
-    F.rms_norm,
+    functional.batch_norm,
+    functional.instance_norm,
+    functional.layer_norm,
+    functional.group_norm,
+    functional.rms_norm,
 }
 _AFFINE: set[Callable[..., Any]] = {
-    F.linear,
-    F.conv1d,
-    F.conv2d,
-    F.conv3d,
-    F.conv_transpose1d,
-    F.conv_transpose2d,
-    F.conv_transpose3d,
+    functional.linear,
+    functional.conv1d,
+    functional.conv2d,
+    functional.conv3d,
+    functional.conv_transpose1d,
+    functional.conv_transpose2d,
+    functional.conv_transpose3d,
 }
 _MAX_POOLS: dict[Callable[..., Any], Callable[..., Any]] = {
-    F.max_pool1d: F.avg_pool1d,
-    F.max_pool2d: F.avg_pool2d,
-    F.max_pool3d: F.avg_pool3d,
-    torch.max_pool1d: F.avg_pool1d,
-    torch.max_pool2d: F.avg_pool2d,
-    torch.max_pool3d: F.avg_pool3d,
+    functional.max_pool1d: functional.avg_pool1d,
+    functional.max_pool2d: functional.avg_pool2d,
+    functional.max_pool3d: functional.avg_pool3d,
+    torch.max_pool1d: functional.avg_pool1d,
+    torch.max_pool2d: functional.avg_pool2d,
+    torch.max_pool3d: functional.avg_pool3d,
 }
 _ADAPTIVE_MAX_POOLS: dict[Callable[..., Any], Callable[..., Any]] = {
-    F.adaptive_max_pool1d: F.adaptive_avg_pool1d,
-    F.adaptive_max_pool2d: F.adaptive_avg_pool2d,
-    F.adaptive_max_pool3d: F.adaptive_avg_pool3d,
+    functional.adaptive_max_pool1d: functional.adaptive_avg_pool1d,
+    functional.adaptive_max_pool2d: functional.adaptive_avg_pool2d,
+    functional.adaptive_max_pool3d: functional.adaptive_avg_pool3d,
 }
 _SOFTMAXES: set[Callable[..., Any]] = {
     getattr(namespace, name)
-    for namespace in (F, torch, Tensor)
+    for namespace in (functional, torch, Tensor)
     for name in ("softmax", "log_softmax")
 }
 
@@ -98,11 +98,11 @@ class PositiveFlow(TorchFunctionMode):
 
 def _scale_only(func: Callable, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """``|gamma| x``, with gamma taken from wherever `func` has its ``weight`` argument."""
-    position = {F.batch_norm: 2, F.instance_norm: 2}.get(func, 1)
+    position = {functional.batch_norm: 2, functional.instance_norm: 2}.get(func, 1)
     gamma = args[position] if len(args) > position else kwargs.get("weight")
     if gamma is None:
         return x
-    if func in (F.layer_norm, F.rms_norm):
+    if func in (functional.layer_norm, functional.rms_norm):
         return x * gamma.abs()
     return x * gamma.abs().reshape(-1, *[1] * (x.ndim - 2))
 
@@ -112,7 +112,7 @@ def _gated(func: Callable, x: Tensor, weight: Tensor, bias: Tensor | None = None
     flow = func(x, weight, None, *args, **kwargs)
     if bias is None:
         return flow
-    if func is not F.linear:
+    if func is not functional.linear:
         bias = bias.reshape(-1, *[1] * (weight.ndim - 2))
     return flow + bias * (flow.detach() != 0)
 
