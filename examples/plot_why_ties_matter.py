@@ -35,9 +35,9 @@ print(kept)
 # first units, or found masks are compared with each other, the order of the parameters is
 # information that no score had: the recall is perfect where chance is 10 %.
 truth = TicketMask({"weight": (np.arange(n) < 100)[None]})
-kept = np.zeros(n)
-kept[np.argsort(-scores[0].numpy(), kind="stable")[:100]] = 1
-first = TicketMask({"weight": kept[None]})
+by_position = np.zeros(n)
+by_position[np.argsort(-scores[0].numpy(), kind="stable")[:100]] = 1
+first = TicketMask({"weight": by_position[None]})
 at_random = [dense.shrink({"weight": scores}, density=0.1, rng=seed) for seed in range(200)]
 recall = [ticket_recall_score(truth, mask) for mask in at_random]
 print(f"first come: {ticket_recall_score(truth, first):.2f}, at random: {np.mean(recall):.3f}")
