@@ -123,6 +123,18 @@ def hold_mask(net: NeuralNet, mask: TicketMask) -> None:
     mask.apply_(net.module_)
 
 
+def check_held(net: NeuralNet, mask: TicketMask) -> None:
+    """Raise a ValueError if something loaded other weights behind the mask's back."""
+    parameters = dict(plain_module(net.module_).named_parameters())
+    for name, kept in mask.items():
+        if parameters[name].detach()[~kept.to(parameters[name].device)].any():
+            raise ValueError(
+                f"A callback of estimator changed pruned entries of {name!r} at the end of the "
+                "training, as Checkpoint and EarlyStopping do when they load weights of a denser "
+                "network. Remove it, or give it load_best=False."
+            )
+
+
 def independent_rng(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
     """A generator of its own: None seeds it afresh and leaves NumPy's global one alone."""
     return np.random.RandomState() if random_state is None else check_random_state(random_state)

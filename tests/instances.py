@@ -8,14 +8,21 @@ from torch import nn
 
 from sklearn_tickets import (
     MLP,
+    BernoulliGatePruner,
+    ConcreteTicketPruner,
+    ContinuousSparsificationPruner,
     EdgePopupPruner,
+    GemMinerPruner,
     GivenMaskPruner,
     GraSPPruner,
+    HardConcretePruner,
     IterativeMagnitudePruner,
     LearningRateRewindingPruner,
     MagnitudePruner,
     RandomPruner,
+    RigLPruner,
     SNIPPruner,
+    StochasticSparsificationPruner,
     SynFlowPruner,
 )
 
@@ -33,6 +40,13 @@ SETTINGS = {
     GraSPPruner: {"sparsity": 0.5},
     SynFlowPruner: {"sparsity": 0.5, "n_rounds": 3},
     EdgePopupPruner: {"sparsity": 0.5, "mask_epochs": 2},
+    ContinuousSparsificationPruner: {"sparsity": 0.5, "n_rounds": 2, "round_epochs": 4},
+    StochasticSparsificationPruner: {"sparsity": 0.5, "round_epochs": 4},
+    HardConcretePruner: {"sparsity": 0.5, "round_epochs": 4},
+    GemMinerPruner: {"sparsity": 0.5, "mask_epochs": 2},
+    ConcreteTicketPruner: {"sparsity": 0.5, "mask_epochs": 2},
+    BernoulliGatePruner: {"sparsity": 0.5, "mask_epochs": 2},
+    RigLPruner: {"sparsity": 0.5, "update_every": 5},
     GivenMaskPruner: {},
 }
 

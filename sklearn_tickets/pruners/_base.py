@@ -10,6 +10,7 @@ import copy
 import time
 import warnings
 from numbers import Integral, Real
+from types import MappingProxyType
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
@@ -28,6 +29,7 @@ from sklearn_tickets._reader import classification_scale, regression_scale
 from sklearn_tickets._rewind import TrainingState, last_train_loss, train
 from sklearn_tickets._train import (
     L1Penalty,
+    check_held,
     hold_mask,
     independent_rng,
     one_cycle,
@@ -216,8 +218,8 @@ class BasePruner(
                 ):
                     break
             if self.train_ticket:
-                self._train(net, X, y, self.final_epochs)
-                _check_held(net, rounds[-1]["mask"])
+                self._train(net, X, y, self._n_epochs(self.final_epochs))
+                check_held(net, rounds[-1]["mask"])
         if rounds[-1]["collapsed"]:
             warnings.warn(
                 f"{type(self).__name__} left no path from inputs to outputs at sparsity="
@@ -258,25 +260,34 @@ class BasePruner(
         for t in range(1, self.n_rounds + 1):
             began = time.perf_counter()
             if self._n_epochs(self.round_epochs):
-                passed = self._train(net, X, y, self.round_epochs, mask, self.rewind_epoch)
+                until = self._n_epochs(self.round_epochs)
+                penalty = self._l1_penalty(mask)
+                passed = self._train(net, X, y, until, self.rewind_epoch, penalty)
                 if t == 1 and self.rewind_epoch:
                     rewind_to = self._check_passed(passed, len(net.history))
-            density = (1 - self.sparsity) ** (t / self.n_rounds)
-            mask = self._search(net, mask, density, X, y, rng)
+            mask = self._search(net, mask, self._density(t), X, y, rng)
             train_loss = last_train_loss(net)
             rewind_to.restore(net, keep_weights=self.rewind_epoch is None)
             hold_mask(net, mask)
-            effective = mask.effective(net.module_, X)
-            yield {
-                "round": t,
-                "density": mask.density,
-                "mask": mask,
-                "n_kept": mask.n_kept,
-                "n_effective": effective.n_kept,
-                "collapsed": not any(kept.any() for kept in effective.values() if kept.ndim > 1),
-                "train_loss": train_loss,
-                "seconds": time.perf_counter() - began,
-            }
+            yield self._record(t, net, mask, X, train_loss, began)
+
+    def _density(self, t):
+        """The density after round t; None leaves it to the algorithm."""
+        return None if self.sparsity is None else (1 - self.sparsity) ** (t / self.n_rounds)
+
+    def _record(self, t, net, mask, X, train_loss, began):
+        """What `rounds_` tells about a round."""
+        effective = mask.effective(net.module_, X)
+        return {
+            "round": t,
+            "density": mask.density,
+            "mask": mask,
+            "n_kept": mask.n_kept,
+            "n_effective": effective.n_kept,
+            "collapsed": not any(kept.any() for kept in effective.values() if kept.ndim > 1),
+            "train_loss": train_loss,
+            "seconds": time.perf_counter() - began,
+        }
 
     def _check_data(self, X, y):
         """Validate X and y; return float32 X, y as the net's loss wants it, and the classes."""
@@ -335,17 +346,20 @@ class BasePruner(
             )
         return state
 
-    def _train(self, net, X, y, epochs, mask=None, snapshot=None):
-        """Train for so many epochs; with the L1 penalty, if there is a mask still to be pruned."""
-        until = self._n_epochs(epochs)
-        callbacks = {}
-        if mask is not None and self.l1:
-            strength = AUTO_L1[is_classifier(net)] if self.l1 == "auto" else self.l1
-            weights = [name for name, kept in mask.items() if kept.ndim > 1]
-            callbacks["sklearn_tickets.l1_penalty"] = L1Penalty(strength, weights)
+    def _train(self, net, X, y, until, snapshot=None, callbacks=MappingProxyType({})):
+        """Train until so many epochs are in the history, along the schedule."""
         if self.schedule == "one-cycle" and until > len(net.history):
-            callbacks["sklearn_tickets.one_cycle"] = one_cycle(net, X, y, until)
+            schedule = one_cycle(net, X, y, until)
+            callbacks = {"sklearn_tickets.one_cycle": schedule, **callbacks}
         return train(net, X, y, until, snapshot, callbacks)
+
+    def _l1_penalty(self, mask):
+        """The penalty on the weights' magnitudes while rounds are trained, as a callback."""
+        if not self.l1:
+            return {}
+        strength = AUTO_L1[is_classifier(self.estimator)] if self.l1 == "auto" else self.l1
+        weights = [name for name, kept in mask.items() if kept.ndim > 1]
+        return {"sklearn_tickets.l1_penalty": L1Penalty(strength, weights)}
 
     def _n_epochs(self, epochs):
         return self.estimator.max_epochs if epochs is None else epochs
@@ -357,18 +371,6 @@ class BasePruner(
     def _full_mask(self, net):
         """The mask before the first round."""
         return TicketMask.ones_like(net.module_, prune_bias=self.prune_bias, exclude=self.exclude)
-
-
-def _check_held(net, mask):
-    """Raise a ValueError if something loaded other weights behind the mask's back."""
-    parameters = dict(plain_module(net.module_).named_parameters())
-    for name, kept in mask.items():
-        if parameters[name].detach()[~kept.to(parameters[name].device)].any():
-            raise ValueError(
-                f"A callback of estimator changed pruned entries of {name!r} at the end of the "
-                "training, as Checkpoint and EarlyStopping do when they load weights of a denser "
-                "network. Remove it, or give it load_best=False."
-            )
 
 
 def _dead_ends_last(scores, effective):

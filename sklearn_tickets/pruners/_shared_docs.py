@@ -1,8 +1,10 @@
 """Documentation of the parameters and attributes that all pruners share."""
 
 import inspect
+import re
+from typing import Any
 
-PARAMETERS = """estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or NeuralNetRegressor
+_PARAMETERS = """estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or NeuralNetRegressor
         An unfitted skorch net around a module *class* or factory whose modules return
         logits or regression outputs. It is cloned, never changed. Parameters
         ``n_features`` and ``n_outputs`` of the module that have no default are taken
@@ -26,8 +28,9 @@ PARAMETERS = """estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or Ne
         only the optimiser and the schedule restart (learning-rate rewinding).
     final_epochs : int or None, default=%(final_epochs)s
         Epochs of the ticket's own training; None takes the net's ``max_epochs``.
-    train_ticket : bool, default=True
-        Whether to train the ticket at all; if not, `estimator_` holds it as rewound.
+    train_ticket : bool, default=%(train_ticket)s
+        Whether to train the ticket at all; if not, `estimator_` holds it as rewound, and
+        ``strong_predict`` reads it.
     l1 : float >= 0 or "auto", default=%(l1)r
         Weight of the sum of the prunable weights' magnitudes in the loss, while rounds are
         trained (not in the ticket's own training); "auto" takes 3e-4 for classifiers and
@@ -38,10 +41,24 @@ PARAMETERS = """estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or Ne
     schedule : {"one-cycle"} or None, default=%(schedule)r
         Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
         net's rate and falls to 0, step by step. None leaves it to the net's callbacks.
+    mask_epochs : int or None, default=None
+        Epochs of learning the mask; None takes the net's ``max_epochs``.
+    mask_lr : float > 0, default=%(mask_lr)s
+        Learning rate of the mask's scores (Adam), annealed along a cosine.
+    mask_init : float, default=%(mask_init)s
+        Initial score of every parameter; the lower, the sparser the mask.
+    penalty : float >= 0 or "auto", default=%(penalty)r
+        Weight of the penalty: the mean over all prunable parameters of how open their
+        gates are, as far as it exceeds the density that is asked for. With
+        ``sparsity=None`` all of it counts, and the higher, the sparser the mask. "auto"
+        takes 10 for classifiers and 1 for regressors.
+    learn_scale : bool, default=%(learn_scale)s
+        Whether a positive factor per output is learned besides: outputs of a pruned random
+        network are in arbitrary units.
     random_state : int, RandomState instance or None, default=None
-        Draws initial weights, batches and ties."""
+        Draws initial weights, batches and all that is random in the search."""
 
-ATTRIBUTES = """mask_ : TicketMask
+_ATTRIBUTES = """mask_ : TicketMask
         What is kept.
     estimator_ : skorch net
         The sparse network, its pruned weights exactly 0. Its ``partial_fit`` holds the
@@ -65,13 +82,29 @@ ATTRIBUTES = """mask_ : TicketMask
         Names of the features, if X had string names."""
 
 
-def share_docs(cls: type) -> None:
-    """Replace the lines ``<parameters>`` and ``<attributes>`` in a pruner's docstring."""
+_SPARSITY_OR_NONE = """sparsity : float in [0, 1) or None, default=%(sparsity)s
+        Fraction of the prunable parameters to remove, met exactly; None keeps what the
+        method itself finds."""
+
+
+def share_docs(cls: Any) -> None:
+    """Fill in a pruner's docstring what it shares with others.
+
+    The line ``<parameters>`` stands for all parameters that are documented here, the line
+    ``<parameters: a, b>`` for these two, and ``<attributes>`` for what fit leaves behind.
+    """
+    signature = inspect.signature(cls).parameters
+    defaults = {name: parameter.default for name, parameter in signature.items()}
+    documented = {
+        text.split(" ", 1)[0]: text for text in re.split(r"\n    (?=\w+ : )", _PARAMETERS)
+    }
+    if None in cls._parameter_constraints.get("sparsity", ()):
+        documented["sparsity"] = _SPARSITY_OR_NONE
+
+    def texts(match: re.Match) -> str:
+        listed = match["names"].split(", ") if match["names"] else documented.keys() & signature
+        return "\n    ".join(documented[name] % defaults for name in signature if name in listed)
+
     if cls.__doc__:
-        signature = inspect.signature(cls).parameters
-        defaults = {name: parameter.default for name, parameter in signature.items()}
-        shared = {"<attributes>": ATTRIBUTES}
-        if "<parameters>" in cls.__doc__:
-            shared["<parameters>"] = PARAMETERS % defaults
-        for marker, text in shared.items():
-            cls.__doc__ = cls.__doc__.replace(marker, text)
+        doc = re.sub(r"<parameters(: (?P<names>[^>]*))?>", texts, cls.__doc__)
+        cls.__doc__ = doc.replace("<attributes>", _ATTRIBUTES)

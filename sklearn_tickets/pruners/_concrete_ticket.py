@@ -1,0 +1,174 @@
+"""Concrete ticket search: keep what the dense network's answers need."""
+
+from numbers import Integral, Real
+
+import torch
+from sklearn.base import is_classifier
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from sklearn_tickets._module import evaluating
+from sklearn_tickets.pruners._gates import Gates
+from sklearn_tickets.pruners._learned_mask import LearnedMaskPruner
+
+# By how much more than the density may be open, and the weight of the newest ratio of gradients.
+SLACK, AVERAGING = 1.1, 0.01
+
+
+class ConcreteTicketPruner(LearnedMaskPruner):
+    r"""Learn which weights to keep so that the network answers as the dense one (CTS).
+
+    The gate of a frozen weight with score a is a concrete variable,
+
+    .. math:: z = \sigma\Big(\frac{\mathrm{logit}(u) + a}{\tau}\Big), \qquad u \sim U(0, 1),
+
+    and what is minimised is the divergence of the sparse network's classes from the dense
+    one's (the squared difference of outputs, in regression),
+
+    .. math:: D_{KL}(p(w \odot z) \,\|\, p(w)) + \Lambda
+              \Big(\frac{\mathrm{mean}\, \sigma(a)}{1.1 \rho} - 1\Big)_+ .
+
+    The penalty needs no weight: :math:`\Lambda` balances the norms of both gradients, by a
+    moving average. Scores begin at the density to reach, :math:`a = \mathrm{logit}(\rho)`,
+    and the highest are kept.
+
+    The dense network is the one at the initial weights, or after `round_epochs` of training;
+    the ticket has the weights of then (``rewind_epoch=None``) or the initial ones.
+
+    Parameters
+    ----------
+    <parameters: estimator, sparsity, scope, prune_bias, exclude>
+    round_epochs : int or None, default=0
+        Epochs that the dense network is trained before the search; None takes the net's
+        ``max_epochs``.
+    <parameters: mask_epochs, mask_lr>
+    objective : {"dense", "labels"}, default="dense"
+        What to approach: the dense network's outputs, or y by the net's own criterion. The
+        latter finds strong tickets, with ``learn_scale=True``.
+    temperature : float > 0, default=2/3
+        Temperature of the concrete variables; the lower, the nearer to 0 or 1.
+    <parameters: learn_scale>
+    rewind_epoch : int or None, default=0
+        Which weights the ticket has: 0 the initial ones, k those after k of the
+        `round_epochs`, None those of the search.
+    <parameters: final_epochs, train_ticket, random_state>
+
+    Attributes
+    ----------
+    <attributes>
+
+    References
+    ----------
+    .. [1] Arora and Teuscher, "Concrete ticket search", 2025, arXiv:2512.07142.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import ConcreteTicketPruner, PlantedTicketGenerator
+    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
+    >>> net = planted.make_net(max_epochs=2)
+    >>> pruner = ConcreteTicketPruner(net, sparsity=0.5, prune_bias=True, random_state=0)
+    >>> pruner.fit(planted.X, planted.y).mask_
+    TicketMask(1,037 of 2,074 parameters)
+    """
+
+    _parameter_constraints = LearnedMaskPruner._parameter_constraints | {
+        "round_epochs": [Interval(Integral, 0, None, closed="left"), None],
+        "objective": [StrOptions({"dense", "labels"})],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "learn_scale": ["boolean"],
+        "rewind_epoch": [Interval(Integral, 0, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        sparsity=0.9,
+        scope="global",
+        prune_bias=False,
+        exclude=(),
+        round_epochs=0,
+        mask_epochs=None,
+        mask_lr=0.1,
+        objective="dense",
+        temperature=2 / 3,
+        learn_scale=False,
+        rewind_epoch=0,
+        final_epochs=None,
+        train_ticket=True,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.sparsity = sparsity
+        self.scope = scope
+        self.prune_bias = prune_bias
+        self.exclude = exclude
+        self.round_epochs = round_epochs
+        self.mask_epochs = mask_epochs
+        self.mask_lr = mask_lr
+        self.objective = objective
+        self.temperature = temperature
+        self.learn_scale = learn_scale
+        self.rewind_epoch = rewind_epoch
+        self.final_epochs = final_epochs
+        self.train_ticket = train_ticket
+        self.random_state = random_state
+
+    def _gates(self, parameters, layout, density, log_scale):
+        scores = torch.full_like(layout.join(parameters), density).logit(eps=1e-6)
+        if self.objective == "labels":
+            return _Concrete(scores, log_scale, density, self.temperature)
+        distance = _reverse_kl if is_classifier(self.estimator) else nn.functional.mse_loss
+        return _LikeDense(scores, log_scale, density, self.temperature, distance)
+
+
+class _Concrete(Gates):
+    """A binary concrete variable for each score, balanced so that as many open as may."""
+
+    def __init__(self, scores, log_scale, density, temperature):
+        super().__init__(scores, log_scale)
+        self.density, self.temperature = density, temperature
+        self.balance = None
+
+    def __call__(self):
+        noise = torch.rand_like(self.scores).logit(eps=1e-6)
+        return torch.sigmoid((noise + self.scores) / self.temperature)
+
+    def expected(self):
+        return torch.sigmoid(self.scores.detach())
+
+    def gradient(self, task):
+        kept = self.expected()
+        if kept.mean() <= SLACK * self.density:
+            return task
+        pull = kept * (1 - kept)
+        ratio = task.norm() / pull.norm()
+        self.balance = ratio if self.balance is None else self.balance.lerp(ratio, AVERAGING)
+        return task + self.balance * pull
+
+
+class _LikeDense(_Concrete):
+    """The same, compared with the dense network's outputs rather than with labels."""
+
+    def __init__(self, scores, log_scale, density, temperature, distance):
+        super().__init__(scores, log_scale, density, temperature)
+        self.distance = distance
+
+    def begin_batch(self, net, X):
+        with evaluating(net.module_), torch.no_grad():
+            self.dense = net.infer(X)
+
+    def loss(self, criterion, output, y):
+        return super().loss(self.distance, output, self.dense)
+
+
+def _reverse_kl(output: Tensor, dense: Tensor) -> Tensor:
+    """Divergence of the sparse network's classes from the dense one's, mean over samples."""
+    log_p, log_q = _log_probabilities(output), _log_probabilities(dense)
+    return (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    if logits.ndim == 1:
+        logits = torch.stack([torch.zeros_like(logits), logits], dim=1)
+    return logits.log_softmax(dim=1)

@@ -1,0 +1,140 @@
+"""Bases of pruners that learn their masks: weights frozen, or trained with the mask."""
+
+import time
+from abc import abstractmethod
+from dataclasses import replace
+from numbers import Integral, Real
+
+import torch
+from sklearn.base import is_classifier
+from sklearn.utils._param_validation import Interval, StrOptions
+from skorch import NeuralNet
+from torch import Tensor
+
+from sklearn_tickets._inference import infer
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import plain_module
+from sklearn_tickets._rewind import TrainingState, last_train_loss
+from sklearn_tickets._train import hold_mask
+from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets.pruners._gates import Gates, Layout, LearnMask, with_a_foothold
+
+# Chosen on the planted circle and helix: errors are smaller than cross entropies.
+AUTO_PENALTY = {True: 10.0, False: 1.0}
+
+
+class LearnedMaskPruner(BasePruner):
+    """Base of pruners that learn which of the frozen weights to keep.
+
+    An algorithm implements ``_gates``.
+    """
+
+    _parameter_constraints = {
+        name: BasePruner._parameter_constraints[name]
+        for name in (
+            *("estimator", "sparsity", "scope", "prune_bias", "exclude"),
+            *("final_epochs", "train_ticket", "random_state"),
+        )
+    } | {
+        "mask_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "mask_lr": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    n_rounds = 1
+    round_epochs = 0
+    rewind_epoch = 0
+    schedule = None
+    l1 = 0.0
+    learn_scale = False
+    _frozen = True
+
+    @abstractmethod
+    def _gates(
+        self,
+        parameters: dict[str, Tensor],
+        layout: Layout,
+        density: float | None,
+        log_scale: Tensor | None,
+    ) -> Gates:
+        """Make the gates of `parameters`, laid out like that, for a density if one is given."""
+
+    def _make_gates(self, net: NeuralNet, layout: Layout, density: float | None, X) -> Gates:
+        parameters = {n: p.detach() for n, p in plain_module(net.module_).named_parameters()}
+        n_outputs = infer(net.module_, X[:1]).shape[1]
+        log_scale = torch.zeros(n_outputs, device=net.device) if self.learn_scale else None
+        return self._gates(parameters, layout, density, log_scale)
+
+    def _penalty(self) -> float:
+        auto = AUTO_PENALTY[is_classifier(self.estimator)]
+        return auto if self.penalty == "auto" else self.penalty
+
+    def _learn(self, net, layout, gates, X, y, n_epochs, snapshot=None):
+        """Train the gates, and the net's weights unless they are frozen."""
+        learn = LearnMask(gates, layout, lr=self.mask_lr, n_epochs=n_epochs, frozen=self._frozen)
+        until = len(net.history) + n_epochs
+        return self._train(net, X, y, until, snapshot, {"sklearn_tickets.learn_mask": learn})
+
+    def _choose(self, gates, layout, mask, density, rng) -> TicketMask:
+        """Keep the best-scored; or, without a density, what the gates let through."""
+        alive = layout.join({name: kept.to(gates.scores.device) for name, kept in mask.items()})
+        scores = gates.scores.detach()
+        scores = scores.where(alive, scores.min() - 1)
+        scores = with_a_foothold(scores, layout.weights, above=gates.threshold)
+        if density is None:
+            return mask & TicketMask(layout.split(scores > gates.threshold))
+        return mask.shrink(layout.split(scores), density, self.scope, rng)
+
+    def _search(self, net, mask, density, X, y, rng):
+        layout = Layout(mask, self.scope)
+        gates = self._make_gates(net, layout, density, X)
+        self._learn(net, layout, gates, X, y, self._n_epochs(self.mask_epochs))
+        return self._choose(gates, layout, mask, density, rng)
+
+
+class TrainedMaskPruner(LearnedMaskPruner):
+    """Base of pruners that train the weights and the gates together, in rounds.
+
+    Between rounds the weights go on as they are; only the ticket is rewound.
+    """
+
+    _parameter_constraints = {
+        name: constraints
+        for name, constraints in LearnedMaskPruner._parameter_constraints.items()
+        if name != "mask_epochs"
+    } | {
+        "sparsity": [Interval(Real, 0, 1, closed="left"), None],
+        "mask_init": [Interval(Real, None, None, closed="neither")],
+        "penalty": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "round_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "n_rounds": [Interval(Integral, 1, None, closed="left")],
+        "rewind_epoch": [Interval(Integral, 0, None, closed="left"), None],
+        "schedule": [StrOptions({"one-cycle"}), None],
+    }
+
+    _frozen = False
+
+    def _run_rounds(self, net, X, y, rng, start):
+        mask = self._full_mask(net)
+        hold_mask(net, mask)
+        layout = Layout(mask, self.scope)
+        gates = self._make_gates(net, layout, self._density(1), X)
+        rewind_to = start
+        for t in range(1, self.n_rounds + 1):
+            began = time.perf_counter()
+            n_epochs = self._n_epochs(self.round_epochs)
+            passed = self._learn(net, layout, gates, X, y, n_epochs, self.rewind_epoch)
+            if t == 1 and self.rewind_epoch:
+                rewind_to = self._check_passed(passed, len(net.history))
+            mask = self._choose(gates, layout, mask, self._density(t), rng)
+            trained = replace(start, module=TrainingState.of(net).module)
+            train_loss = last_train_loss(net)
+            # What the net computes stays the same without gates, but for what is pruned.
+            with torch.no_grad():
+                for name, gate in layout.split(gates.expected()).items():
+                    plain_module(net.module_).get_parameter(name).mul_(gate)
+            rewind_to.restore(net, keep_weights=self.rewind_epoch is None)
+            hold_mask(net, mask)
+            yield self._record(t, net, mask, X, train_loss, began)
+            trained.restore(net)
+            hold_mask(net, mask)
+            gates.begin_round(layout.join(dict(~mask)).to(net.device), self._density(t + 1))

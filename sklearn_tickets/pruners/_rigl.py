@@ -1,0 +1,312 @@
+"""RigL and SET: train a sparse network all along, its mask on the move."""
+
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from skorch import NeuralNet
+from torch import Tensor
+
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import plain_module
+from sklearn_tickets._train import HoldMask, check_held
+from sklearn_tickets.pruners._base import BasePruner
+
+Rule = Callable[[Tensor], Tensor]
+# What is grown first, by its gradient (equal scores are drawn at random).
+PROMISE: dict[str, Rule] = {"gradient": torch.abs, "random": torch.zeros_like}
+# From which value it is grown, by its initial one.
+START: dict[str, Rule] = {"gradient": torch.zeros_like, "random": torch.clone}
+
+
+class RigLPruner(BasePruner):
+    r"""Train a sparse network, and swap its smallest weights for promising ones (RigL, SET).
+
+    The network is sparse from its first step to its last, and every layer keeps as many
+    entries, k, all along: at first random ones. At every `update_every`-th step t before T,
+    which is the share `update_until` of all steps, a layer's
+
+    .. math:: n_t = \Big\lfloor \frac{\alpha}{2}
+              \Big(1 + \cos \frac{\pi t}{T}\Big) k \Big\rfloor
+
+    entries of smallest :math:`|w|` are dropped, and as many are grown among all that are
+    not kept then, the dropped ones included: those of largest
+    :math:`|\partial L / \partial w|` in the batch, from 0 (RigL [1]_), or any, from their
+    initial values (SET [2]_). Their optimiser state is set to 0; what is dropped and grown
+    at once stays as it is. Then the step is taken. What it could not move from 0, for want
+    of a gradient, is not grown: a network that is disconnected from the start may stay so.
+
+    A step costs what it costs a dense network, for pruned weights are held at 0.
+
+    Parameters
+    ----------
+    <parameters: estimator, sparsity>
+    scope : {"global", "layer"}, default="global"
+        "global" gives small layers a higher density than large ones, in proportion to the
+        sum of the weight's dimensions over their product, up to 1 (Erdős-Rényi-kernel);
+        "layer" gives all the same.
+    prune_bias : bool, default=False
+        Whether biases are pruned, too; each belongs to the layer of its weight.
+    <parameters: exclude, mask_epochs>
+    grow : {"gradient", "random"}, default="gradient"
+        Whether the entries of largest gradient are grown (RigL), or any (SET).
+    update_every : int, default=100
+        Steps from one change of the mask to the next.
+    drop_fraction : float in (0, 1), default=0.3
+        The fraction :math:`\alpha` of a layer's entries swapped at first; it falls to 0
+        along a cosine.
+    update_until : float in (0, 1], default=0.75
+        Share of all steps after which the mask rests.
+    rewind_epoch : {0, None}, default=None
+        None leaves a sparse network, as trained; 0 returns what is kept to its initial
+        values, a ticket that `final_epochs` trains.
+    final_epochs : int or None, default=0
+        Epochs of training under the final mask; None takes the net's ``max_epochs``.
+    train_ticket : bool, default=True
+        Whether `final_epochs` are trained at all.
+    <parameters: schedule, random_state>
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    IterativeMagnitudePruner : Trains dense networks first.
+    RandomPruner : A mask that stays as it is drawn.
+
+    References
+    ----------
+    .. [1] Evci, Gale, Menick, Castro and Elsen, "Rigging the lottery: making all tickets
+       winners", ICML 2020.
+    .. [2] Mocanu, Mocanu, Stone, Nguyen, Gibescu and Liotta, "Scalable training of artificial
+       neural networks with adaptive sparse connectivity inspired by network science", Nature
+       Communications 9, 2018.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import PlantedTicketGenerator, RigLPruner
+    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(1000)
+    >>> net = planted.make_net(max_epochs=1)
+    >>> pruner = RigLPruner(net, update_every=5, random_state=0).fit(planted.X, planted.y)
+    >>> pruner.mask_.summary()[["n_kept", "n_parameters"]]
+                     n_kept  n_parameters
+    parameter
+    layers.0.weight      34            60
+    layers.1.weight      64           900
+    layers.2.weight      64           900
+    layers.3.weight      36           120
+    """
+
+    _parameter_constraints = {
+        name: BasePruner._parameter_constraints[name]
+        for name in (
+            *("estimator", "sparsity", "scope", "prune_bias", "exclude"),
+            *("final_epochs", "train_ticket", "schedule", "random_state"),
+        )
+    } | {
+        "mask_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "grow": [StrOptions(set(PROMISE))],
+        "update_every": [Interval(Integral, 1, None, closed="left")],
+        "drop_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "update_until": [Interval(Real, 0, 1, closed="right")],
+        "rewind_epoch": [Options(Integral, {0}), None],
+    }
+
+    n_rounds = 1
+    round_epochs = 0
+    l1 = 0.0
+    connected = False
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        sparsity=0.9,
+        scope="global",
+        prune_bias=False,
+        exclude=(),
+        mask_epochs=None,
+        grow="gradient",
+        update_every=100,
+        drop_fraction=0.3,
+        update_until=0.75,
+        rewind_epoch=None,
+        final_epochs=0,
+        train_ticket=True,
+        schedule=None,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.sparsity = sparsity
+        self.scope = scope
+        self.prune_bias = prune_bias
+        self.exclude = exclude
+        self.mask_epochs = mask_epochs
+        self.grow = grow
+        self.update_every = update_every
+        self.drop_fraction = drop_fraction
+        self.update_until = update_until
+        self.rewind_epoch = rewind_epoch
+        self.final_epochs = final_epochs
+        self.train_ticket = train_ticket
+        self.schedule = schedule
+        self.random_state = random_state
+
+    def _search(self, net, mask, density, X, y, rng):
+        n_epochs = self._n_epochs(self.mask_epochs)
+        dataset, _ = net.get_split_datasets(X, y)
+        n_steps = n_epochs * len(net.get_iterator(dataset, training=True))
+        moving = DropAndGrow(
+            random_mask(mask, density, self.scope, rng),
+            grow=self.grow,
+            every=self.update_every,
+            fraction=self.drop_fraction,
+            end=self.update_until * n_steps,
+            rng=rng,
+        )
+        until = len(net.history) + n_epochs
+        self._train(net, X, y, until, callbacks={"sklearn_tickets.drop_and_grow": moving})
+        return moving.mask
+
+
+class DropAndGrow(HoldMask):
+    """Hold a mask that moves: now and then, the smallest weights go and others come.
+
+    Parameters
+    ----------
+    mask : TicketMask
+        The first mask, then the present one.
+    grow : {"gradient", "random"}
+        What comes.
+    every : int
+        Steps between two moves.
+    fraction : float
+        How much of each layer goes at first.
+    end : float
+        The step from which on the mask rests.
+    rng : RandomState
+        Draws ties, and what comes at random.
+    """
+
+    def __init__(
+        self,
+        mask: TicketMask,
+        *,
+        grow: str,
+        every: int,
+        fraction: float,
+        end: float,
+        rng: np.random.RandomState,
+    ) -> None:
+        super().__init__(mask)
+        self.grow = grow
+        self.every = every
+        self.fraction = fraction
+        self.end = end
+        self.rng = rng
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Note where grown weights start; apply the mask."""
+        parameters = dict(plain_module(net.module_).named_parameters())
+        self.parameters_ = {name: parameters[name] for name in self.mask}
+        self.start_ = {name: START[self.grow](p.detach()) for name, p in self.parameters_.items()}
+        self.step_, self.in_step_ = 0, False
+        super().on_train_begin(net)
+
+    @torch.no_grad()
+    def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Move the mask if it is time; the optimiser's step follows."""
+        self.step_ += 1
+        self.in_step_ = True
+        if self.step_ % self.every or self.step_ >= self.end:
+            return
+        fraction = self.fraction / 2 * (1 + math.cos(math.pi * self.step_ / self.end))
+        moved = dict(self.mask)
+        for names in self.mask.layers("layer"):
+            moved |= self._drop_and_grow(names, fraction)
+        self._adopt(TicketMask(moved), net.optimizer_)
+
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Return the pruned weights to 0."""
+        super().on_batch_end(net, training)
+        self.in_step_ = False
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Refuse the weights of an earlier mask, which a callback may have loaded."""
+        if not self.in_step_:
+            check_held(net, self.mask)
+        super().on_train_end(net)
+
+    def _drop_and_grow(self, names: list[str], fraction: float) -> TicketMask:
+        """The layer of these parameters, a fraction of its entries swapped for others."""
+        kept = TicketMask({name: self.mask[name] for name in names})
+        n = int(fraction * kept.n_kept)
+        if n == 0:
+            return kept
+        w = {name: self.parameters_[name] for name in names}
+        g = {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in w.items()}
+        stay = best(kept, {name: p.abs() for name, p in w.items()}, kept.n_kept - n, self.rng)
+        # What is at 0 without a gradient would stay there; rather take back what was dropped.
+        alive = TicketMask({name: (g[name] != 0) | (self.start_[name] != 0) for name in names})
+        promise = {name: PROMISE[self.grow](gradient) for name, gradient in g.items()}
+        return stay | best((kept | alive) & ~stay, promise, n, self.rng)
+
+    def _adopt(self, mask: TicketMask, optimizer: torch.optim.Optimizer) -> None:
+        """Hold another mask from now on; what is new in it starts afresh."""
+        for (name, p), factor in zip(self.parameters_.items(), self.factors_, strict=True):
+            grown = (mask[name] & ~self.mask[name]).to(p.device)
+            p[grown] = self.start_[name][grown]
+            for moment in optimizer.state[p].values():
+                if isinstance(moment, Tensor) and moment.shape == p.shape:
+                    moment[grown] = 0
+            factor.copy_(mask[name])
+        self.mask = mask
+
+
+def random_mask(
+    mask: TicketMask, density: float, scope: str, rng: np.random.RandomState
+) -> TicketMask:
+    """Draw what is kept first of each layer."""
+    kept = dict(mask)
+    layers = mask.layers("layer")
+    for names, k in zip(layers, layer_counts(mask, density, scope), strict=True):
+        layer = TicketMask({name: mask[name] for name in names})
+        kept |= best(layer, {name: torch.zeros(mask[name].shape) for name in names}, k, rng)
+    return TicketMask(kept)
+
+
+def layer_counts(mask: TicketMask, density: float, scope: str) -> list[int]:
+    """How many entries each layer keeps."""
+    layers = mask.layers("layer")
+    sizes = np.array([sum(mask[name].numel() for name in names) for names in layers])
+    if scope == "layer":
+        return [max(1, round(density * size)) for size in sizes]
+    total = max(1, round(density * sizes.sum()))
+    shares = erdos_renyi_kernel([mask[names[0]].shape for names in layers], sizes, total) * sizes
+    counts = np.floor(shares).astype(int)
+    counts[np.argsort(counts - shares)[: total - counts.sum()]] += 1
+    return counts.tolist()
+
+
+def erdos_renyi_kernel(shapes: list[tuple[int, ...]], sizes: np.ndarray, total: int) -> np.ndarray:
+    """Densities in proportion to sum over product of the dimensions, but 1 at most."""
+    ratio = np.array([sum(shape) / math.prod(shape) for shape in shapes])
+    # The total is piecewise linear in the factor of proportion; a layer is full at each knot.
+    knots = np.sort(1 / ratio)
+    totals = np.minimum(np.outer(knots, ratio), 1) @ sizes
+    factor = np.interp(total, [0, *totals], [0, *knots])
+    return np.minimum(factor * ratio, 1)
+
+
+def best(
+    candidates: TicketMask, scores: dict[str, Tensor], k: int, rng: np.random.RandomState
+) -> TicketMask:
+    """Keep the `k` best-scored of the candidates."""
+    if k == 0:
+        return candidates & ~candidates
+    return candidates.shrink(scores, k / candidates.n_parameters, rng=rng)

@@ -1,0 +1,75 @@
+"""Stochastic sparsification: continuous sparsification with masks that are drawn."""
+
+import torch
+
+from sklearn_tickets.pruners._continuous_sparsification import (
+    ContinuousSparsificationPruner,
+    SoftGates,
+)
+
+
+class StochasticSparsificationPruner(ContinuousSparsificationPruner):
+    r"""Train the weights together with a mask that is drawn in each step.
+
+    `ContinuousSparsificationPruner` with Bernoulli masks: the network runs with
+
+    .. math:: \theta = w \odot \frac{m}{\sigma(s_0)}, \qquad
+              m \sim \mathrm{Bernoulli}(\sigma(\beta s)),
+
+    and gradients pass straight through the draw. The control that the paper compares with:
+    what does it matter that soft masks are deterministic?
+
+    Parameters
+    ----------
+    <parameters: estimator, sparsity, scope, prune_bias, exclude>
+    n_rounds : int, default=1
+        Number of rounds of learning the mask.
+    round_epochs : int or None, default=None
+        Epochs of a round, in which weights and mask are trained; None takes the net's
+        ``max_epochs``.
+    <parameters: mask_lr, mask_init, penalty>
+    final_temperature : float > 1, default=200
+        The temperature in the last epoch of a round, when hardly anything is left to chance.
+    rewind_epoch : int or None, default=0
+        Which weights the ticket has: 0 the initial ones, k those after k epochs, None the
+        trained ones.
+    <parameters: final_epochs, train_ticket, schedule, random_state>
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    HardConcretePruner : Gates that are random and exact, with gradients of their own.
+
+    References
+    ----------
+    .. [1] Savarese, Silva and Maire, "Winning the lottery with continuous sparsification",
+       NeurIPS 2020.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import PlantedTicketGenerator, StochasticSparsificationPruner
+    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
+    >>> net = planted.make_net(max_epochs=2)
+    >>> pruner = StochasticSparsificationPruner(net, sparsity=0.5, prune_bias=True, random_state=0)
+    >>> pruner.fit(planted.X, planted.y).mask_
+    TicketMask(1,037 of 2,074 parameters)
+    """
+
+    def _gates(self, parameters, layout, density, log_scale):
+        scores = torch.full_like(layout.join(parameters), self.mask_init)
+        return _DrawnGates(scores, self._penalty(), density, self.final_temperature)
+
+
+class _DrawnGates(SoftGates):
+    """Open with the probability of the soft mask; gradients pass straight through the draw."""
+
+    def __call__(self):
+        soft = self.openness()
+        drawn = torch.rand_like(soft) < soft
+        return (drawn + soft - soft.detach()) * self.scale
+
+    def expected(self):
+        return super().__call__().detach()
