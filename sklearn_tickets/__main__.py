@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from sklearn_tickets.benchmark import PRUNERS, SeekDisplay, format_report, seek
+from sklearn_tickets.benchmark import DEFAULT, PRUNERS, SeekDisplay, format_report, seek
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.datasets._tasks import TASKS
 
@@ -25,14 +25,16 @@ _QUICK = {"n_samples": 2_000, "rounds": 4, "epochs": 2}
 
 _DESCRIPTION = """Plant a lottery ticket, a small network that solves a task, among the random
 weights of a large one; let pruning algorithms look for it; print one table of what they find.
-Every pruner works single-shot, pruning the untrained network at once, and multi-shot, in rounds
-of training, pruning a part, and returning to the initial weights. What is kept in the end is
-trained for 10 epochs from its initial weights."""
+A pruner works single-shot, pruning the untrained network at once, and multi-shot, in rounds of
+training, pruning a part, and returning to the initial weights; or it learns its mask, for as long
+as these rounds take. What is kept in the end is trained for 10 epochs from its initial weights."""
 
 _EPILOG = """The pruners: random; magnitude (small weights go, single-shot only); imp (iterative
 magnitude pruning, which is magnitude multi-shot); snip (what the loss depends on stays); grasp
 (what the gradient's norm depends on stays); synflow (what lies on strong paths from inputs to
-outputs stays)."""
+outputs stays). Learning their masks: rigl (small weights go, others grow), continuous (a soft mask
+that hardens), edge-popup (scores, the weights frozen). Not run unless they are named: stochastic,
+hard-concrete, gem-miner, bernoulli, concrete, genetic."""
 
 
 def _number(
@@ -146,7 +148,7 @@ def _make_parser() -> argparse.ArgumentParser:
         action="append",
         choices=list(PRUNERS),
         metavar="NAME",
-        help="may be repeated (default: all of those below)",
+        help="may be repeated (default: those below, but for the last six)",
     )
     search.add_argument(
         "--density",
@@ -243,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             table = seek(
                 generator,
                 sizes["n_samples"],
-                pruners=args.pruner or PRUNERS,
+                pruners=args.pruner or DEFAULT,
                 densities=args.density or (0.1, 0.01, "ticket"),
                 n_rounds=sizes["rounds"],
                 round_epochs=sizes["epochs"],

@@ -13,6 +13,7 @@ from sklearn_tickets import (
     ContinuousSparsificationPruner,
     EdgePopupPruner,
     GemMinerPruner,
+    GeneticPruner,
     GivenMaskPruner,
     GraSPPruner,
     HardConcretePruner,
@@ -47,6 +48,12 @@ SETTINGS = {
     ConcreteTicketPruner: {"sparsity": 0.5, "mask_epochs": 2},
     BernoulliGatePruner: {"sparsity": 0.5, "mask_epochs": 2},
     RigLPruner: {"sparsity": 0.5, "update_every": 5},
+    GeneticPruner: {
+        "sparsity": 0.5,
+        "population_size": 8,
+        "min_generations": 2,
+        "max_generations": 3,
+    },
     GivenMaskPruner: {},
 }
 

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba
 from sklearn.exceptions import FitFailedWarning
 
 from sklearn_tickets import GivenMaskPruner, MagnitudePruner, RandomPruner, SNIPPruner
-from sklearn_tickets.benchmark import COLUMNS, PRUNERS, SeekDisplay, format_report, seek
+from sklearn_tickets.benchmark import COLUMNS, DEFAULT, PRUNERS, SeekDisplay, format_report, seek
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.metrics import (
     make_strong_scorer,
@@ -64,13 +64,14 @@ def test_references_come_first_then_each_density(table):
     searched = [
         *[("random", "single"), ("random", "multi"), ("magnitude", "single"), ("imp", "multi")],
         *[("snip", "single"), ("snip", "multi"), ("grasp", "single"), ("grasp", "multi")],
-        *[("synflow", "single"), ("synflow", "multi")],
+        *[("synflow", "single"), ("synflow", "multi"), ("rigl", "learned")],
+        *[("continuous", "learned"), ("edge-popup", "learned")],
     ]
     names = ["planted", "dense", "scaled", "shuffled", "constant"]
     expected = [(name, "given") for name in names] + 2 * searched
     assert list(table[["pruner", "mode"]].itertuples(index=False, name=None)) == expected
-    assert table["density"][5:].tolist() == 10 * [0.3] + 10 * [ticket.density]
-    assert table["n_kept"][5:].tolist() == 10 * [round(0.3 * ticket.n_parameters)] + 10 * [4]
+    assert table["density"][5:].tolist() == 13 * [0.3] + 13 * [ticket.density]
+    assert table["n_kept"][5:].tolist() == 13 * [round(0.3 * ticket.n_parameters)] + 13 * [4]
     assert set(table["seed"]) == {3}
     assert set(table["metric"]) == {"mse"}
 
@@ -240,6 +241,15 @@ def test_densities_that_come_twice_are_run_once():
     assert (twice["pruner"] == "imp").sum() == 1
 
 
+@pytest.mark.parametrize("name", [name for name in PRUNERS if name not in DEFAULT])
+def test_others_take_part_if_they_are_named(name):
+    row = seek(GENERATOR, pruners=[name], densities=[0.3], **TINY).iloc[-1]
+    assert (row["pruner"], row["mode"]) == (name, "learned")
+    n_parameters = GENERATOR.generate(1).mask.n_parameters
+    assert row["n_kept"] == round(0.3 * n_parameters)
+    assert np.isfinite(row["weak"])
+
+
 def test_given_masks_are_no_pruner_of_the_benchmark():
     assert GivenMaskPruner not in PRUNERS.values()
 
@@ -261,7 +271,7 @@ def test_report_shows_every_row_in_plain_aligned_text(table):
     head, rule, *body = lines[2:]
     assert set(rule) == {"-"}
     blocks = "\n".join(body).split("\n\n")
-    assert [len(block.split("\n")) for block in blocks[:3]] == [5, 10, 10]
+    assert [len(block.split("\n")) for block in blocks[:3]] == [5, 13, 13]
     end = head.index("weak") + len("weak")
     for line in "\n".join(blocks[:3]).split("\n"):
         assert float(line[:end].split()[-1]) > 0
@@ -288,7 +298,7 @@ def test_display_marks_collapsed_points_and_shares_the_axis_of_the_user(table):
     # One more is the star of the untrained ticket.
     assert hollow == table.loc[table["mode"] != "given", "collapsed"].sum() + 1
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels[:6] == list(PRUNERS)
+    assert labels[:9] == list(DEFAULT)
     assert "planted ticket, untrained" in labels
 
 

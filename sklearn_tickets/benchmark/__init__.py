@@ -2,6 +2,6 @@
 
 from sklearn_tickets.benchmark._display import SeekDisplay
 from sklearn_tickets.benchmark._report import format_report
-from sklearn_tickets.benchmark._seek import COLUMNS, PRUNERS, seek
+from sklearn_tickets.benchmark._seek import COLUMNS, DEFAULT, PRUNERS, seek
 
-__all__ = ["COLUMNS", "PRUNERS", "SeekDisplay", "format_report", "seek"]
+__all__ = ["COLUMNS", "DEFAULT", "PRUNERS", "SeekDisplay", "format_report", "seek"]

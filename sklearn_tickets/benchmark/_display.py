@@ -17,8 +17,12 @@ _STYLES = [
     ("#cc79a7", "v"),
     ("#009e73", "P"),
     ("#0072b2", "X"),
+    ("#a6761d", "<"),
+    ("#7570b3", ">"),
+    ("#1b1b1b", "p"),
 ]
-_LINES: dict[Hashable, Literal["-", "--"]] = {"multi": "-", "single": "--"}
+_LINES: dict[Hashable, Literal["-", "--", "-."]] = {"multi": "-", "single": "--", "learned": "-."}
+_MODES = {"multi": "multi-shot", "single": "single-shot", "learned": "mask learned"}
 _INK = "#444444"
 
 
@@ -60,7 +64,8 @@ class SeekDisplay:
     def plot(self, ax=None):
         """Draw the plot.
 
-        Solid lines are multi-shot runs, dashed ones single-shot; hollow points are
+        Solid lines are multi-shot runs, dashed ones single-shot, dash-dotted ones learned
+        masks; hollow points are
         collapsed networks. Stars are the planted ticket, before and after training.
         Errors have a logarithmic axis.
 
@@ -109,14 +114,17 @@ class SeekDisplay:
                 Line2D([], [], color=color, marker=marker, linestyle="", label=name)
                 for name, (color, marker) in styles.items()
             ),
-            Line2D([], [], color=_INK, linestyle=_LINES["multi"], label="multi-shot"),
-            Line2D([], [], color=_INK, linestyle=_LINES["single"], label="single-shot"),
+            *(
+                Line2D([], [], color=_INK, linestyle=_LINES[mode], label=label)
+                for mode, label in _MODES.items()
+                if (found["mode"] == mode).any()
+            ),
             Line2D([], [], color=_INK, marker="o", mfc="white", linestyle="", label="collapsed"),
         ]
 
         medians = self.table[is_reference].groupby("pruner")[["density", "strong", "weak"]].median()
         for name, style, label in [
-            ("dense", "-.", "dense network"),
+            ("dense", (0, (8, 3)), "dense network"),
             ("constant", ":", "ignoring the input"),
         ]:
             if name in medians.index:

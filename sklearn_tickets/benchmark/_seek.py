@@ -1,8 +1,9 @@
 """`seek`: plant a ticket, let pruners look for it, and put what they find in one table."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from numbers import Integral, Real
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,21 @@ from sklearn_tickets.benchmark._runs import Data, Run, run_all
 from sklearn_tickets.datasets import PlantedTicket, PlantedTicketGenerator
 from sklearn_tickets.pruners import (
     BasePruner,
+    BernoulliGatePruner,
+    ConcreteTicketPruner,
+    ContinuousSparsificationPruner,
+    EdgePopupPruner,
+    GemMinerPruner,
+    GeneticPruner,
     GivenMaskPruner,
     GraSPPruner,
+    HardConcretePruner,
     IterativeMagnitudePruner,
     MagnitudePruner,
     RandomPruner,
+    RigLPruner,
     SNIPPruner,
+    StochasticSparsificationPruner,
     SynFlowPruner,
 )
 
@@ -37,17 +47,34 @@ PRUNERS: dict[str, Callable[..., BasePruner]] = {
     "snip": SNIPPruner,
     "grasp": GraSPPruner,
     "synflow": SynFlowPruner,
+    "rigl": partial(RigLPruner, rewind_epoch=0),
+    "continuous": ContinuousSparsificationPruner,
+    "edge-popup": EdgePopupPruner,
+    "stochastic": StochasticSparsificationPruner,
+    "hard-concrete": HardConcretePruner,
+    "gem-miner": GemMinerPruner,
+    "bernoulli": BernoulliGatePruner,
+    "concrete": ConcreteTicketPruner,
+    "genetic": GeneticPruner,
 }
 
+# Scored in one or in many shots; of those that learn their masks, one of each kind.
+DEFAULT = (
+    *("random", "magnitude", "imp", "snip", "grasp", "synflow"),
+    *("rigl", "continuous", "edge-popup"),
+)
+
 # Iterative magnitude pruning is magnitude pruning in rounds: no need to run that twice.
-_MODES = {"magnitude": ("single",), "imp": ("multi",)}
+_MODES = {"magnitude": ("single",), "imp": ("multi",)} | dict.fromkeys(
+    tuple(PRUNERS)[6:], ("learned",)
+)
 
 
 def seek(
     generator: PlantedTicketGenerator,
     n_samples: int = 10_000,
     *,
-    pruners: Iterable[str] | Mapping[str, Callable[..., BasePruner]] = tuple(PRUNERS),
+    pruners: Iterable[str] | Mapping[str, Callable[..., BasePruner]] = DEFAULT,
     densities: Iterable[float | Literal["ticket"]] = (0.1, 0.01, "ticket"),
     n_rounds: int = 10,
     round_epochs: int = 5,
@@ -59,9 +86,10 @@ def seek(
 
     Every pruner looks for the ticket at every density, in two ways: ``"single"`` prunes
     the untrained network once; ``"multi"`` goes through rounds of training, pruning a
-    part, and returning the weights to their initial values. What is kept in the end is
-    trained from its initial weights. Biases are pruned like weights, since a planted
-    ticket consists of both.
+    part, and returning the weights to their initial values. Pruners that learn their
+    masks do it in one go, as long as all these rounds together: ``"learned"``. What is kept
+    in the end is trained from its initial weights. Biases are pruned like weights, since a
+    planted ticket consists of both.
 
     Parameters
     ----------
@@ -70,7 +98,7 @@ def seek(
     n_samples : int, default=10_000
         Number of samples, at least 100. The last tenth is held out: all qualities are
         measured on it, and no fit sees it.
-    pruners : iterable of str or mapping of str to callable, default=tuple(PRUNERS)
+    pruners : iterable of str or mapping of str to callable, default=DEFAULT
         Names from `PRUNERS`. Or pruners of your own by name: classes, or anything else
         that makes a pruner from a skorch net and keyword parameters. All are rewound to
         their initial weights, so that the table compares weak tickets.
@@ -181,11 +209,16 @@ def seek(
     )
 
     settings = {"final_epochs": final_epochs, "random_state": seed}
-    modes = {
-        "single": {"round_epochs": 0},
-        "multi": {"n_rounds": n_rounds, "round_epochs": round_epochs},
+    search_epochs = {"single": 0, "multi": n_rounds * round_epochs}
+    search_epochs["learned"] = max(1, search_epochs["multi"])
+    # The weak tickets of all are compared.
+    modes: dict[str, dict[str, Any]] = {
+        "single": {"round_epochs": 0, "rewind_epoch": 0},
+        "multi": {"n_rounds": n_rounds, "round_epochs": round_epochs, "rewind_epoch": 0},
+        "learned": {"train_ticket": True},
     }
-    n_epochs = {"single": final_epochs, "multi": n_rounds * round_epochs + final_epochs}
+    nets = {mode: planted.make_net() for mode in ("single", "multi")}
+    nets["learned"] = planted.make_net(max_epochs=search_epochs["learned"])
     runs = [
         Run(
             pruner=GivenMaskPruner(net, mask, **settings),
@@ -198,16 +231,11 @@ def seek(
     ]
     for density in _numeric_densities(densities, planted.mask):
         for name, make_pruner in chosen.items():
-            for mode in _MODES.get(name, tuple(modes)):
+            for mode in _MODES.get(name, ("single", "multi")):
                 pruner = make_pruner(
-                    planted.make_net(),
-                    sparsity=1 - density,
-                    prune_bias=True,
-                    rewind_epoch=0,
-                    **settings,
-                    **modes[mode],
+                    nets[mode], sparsity=1 - density, prune_bias=True, **settings, **modes[mode]
                 )
-                runs.append(Run(name, mode, density, pruner, n_epochs[mode]))
+                runs.append(Run(name, mode, density, pruner, search_epochs[mode] + final_epochs))
 
     problem = {
         "task": getattr(generator.task, "name", generator.task),

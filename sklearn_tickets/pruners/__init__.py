@@ -6,6 +6,7 @@ from sklearn_tickets.pruners._concrete_ticket import ConcreteTicketPruner
 from sklearn_tickets.pruners._continuous_sparsification import ContinuousSparsificationPruner
 from sklearn_tickets.pruners._edge_popup import EdgePopupPruner
 from sklearn_tickets.pruners._gem_miner import GemMinerPruner
+from sklearn_tickets.pruners._genetic import GeneticPruner
 from sklearn_tickets.pruners._given_mask import GivenMaskPruner
 from sklearn_tickets.pruners._grasp import GraSPPruner
 from sklearn_tickets.pruners._hard_concrete import HardConcretePruner
@@ -24,6 +25,7 @@ __all__ = [
     "ContinuousSparsificationPruner",
     "EdgePopupPruner",
     "GemMinerPruner",
+    "GeneticPruner",
     "GivenMaskPruner",
     "GraSPPruner",
     "HardConcretePruner",

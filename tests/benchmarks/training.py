@@ -1,7 +1,7 @@
-"""What an epoch of a pruner's training costs beside hand-written loops.
+"""What an epoch of training costs: dense, sparse, learning a mask, and in hand-written loops.
 
 Run as ``python tests/benchmarks/training.py``: circle, depth 5, width 100, 9000 samples,
-batch 32, one thread. The loops take turns, so that a busy machine slows all of them.
+batch 32, one thread. All take turns, so that a busy machine slows all of them.
 """
 
 import time
@@ -11,24 +11,34 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from sklearn_tickets import EdgePopupPruner, GivenMaskPruner, PlantedTicketGenerator
+from sklearn_tickets import (
+    BernoulliGatePruner,
+    ConcreteTicketPruner,
+    ContinuousSparsificationPruner,
+    EdgePopupPruner,
+    GemMinerPruner,
+    GivenMaskPruner,
+    HardConcretePruner,
+    PlantedTicketGenerator,
+    RigLPruner,
+    StochasticSparsificationPruner,
+)
 
 N_EPOCHS, N_TURNS = 3, 9
+LEARNED = [
+    EdgePopupPruner,
+    GemMinerPruner,
+    BernoulliGatePruner,
+    ConcreteTicketPruner,
+    ContinuousSparsificationPruner,
+    StochasticSparsificationPruner,
+    HardConcretePruner,
+    RigLPruner,
+]
 
 
-def pruner_fit(planted, X, y):
-    """A sparse network trained by skorch, its mask held after every step."""
-    net = planted.make_net(max_epochs=N_EPOCHS)
-    pruner = GivenMaskPruner(net, planted.mask, random_state=0)
-    began = time.perf_counter()
-    pruner.fit(X, y)
-    return time.perf_counter() - began
-
-
-def edge_popup_fit(planted, X, y):
-    """Scores learned, weights frozen."""
-    net = planted.make_net(max_epochs=N_EPOCHS)
-    pruner = EdgePopupPruner(net, prune_bias=True, random_state=0)
+def fit(pruner, X, y):
+    """Everything around the training included."""
     began = time.perf_counter()
     pruner.fit(X, y)
     return time.perf_counter() - began
@@ -57,9 +67,17 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     planted = PlantedTicketGenerator(random_state=0).generate(10_000)
     X, y = planted.X[:9000], planted.y[:9000]
+    net = planted.make_net(max_epochs=N_EPOCHS)
+    pruners = {
+        "dense network, pruner.fit": GivenMaskPruner(net, random_state=0),
+        "sparse network, pruner.fit": GivenMaskPruner(net, planted.mask, random_state=0),
+    } | {
+        cls.__name__: cls(net, prune_bias=True, train_ticket=False, random_state=0)
+        for cls in LEARNED
+    }
     contenders = {
-        "pruner.fit, mask held": lambda: pruner_fit(planted, X, y),
-        "EdgePopupPruner.fit": lambda: edge_popup_fit(planted, X, y),
+        name: lambda pruner=pruner: fit(pruner, X, y) for name, pruner in pruners.items()
+    } | {
         "loop over a DataLoader, Adam": lambda: plain_loop(
             planted, X, y, collate=True, fused=False
         ),
@@ -71,9 +89,9 @@ if __name__ == "__main__":
     for _ in range(N_TURNS):
         for name, run in contenders.items():
             seconds[name].append(run() / N_EPOCHS)
-    ours = np.array(seconds["pruner.fit, mask held"])
-    print("| | s per epoch (median) | pruner.fit, times this (median, min - max) |\n|---|---|---|")
+    dense = np.array(seconds["dense network, pruner.fit"])
+    print("| | s per epoch (median) | times the dense network (median, min - max) |\n|---|---|---|")
     for name, values in seconds.items():
-        ratio = ours / np.array(values)
+        ratio = np.array(values) / dense
         spread = f"{np.median(ratio):.2f} ({ratio.min():.2f} - {ratio.max():.2f})"
         print(f"| {name} | {np.median(values):.3f} | {spread} |")

@@ -1,0 +1,307 @@
+"""A genetic algorithm: search for a strong ticket without a gradient."""
+
+import math
+from functools import partial
+from numbers import Integral, Real
+from typing import Literal
+
+import numpy as np
+import torch
+from sklearn.base import is_classifier
+from sklearn.utils._param_validation import Interval
+from skorch import NeuralNet
+from torch.func import functional_call
+
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import evaluating, plain_module
+from sklearn_tickets._reader import regression_scale
+from sklearn_tickets._train import as_tensor
+from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets.pruners._gates import Layout
+from sklearn_tickets.pruners._gradients import scoring_sample
+
+# The share of the population, its best, that mates are drawn from; rows in a batch.
+_MATES, _ROWS = 0.3, 1024
+
+
+class GeneticPruner(BasePruner):
+    r"""Breed the mask of a strong ticket, the weights frozen (genetic algorithm).
+
+    A genome is one bit per parameter, 1 = kept. Its fitness is how well the network with
+    these initial weights alone does on the training data: accuracy, or minus the mean
+    squared error of the rescaled outputs; among equals, the genome that keeps less is the
+    fitter. From a random population on, in each generation
+
+    1. some recombine with a mate drawn from the best 30 %: the child has each bit from
+       either parent (uniform crossover),
+    2. some mutate: one bit is flipped,
+    3. some random genomes migrate into the population,
+    4. and the fittest of all survive.
+
+    With a sparsity given, every genome has it exactly: a child keeps what both parents
+    keep and draws the rest from what one of them keeps; a mutation swaps two bits. Every
+    weight keeps an entry, if there are enough: no layer is emptied.
+
+    Parameters
+    ----------
+    <parameters: estimator, sparsity, scope, prune_bias, exclude>
+    population_size : int, default=100
+        Number of genomes that survive a generation.
+    recombine : float in [0, 1], default=0.3
+        Number of children in a generation, as a share of the population.
+    mutate : float in [0, 1], default=0.1
+        Number of mutants, likewise.
+    migrate : float in [0, 1], default=0.1
+        Number of new random genomes, likewise.
+    min_generations : int, default=100
+        Generations before which the search does not stop.
+    patience : int, default=50
+        Generations without a fitter genome after which it does.
+    max_generations : int, default=200
+        Generations after which it stops in any case.
+    n_score_samples : int or None, default=None
+        Number of rows to measure fitness on, drawn from all classes equally often; None
+        takes all.
+    <parameters: final_epochs, train_ticket, random_state>
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    EdgePopupPruner : Searches by gradients, which get further in larger networks.
+    strong_accuracy : Scores the strong ticket.
+
+    Notes
+    -----
+    A generation costs a pass through the network for each row and each new genome. In
+    large networks a few hundred of them do not get far: this is a method for small ones.
+
+    References
+    ----------
+    .. [1] Altmann, Schönberger, Zorn and Gabor, "Finding strong lottery ticket networks with
+       genetic algorithms", NCTA 2024, arXiv:2411.04658.
+    .. [2] Schönberger, Zorn, Nüßlein, Gabor and Altmann, "Towards scalable lottery ticket
+       networks using genetic algorithms", 2025, arXiv:2508.08877.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import GeneticPruner, PlantedTicketGenerator
+    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
+    >>> net = planted.make_net(max_epochs=1)
+    >>> pruner = GeneticPruner(net, sparsity=0.5, prune_bias=True, population_size=10,
+    ...                        min_generations=2, max_generations=2, random_state=0)
+    >>> pruner.fit(planted.X, planted.y).mask_
+    TicketMask(1,037 of 2,074 parameters)
+    """
+
+    _parameter_constraints = {
+        name: BasePruner._parameter_constraints[name]
+        for name in (
+            *("estimator", "scope", "prune_bias", "exclude"),
+            *("final_epochs", "train_ticket", "random_state"),
+        )
+    } | {
+        "sparsity": [Interval(Real, 0, 1, closed="left"), None],
+        "population_size": [Interval(Integral, 2, None, closed="left")],
+        "recombine": [Interval(Real, 0, 1, closed="both")],
+        "mutate": [Interval(Real, 0, 1, closed="both")],
+        "migrate": [Interval(Real, 0, 1, closed="both")],
+        "min_generations": [Interval(Integral, 1, None, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "max_generations": [Interval(Integral, 1, None, closed="left")],
+        "n_score_samples": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    n_rounds = 1
+    round_epochs = 0
+    rewind_epoch = 0
+    l1 = 0.0
+    connected = False
+    schedule = None
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        sparsity=0.9,
+        scope="global",
+        prune_bias=False,
+        exclude=(),
+        population_size=100,
+        recombine=0.3,
+        mutate=0.1,
+        migrate=0.1,
+        min_generations=100,
+        patience=50,
+        max_generations=200,
+        n_score_samples=None,
+        final_epochs=None,
+        train_ticket=False,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.sparsity = sparsity
+        self.scope = scope
+        self.prune_bias = prune_bias
+        self.exclude = exclude
+        self.population_size = population_size
+        self.recombine = recombine
+        self.mutate = mutate
+        self.migrate = migrate
+        self.min_generations = min_generations
+        self.patience = patience
+        self.max_generations = max_generations
+        self.n_score_samples = n_score_samples
+        self.final_epochs = final_epochs
+        self.train_ticket = train_ticket
+        self.random_state = random_state
+
+    def _search(self, net, mask, density, X, y, rng):
+        self._check_numbers()
+        X, y = scoring_sample(net, X, y, self.n_score_samples)
+        genetics = _Genetics(mask, density, self.scope, rng)
+        errors_of = partial(_errors, net, genetics.layout, X, y)
+
+        founders = np.array([genetics.random() for _ in range(self.population_size)])
+        population, errors = self._fittest(founders, errors_of(founders))
+        n_stale = 0
+        for generation in range(1, self.max_generations + 1):
+            best = population[0]
+            offspring = np.array([*self._offspring(population, genetics, rng)])
+            population, errors = self._fittest(
+                np.concatenate([population, offspring]),
+                np.concatenate([errors, errors_of(offspring)]),
+            )
+            net.history.new_epoch()
+            net.history.new_batch()
+            net.history.record_batch("train_loss", float(errors[0]))
+            net.history.record_batch("train_batch_size", len(X))
+            n_stale = n_stale + 1 if np.array_equal(population[0], best) else 0
+            if generation >= self.min_generations and n_stale >= self.patience:
+                break
+        return genetics.mask(population[0])
+
+    def _offspring(self, population, genetics, rng):
+        """Recombine, mutate and migrate; the best come first in `population`."""
+        mates = population[: round(_MATES * len(population))]
+        for parent in _some(population, self.recombine, rng):
+            yield genetics.child(parent, mates[rng.randint(len(mates))])
+        for parent in _some(population, self.mutate, rng):
+            yield genetics.mutant(parent)
+        for _ in _some(population, self.migrate, rng):
+            yield genetics.random()
+
+    def _fittest(self, genomes, errors):
+        """Select who survives, the best first; of those equally fit, the oldest."""
+        order = np.lexsort((genomes.sum(axis=1), errors))[: self.population_size]
+        return genomes[order], errors[order]
+
+    def _check_numbers(self):
+        """Check that there can be enough generations, and each with something new."""
+        if self.min_generations > self.max_generations:
+            raise ValueError(
+                f"min_generations={self.min_generations} is more than max_generations="
+                f"{self.max_generations}; lower the one or raise the other."
+            )
+        shares = {name: getattr(self, name) for name in ("recombine", "mutate", "migrate")}
+        if not any(shares.values()):
+            raise ValueError(
+                "recombine=0, mutate=0 and migrate=0 leave every generation like the first; "
+                "raise one of them."
+            )
+        for name, share in shares.items():
+            if share and not round(share * self.population_size):
+                raise ValueError(
+                    f"population_size={self.population_size} is so small that {name}={share} of "
+                    f"it is no genome; it has to be at least {math.floor(0.5 / share) + 1}."
+                )
+
+
+def _some(population: np.ndarray, share: float, rng: np.random.RandomState) -> np.ndarray:
+    """Draw a share of the population."""
+    size = len(population)
+    return population[rng.choice(size, round(share * size), replace=False)]
+
+
+class _Genetics:
+    """Makes genomes: boolean vectors with an entry for each parameter that a mask covers.
+
+    All operators score the entries. Kept are those that score a half or, if a density is
+    given, the best-scored; and the best of each weight, so that no layer is emptied.
+    """
+
+    def __init__(
+        self,
+        mask: TicketMask,
+        density: float | None,
+        scope: Literal["global", "layer"],
+        rng: np.random.RandomState,
+    ) -> None:
+        self.full, self.density, self.scope, self.rng = mask, density, scope, rng
+        self.layout = Layout(mask, scope)
+
+    def random(self) -> np.ndarray:
+        """Keep each entry or not, by chance."""
+        return self._express(self._noise())
+
+    def child(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Keep what both parents keep and, by chance, what one of them keeps."""
+        return self._express((self._noise() + one + other) / 3)
+
+    def mutant(self, one: np.ndarray) -> np.ndarray:
+        """Flip one entry and, if the number is given, another one back."""
+        scores = (self._noise() + one) / 2
+        flipped = self.rng.randint(len(one))
+        scores[flipped] = -1 if one[flipped] else 1
+        return self._express(scores)
+
+    def mask(self, genome: np.ndarray) -> TicketMask:
+        """The mask that a genome stands for."""
+        # In the order of the network's parameters.
+        return self.full & TicketMask(self.layout.split(torch.from_numpy(genome)))
+
+    def _noise(self) -> np.ndarray:
+        return self.rng.random_sample(self.full.n_parameters)
+
+    def _express(self, scores: np.ndarray) -> np.ndarray:
+        """The genome of these scores, which are changed."""
+        for weight in self.layout.weights:
+            scores[weight.start + scores[weight].argmax()] += 1
+        if self.density is None:
+            return scores >= 0.5
+        by_name = self.layout.split(torch.from_numpy(scores))
+        kept = self.full.shrink(by_name, self.density, self.scope, self.rng)
+        return self.layout.join(kept).numpy()
+
+
+@torch.no_grad()
+def _errors(
+    net: NeuralNet, layout: Layout, X: np.ndarray, y: np.ndarray, genomes: np.ndarray
+) -> np.ndarray:
+    """How much the network of each genome errs; the smaller, the fitter."""
+    module = plain_module(net.module_)
+    w = {name: p.detach() for name, p in module.named_parameters()}
+    batches = as_tensor(X).to(net.device).split(_ROWS)
+    error = _misclassified if is_classifier(net) else _rescaled_mse
+    errors = []
+    with evaluating(module):
+        for genome in torch.from_numpy(genomes).to(net.device):
+            theta = {name: w[name] * kept for name, kept in layout.split(genome).items()}
+            # Copies: a module may work in place.
+            outputs = [functional_call(module, theta, (rows.clone(),)) for rows in batches]
+            stacked = torch.cat(outputs).reshape(len(X), -1)
+            errors.append(error(stacked.double().cpu().numpy(), y))
+    return np.array(errors)
+
+
+def _misclassified(outputs: np.ndarray, y: np.ndarray) -> float:
+    """The share of rows that raw logits get wrong; of a single one, the sign decides."""
+    predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
+    return np.mean(predicted != y)
+
+
+def _rescaled_mse(outputs: np.ndarray, y: np.ndarray) -> float:
+    """The mean squared error, each output times the factor through which it is read."""
+    return np.mean((y - outputs * regression_scale(outputs, y)) ** 2)

@@ -1,0 +1,172 @@
+"""How sparse can each pruner go before its tickets are worse than the planted one?
+
+Run as ``python tests/benchmarks/lowest_density.py [task ...]``: prints a markdown table per task,
+depth 5, width 100, seeds 0 to 2, 9000 training samples, noisy test data. Densities are tried from
+the highest on, until two in a row fail in all respects. A ticket is as good as the planted one
+(its mask on the initial weights, read through factors estimated on the training data) if the
+median over seeds is within .01 of its accuracy, or within twice its mean squared error.
+"""
+
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from sklearn.metrics import accuracy_score, mean_squared_error
+
+from sklearn_tickets import (
+    BernoulliGatePruner,
+    ConcreteTicketPruner,
+    ContinuousSparsificationPruner,
+    EdgePopupPruner,
+    GemMinerPruner,
+    GeneticPruner,
+    GivenMaskPruner,
+    GraSPPruner,
+    HardConcretePruner,
+    IterativeMagnitudePruner,
+    LayerCollapseWarning,
+    LearningRateRewindingPruner,
+    MagnitudePruner,
+    PlantedTicketGenerator,
+    RandomPruner,
+    RigLPruner,
+    SNIPPruner,
+    StochasticSparsificationPruner,
+    SynFlowPruner,
+)
+
+SEEDS = range(3)
+DENSITIES = (0.5, 0.1, 0.05, 0.02, 0.01, "ticket")
+
+ONE_CYCLE = {"schedule": "one-cycle"}
+MULTI = ONE_CYCLE | {"n_rounds": 10, "round_epochs": 5}
+# The slowest first, so that no core waits at the end.
+PRUNERS = {
+    "genetic": (GeneticPruner, {"n_score_samples": 1000}),
+    "learning-rate rewinding": (LearningRateRewindingPruner, {}),
+    "continuous, 3 rounds": (ContinuousSparsificationPruner, ONE_CYCLE | {"n_rounds": 3}),
+    "IMP, 10 x 5": (IterativeMagnitudePruner, MULTI),
+    "SNIP, 10 x 5": (SNIPPruner, MULTI),
+    "SynFlow, 10 x 5": (SynFlowPruner, MULTI),
+    "continuous": (ContinuousSparsificationPruner, ONE_CYCLE),
+    "stochastic": (StochasticSparsificationPruner, ONE_CYCLE),
+    "hard concrete": (HardConcretePruner, ONE_CYCLE),
+    "RigL": (RigLPruner, ONE_CYCLE | {"mask_epochs": 40}),
+    "SET": (RigLPruner, ONE_CYCLE | {"mask_epochs": 40, "grow": "random"}),
+    "edge-popup": (EdgePopupPruner, {}),
+    "edge-popup, per layer": (EdgePopupPruner, {"scope": "layer"}),
+    "Gem-Miner": (GemMinerPruner, {}),
+    "Bernoulli gates": (BernoulliGatePruner, {}),
+    "concrete": (ConcreteTicketPruner, {}),
+    "concrete, of labels": (ConcreteTicketPruner, {"objective": "labels", "learn_scale": True}),
+    "SynFlow": (SynFlowPruner, {}),
+    "SNIP": (SNIPPruner, {}),
+    "GraSP": (GraSPPruner, {}),
+    "magnitude": (MagnitudePruner, {}),
+    "random": (RandomPruner, {}),
+}
+# Pruners whose net is not reset to its initial weights.
+SPARSE_NETS = {"learning-rate rewinding", "RigL", "SET"}
+
+QUALITIES = ("strong", "weak", "sparse net")
+
+
+class Problem:
+    """A planted ticket, and what is asked of those that are found."""
+
+    def __init__(self, task, seed):
+        self.seed = seed
+        self.metric = accuracy_score if task == "circle" else mean_squared_error
+        self.planted = PlantedTicketGenerator(task, random_state=seed).generate(10_000)
+        self.net = self.planted.make_net(lr=1e-2, batch_size=64, max_epochs=20)
+        self.train = self.planted.X[:9000], self.planted.y[:9000]
+        strong = GivenMaskPruner(self.net, self.planted.mask, train_ticket=False).fit(*self.train)
+        self.to_reach = self.quality(strong.strong_predict)
+
+    def quality(self, predict):
+        return self.metric(self.planted.y[9000:], predict(self.planted.X[9000:]))
+
+    def trained(self, mask, reinitialize=False):
+        """Quality of a mask trained from its initial weights, or from others."""
+        control = GivenMaskPruner(
+            self.net,
+            mask,
+            reinitialize=reinitialize,
+            final_epochs=40,
+            schedule="one-cycle",
+            random_state=self.seed,
+        )
+        return self.quality(control.fit(*self.train).predict)
+
+    def search(self, name, density):
+        """The mask that a pruner finds, and how good it is."""
+        cls, settings = PRUNERS[name]
+        if density == "ticket":
+            density = self.planted.mask.density
+        pruner = cls(self.net, sparsity=1 - density, prune_bias=True, random_state=self.seed)
+        is_net = name in SPARSE_NETS
+        found = pruner.set_params(**settings, train_ticket=is_net).fit(*self.train)
+        return found.mask_, {
+            "density": density,
+            "strong": self.quality(found.strong_predict),
+            "weak": self.trained(found.mask_),
+            "sparse net": self.quality(found.predict) if is_net else np.nan,
+        }
+
+    def controls(self, mask):
+        """How good the mask is with other weights, and others with as many in each layer."""
+        return {
+            "re-initialised": self.trained(mask, reinitialize=True),
+            "shuffled": self.trained(mask.shuffled(self.seed)),
+        }
+
+
+def is_good(task, quality, planted):
+    return quality >= planted - 0.01 if task == "circle" else quality <= 2 * planted
+
+
+def sweep(task, name):
+    """For each quality that is good somewhere, the last row (medians over seeds) where it is."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", LayerCollapseWarning)
+    problems = [Problem(task, seed) for seed in SEEDS]
+    planted = np.median([problem.to_reach for problem in problems])
+    last, failures = dict.fromkeys(QUALITIES), 0
+    for density in DENSITIES:
+        masks, rows = zip(*(problem.search(name, density) for problem in problems), strict=True)
+        row = pd.DataFrame(rows).median().to_dict()
+        good = [column for column in QUALITIES if is_good(task, row[column], planted)]
+        print(task, name, row, good, file=sys.stderr, flush=True)
+        last |= dict.fromkeys(good, (row, masks))
+        failures = 0 if good else failures + 1
+        if failures == 2:
+            break
+    rows = {column: pair[0] for column, pair in last.items() if pair}
+    if last["weak"]:
+        masks = zip(problems, last["weak"][1], strict=True)
+        controls = pd.DataFrame([problem.controls(mask) for problem, mask in masks])
+        rows["weak"] = rows["weak"] | controls.median().to_dict()
+    return rows
+
+
+def cells(rows):
+    """A line of the table."""
+    for column in QUALITIES:
+        row = rows.get(column)
+        yield "-" if row is None else f"{row['density']:.3g} ({row[column]:.3g})"
+    for column in ("re-initialised", "shuffled"):
+        yield f"{rows['weak'][column]:.3g}" if "weak" in rows else ""
+
+
+if __name__ == "__main__":
+    tasks = sys.argv[1:] or ["circle", "helix", "relu"]
+    jobs = [(task, name) for name in PRUNERS for task in tasks]
+    found = dict(zip(jobs, Parallel(n_jobs=-1)(delayed(sweep)(*job) for job in jobs), strict=True))
+    header = "| pruner | strong | weak | sparse net | weak, re-initialised | weak, shuffled |"
+    for task in tasks:
+        print(f"\n{task}\n\n{header}\n|{'---|' * 6}")
+        for name in PRUNERS:
+            print(f"| {name} | {' | '.join(cells(found[task, name]))} |")
