@@ -162,6 +162,16 @@ def test_rounded_gates_freeze_the_lowest_for_good():
     assert gates().tolist() == [0, 1, 0, 0]
 
 
+def test_frozen_gates_do_not_come_back_when_others_fall_to_zero():
+    gates = _Rounded(layout_of((1, 4)), torch.linspace(0.9, 0.6, 4), None, 0.25, 0.0, 1)
+    gates.begin_epoch(1, 4)
+    with torch.no_grad():
+        gates.scores.zero_()
+        gates.project_()
+    gates.begin_epoch(2, 4)
+    assert gates.active.tolist() == [1, 1, 1, 0]
+
+
 def test_concrete_gates_pull_only_while_too_many_are_open():
     task = torch.tensor([3.0, 4.0])
     few = _Concrete(torch.tensor([-3.0, -3.0]), None, density=0.5, temperature=1.0)

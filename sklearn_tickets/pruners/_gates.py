@@ -298,8 +298,8 @@ class LearnMask(Callback):
 
 def with_a_foothold(scores: Tensor, weights: list[slice], above: float = 0.0) -> Tensor:
     """Put the best entry of each weight above all others, so that no layer is emptied."""
-    best = torch.stack([part.start + scores[part].argmax() for part in weights])
-    return scores.index_fill(0, best, scores.max().clamp(min=above) + 1)
+    tops = torch.stack([part.start + scores[part].argmax() for part in weights])
+    return scores.index_fill(0, tops, scores.max().clamp(min=above) + 1)
 
 
 def best(scores: Tensor, density: float) -> Tensor:

@@ -116,7 +116,9 @@ class _Rounded(Gates):
             return
         density = self.density ** (epoch / n_epochs)
         scores = self.scores.detach()
-        self.active = torch.cat([best(scores[group], density) for group in self.layout.groups])
+        left = torch.cat([best(scores[group], density) for group in self.layout.groups])
+        # Those that have fallen to 0 by themselves score as low as the frozen ones.
+        self.active = self.active * left
 
     def __call__(self):
         rounded = (self.scores.detach() >= 0.5) * self.active
