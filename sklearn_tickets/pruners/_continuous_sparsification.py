@@ -31,19 +31,11 @@ class ContinuousSparsificationPruner(TrainedMaskPruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity, scope, prune_bias, exclude>
-    n_rounds : int, default=1
-        Number of rounds of learning the mask.
-    round_epochs : int or None, default=None
-        Epochs of a round, in which weights and mask are trained; None takes the net's
-        ``max_epochs``.
+    <parameters: estimator, sparsity, scope, prune_bias, exclude, n_rounds, round_epochs>
     <parameters: mask_lr, mask_init, penalty>
     final_temperature : float > 1, default=200
         The temperature in the last epoch of a round.
-    rewind_epoch : int or None, default=0
-        Which weights the ticket has: 0 the initial ones, k those after k epochs, None the
-        trained ones.
-    <parameters: final_epochs, train_ticket, schedule, random_state>
+    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, random_state>
 
     Attributes
     ----------

@@ -31,19 +31,11 @@ class HardConcretePruner(TrainedMaskPruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity, scope, prune_bias, exclude>
-    n_rounds : int, default=1
-        Number of rounds of learning the mask; the gates go on as they are.
-    round_epochs : int or None, default=None
-        Epochs of a round, in which weights and mask are trained; None takes the net's
-        ``max_epochs``.
+    <parameters: estimator, sparsity, scope, prune_bias, exclude, n_rounds, round_epochs>
     <parameters: mask_lr, mask_init, penalty>
     temperature : float > 0, default=2/3
         Temperature of the concrete variables; the lower, the nearer to 0 or 1.
-    rewind_epoch : int or None, default=0
-        Which weights the ticket has: 0 the initial ones, k those after k epochs, None the
-        trained ones, times their gates.
-    <parameters: final_epochs, train_ticket, schedule, random_state>
+    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, random_state>
 
     Attributes
     ----------

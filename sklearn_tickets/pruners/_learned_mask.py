@@ -111,6 +111,17 @@ class TrainedMaskPruner(LearnedMaskPruner):
         "schedule": [StrOptions({"one-cycle"}), None],
     }
 
+    _parameter_docs = {
+        "n_rounds": """n_rounds : int, default=%(n_rounds)s
+        Number of rounds of learning the mask.""",
+        "round_epochs": """round_epochs : int or None, default=None
+        Epochs of a round, in which weights and mask are trained; None takes the net's
+        ``max_epochs``.""",
+        "rewind_epoch": """rewind_epoch : int or None, default=0
+        Which weights the ticket has: 0 the initial ones, k those after k epochs of the first
+        round, None the trained ones.""",
+    }
+
     _frozen = False
 
     def _run_rounds(self, net, X, y, rng, start):

@@ -91,7 +91,8 @@ def share_docs(cls: Any) -> None:
     """Fill in a pruner's docstring what it shares with others.
 
     The line ``<parameters>`` stands for all parameters that are documented here, the line
-    ``<parameters: a, b>`` for these two, and ``<attributes>`` for what fit leaves behind.
+    ``<parameters: a, b>`` for these two, and ``<attributes>`` for what fit leaves behind. What
+    a parameter means to some pruners only, they say in ``_parameter_docs``.
     """
     signature = inspect.signature(cls).parameters
     defaults = {name: parameter.default for name, parameter in signature.items()}
@@ -100,6 +101,7 @@ def share_docs(cls: Any) -> None:
     }
     if None in cls._parameter_constraints.get("sparsity", ()):
         documented["sparsity"] = _SPARSITY_OR_NONE
+    documented |= getattr(cls, "_parameter_docs", {})
 
     def texts(match: re.Match) -> str:
         listed = match["names"].split(", ") if match["names"] else documented.keys() & signature
