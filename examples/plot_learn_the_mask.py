@@ -1,0 +1,76 @@
+"""
+Learn the mask, not the weights
+===============================
+
+A *strong* ticket works without any training of its weights: the mask alone does the job. It is
+hidden among random weights, and gradient descent on the mask can look for it. Here a ticket
+is planted, so there is one to be found.
+"""
+
+# %%
+# Look for a strong ticket
+# ------------------------
+# ``EdgePopupPruner`` leaves the weights as they are and learns a score for each. SNIP scores the
+# same weights once; the random mask is the control.
+import matplotlib.pyplot as plt
+
+from sklearn_tickets import (
+    ContinuousSparsificationPruner,
+    EdgePopupPruner,
+    GivenMaskPruner,
+    PlantedTicketGenerator,
+    RandomPruner,
+    SNIPPruner,
+    strong_accuracy,
+)
+
+planted = PlantedTicketGenerator("circle", width=100, random_state=0).generate(4000)
+X, X_test = planted.X[:3000], planted.X[3000:]
+y, y_test = planted.y[:3000], planted.y[3000:]
+net = planted.make_net(max_epochs=10)
+
+densities = [0.5, 0.2, 0.1, 0.05]
+settings = {"prune_bias": True, "train_ticket": False, "random_state": 0}
+strong = {
+    cls.__name__: [
+        strong_accuracy(cls(net, sparsity=1 - density, **settings).fit(X, y), X_test, y_test)
+        for density in densities
+    ]
+    for cls in (EdgePopupPruner, SNIPPruner, RandomPruner)
+}
+ticket = GivenMaskPruner(net, planted.mask, train_ticket=False).fit(X, y)
+
+# %%
+# Nine tenths of the weights can go, and what is left of the random network tells the classes
+# apart, though no weight was trained. The planted ticket is a sixteenth of that size.
+fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+for name, values in strong.items():
+    ax.plot(densities, values, marker="o", label=name)
+ax.plot(planted.mask.density, strong_accuracy(ticket, X_test, y_test), "k*", ms=12, label="planted")
+ax.set(xscale="log", xlabel="density", ylabel="accuracy, untrained")
+ax.legend()
+plt.show()
+
+# %%
+# Train weights and mask together
+# -------------------------------
+# Continuous sparsification finds a density of its own, which the initial scores steer. What it
+# keeps is then trained from the initial weights: a *weak* ticket.
+initial = [-0.2, -0.1, 0.0, 0.1, 0.2]
+found = [
+    ContinuousSparsificationPruner(
+        net, sparsity=None, mask_init=value, penalty=1.0, prune_bias=True, random_state=0
+    ).fit(X, y)
+    for value in initial
+]
+
+fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
+left.plot(initial, [pruner.mask_.density for pruner in found], marker="o")
+left.set(xlabel="mask_init", ylabel="density")
+right.plot(
+    [pruner.mask_.density for pruner in found],
+    [pruner.score(X_test, y_test) for pruner in found],
+    marker="o",
+)
+right.set(xlabel="density", ylabel="accuracy, trained")
+plt.show()
