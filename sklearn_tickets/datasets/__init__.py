@@ -2,10 +2,17 @@
 
 from sklearn_tickets.datasets._generator import PlantedTicket, PlantedTicketGenerator
 from sklearn_tickets.datasets._planting import PlantedModule, plant_ticket
-from sklearn_tickets.datasets._tasks import CircleTask, HelixTask, PlantingTask, ReluTask
+from sklearn_tickets.datasets._tasks import (
+    CircleTask,
+    FunctionTask,
+    HelixTask,
+    PlantingTask,
+    ReluTask,
+)
 
 __all__ = [
     "CircleTask",
+    "FunctionTask",
     "HelixTask",
     "PlantedModule",
     "PlantedTicket",
