@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
 from sklearn_tickets.datasets._constructions import feed_forward, live_part, piecewise_linear
+from sklearn_tickets.datasets._functions import FunctionTask
 from sklearn_tickets.datasets._tasks import (
     TASKS,
     CircleTask,
-    FunctionTask,
     HelixTask,
     ReluTask,
 )
@@ -167,16 +167,16 @@ def test_function_ticket_sizes(depth, weights, biases):
 
 
 @pytest.mark.parametrize("depth", [3, 4, 5, 8])
-@pytest.mark.parametrize("function", [np.sin, np.sqrt, curve])
+@pytest.mark.parametrize("function", [np.sin, np.sqrt, curve, (np.cos, np.log, np.sin)])
 def test_function_tickets_are_of_second_order(function, depth):
-    x = np.linspace(1, 7, 10_001)[:, None]
     errors = []
     for n_knots in (11, 21, 41):
         task = FunctionTask(function, n_knots=n_knots, interval=(1, 7))
+        x = task.sample(50_000, RandomState(0))
         outputs = feed_forward(task.construct(depth), x)
         errors.append(np.mean((outputs - task.target(x).reshape(outputs.shape)) ** 2))
     # Halved steps: a quarter of the error, a sixteenth of its square.
-    assert_allclose(np.log2(np.divide(errors[:-1], errors[1:])), 4, atol=0.2)
+    assert_allclose(np.log2(np.divide(errors[:-1], errors[1:])), 4, atol=0.3)
 
 
 def test_function_tickets_need_no_value_beyond_the_interval():

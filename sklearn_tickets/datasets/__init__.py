@@ -1,10 +1,10 @@
 """Planted problems: data, a random host network, and the one ticket that solves them."""
 
+from sklearn_tickets.datasets._functions import FunctionTask
 from sklearn_tickets.datasets._generator import PlantedTicket, PlantedTicketGenerator
 from sklearn_tickets.datasets._planting import PlantedModule, plant_ticket
 from sklearn_tickets.datasets._tasks import (
     CircleTask,
-    FunctionTask,
     HelixTask,
     PlantingTask,
     ReluTask,

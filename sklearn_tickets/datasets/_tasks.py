@@ -1,6 +1,5 @@
 """The three tasks with a known ticket: what is drawn, what is learned, what solves it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -125,7 +124,7 @@ class _UniformInputs(PlantingTask):
         return rng.uniform(-1, 1, size=(n_samples, self.n_inputs))
 
 
-class _GaussianNoise(PlantingTask):
+class GaussianNoise(PlantingTask):
     """Noise of regression targets: independent and Gaussian, of standard deviation `noise`."""
 
     def add_noise(
@@ -135,7 +134,7 @@ class _GaussianNoise(PlantingTask):
 
 
 @dataclass(frozen=True)
-class ReluTask(_UniformInputs, _GaussianNoise):
+class ReluTask(_UniformInputs, GaussianNoise):
     """Regression of max(0, x) on x in [-1, 1]; the ticket is a single path of units.
 
     The ticket is exact at every depth: one unit per layer, all weights 1, no biases.
@@ -239,7 +238,7 @@ class CircleTask(_UniformInputs):
 
 
 @dataclass(frozen=True)
-class HelixTask(_UniformInputs, _GaussianNoise):
+class HelixTask(_UniformInputs, GaussianNoise):
     """Regression of a widening helix: (t cos t, t sin t, t) / 8 pi with t = 5 pi + 3 pi x.
 
     The ticket interpolates the three coordinates between 30 shared knots; the third is
@@ -280,118 +279,6 @@ class HelixTask(_UniformInputs, _GaussianNoise):
         # No coordinate falls below -1, so that no ReLU cuts the raised ones.
         identities = (linear(np.eye(3)),) * (depth - 5)
         return shift, bends, (weight, bias + 1), *identities, linear(np.eye(3), -1)
-
-
-@dataclass(frozen=True)
-class FunctionTask(_GaussianNoise):
-    """Regression of a function of one variable, or of a curve, on an interval.
-
-    The ticket equals the function at equidistant knots and is straight between them: twice
-    as many knots make its mean squared error 16 times smaller. Straight parts need no unit.
-    Deeper tickets shift the input and, to get through the ReLUs of identity layers, the
-    outputs.
-
-    Parameters
-    ----------
-    function : callable
-        Maps a float64 array of shape (n,) to one of shape (n,) or (n, n_outputs). A task is
-        pickled with its function: ``numpy.sin`` can be, a lambda cannot.
-    n_knots : int, default=30
-        Number of knots, at least 3, the ends of the interval included.
-    interval : tuple of (float, float), default=(-1.0, 1.0)
-        Inputs are uniform on it.
-    name : str, default="function"
-        One word.
-
-    Raises
-    ------
-    ValueError
-        If `n_knots` or `interval` is out of range, or the function does not return a finite
-        number, or row of numbers, for each knot.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_tickets.datasets import FunctionTask, PlantedTicketGenerator
-    >>> task = FunctionTask(np.sin, n_knots=20, interval=(0, 6))
-    >>> planted = PlantedTicketGenerator(task, random_state=0).generate(1000)
-    >>> planted.mask
-    TicketMask(60 of 20,501 parameters)
-    >>> planted.ticket_score < 1e-4
-    True
-    """
-
-    function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-    n_knots: int = 30
-    interval: tuple[float, float] = (-1.0, 1.0)
-    name: str = "function"
-
-    kind: ClassVar[Literal["regression"]] = "regression"
-    n_inputs: ClassVar[int] = 1
-    feature_names: ClassVar[tuple[str, ...]] = ("x",)
-
-    def __post_init__(self) -> None:
-        low, high = self.interval
-        if not -np.inf < low < high < np.inf:
-            raise ValueError(f"interval={self.interval} must be two finite, increasing numbers.")
-        if self.n_knots < 3:
-            raise ValueError(f"n_knots={self.n_knots} must be at least 3.")
-        values = np.asarray(self.function(self._knots))
-        if values.ndim not in (1, 2) or len(values) != self.n_knots:
-            raise ValueError(
-                f"function={self.function!r} returns an array of shape {values.shape} for "
-                f"{self.n_knots} numbers; it must return a number, or a row of numbers, for each."
-            )
-        if (values == values[0]).all():
-            raise ValueError(f"function={self.function!r} is constant: there is nothing to plant.")
-        if not np.isfinite(values).all():
-            bad = self._knots[~np.isfinite(values.reshape(self.n_knots, -1)).all(axis=1)][0]
-            raise ValueError(
-                f"function={self.function!r} is not finite at {bad:.6g}; choose another interval "
-                f"than {self.interval}."
-            )
-
-    @property
-    def n_outputs(self) -> int:
-        return self._values.shape[1]
-
-    @property
-    def target_names(self) -> tuple[str, ...]:
-        names = tuple(f"y{output}" for output in range(1, self.n_outputs + 1))
-        return names if len(names) > 1 else ("y",)
-
-    @property
-    def _knots(self) -> NDArray[np.float64]:
-        return np.linspace(*self.interval, self.n_knots)
-
-    @property
-    def _values(self) -> NDArray[np.float64]:
-        """The function at the knots, a row for each."""
-        return np.asarray(self.function(self._knots), dtype=float).reshape(self.n_knots, -1)
-
-    def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
-        return rng.uniform(*self.interval, size=(n_samples, 1))
-
-    def target(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(self.function(X[:, 0]), dtype=float)
-
-    def construct(self, depth: int) -> tuple[Layer, ...]:
-        start = 0.0 if depth == 3 else self.interval[0]
-        # Straight on beyond the last knot, where the function need not be defined.
-        values = np.vstack([self._values, 2 * self._values[-1] - self._values[-2]])
-        (signs, knots), (weight, bias) = piecewise_linear(lambda _: values, self._knots - start)
-        used = weight.any(axis=0)
-        bends, weight = (signs[used], knots[used]), weight[:, used]
-        if depth == 3:
-            return bends, (weight, bias)
-        shift = linear([[1]], -start)
-        if depth == 4:
-            return shift, bends, (weight, bias)
-        # The lowest value is at a knot: raised so far, no ReLU cuts it off.
-        lift = np.maximum(-self._values.min(axis=0), 0)
-        identity = np.eye(self.n_outputs)
-        identities = (linear(identity),) * (depth - 5)
-        return shift, bends, (weight, bias + lift), *identities, (identity, -lift)
 
 
 TASKS: dict[str, PlantingTask] = {
