@@ -22,6 +22,7 @@ from torch import nn
 from sklearn_tickets._mask import TicketMask
 from sklearn_tickets._train import independent_rng
 from sklearn_tickets.datasets._constructions import feed_forward, live_part
+from sklearn_tickets.datasets._noise_features import WithNoiseFeatures
 from sklearn_tickets.datasets._planting import PlantedModule, layers_of, plant_ticket
 from sklearn_tickets.datasets._tasks import TASKS, PlantingTask
 from sklearn_tickets.models import MLP
@@ -54,6 +55,8 @@ class PlantedTicket(Bunch):
         without noise.
     feature_names, target_names : list of str
         Names of the inputs, and of the classes or regression targets.
+    input_support : bool ndarray of shape (n_inputs,)
+        The inputs that the ticket reads: all but the noise features.
     DESCR : str
         A description in plain text.
     """
@@ -119,6 +122,9 @@ class PlantedTicketGenerator(BaseEstimator):
         Number of units in each hidden layer.
     noise : float, default=0.01
         Share of wrong labels, or standard deviation of the noise of regression targets.
+    n_noise_features : int, default=0
+        Number of inputs, anywhere among the others and drawn like them, that have nothing to
+        do with y and that the ticket does not read.
     scaling : {"hidden", "trainable"}, default="hidden"
         Size of the planted weights: that of the host's own, so that their size does not
         give them away, or the one that is best to train from.
@@ -160,6 +166,7 @@ class PlantedTicketGenerator(BaseEstimator):
         "depth": [Interval(Integral, 3, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
+        "n_noise_features": [Interval(Integral, 0, None, closed="left")],
         "scaling": [StrOptions({"hidden", "trainable"})],
         "random_state": ["random_state"],
     }
@@ -175,6 +182,7 @@ class PlantedTicketGenerator(BaseEstimator):
         depth: int = 5,
         width: int = 100,
         noise: float = 0.01,
+        n_noise_features: int = 0,
         scaling: Literal["hidden", "trainable"] = "hidden",
         random_state: int | RandomState | None = None,
     ) -> None:
@@ -182,6 +190,7 @@ class PlantedTicketGenerator(BaseEstimator):
         self.depth = depth
         self.width = width
         self.noise = noise
+        self.n_noise_features = n_noise_features
         self.scaling = scaling
         self.random_state = random_state
 
@@ -230,6 +239,12 @@ class PlantedTicketGenerator(BaseEstimator):
 
         # Whatever does not depend on n_samples is drawn first.
         rng = independent_rng(self.random_state)
+        informative = np.ones(task.n_inputs + self.n_noise_features, dtype=bool)
+        if self.n_noise_features:
+            noise = rng.choice(len(informative), self.n_noise_features, replace=False)
+            informative[noise] = False
+            task = WithNoiseFeatures(task, informative)
+            target = task.construct(self.depth)
         host = _draw_host(task, self.depth, self.width, rng)
         module = plant_ticket(target, host, scaling=self.scaling, random_state=rng)
         ticket_score = _score(task, module, rng)
@@ -249,6 +264,7 @@ class PlantedTicketGenerator(BaseEstimator):
             ticket_score=ticket_score,
             feature_names=list(task.feature_names),
             target_names=list(task.target_names),
+            input_support=informative,
             DESCR=_describe(task, module, ticket_score),
         )
 
@@ -285,7 +301,8 @@ def _describe(task: PlantingTask, module: PlantedModule, ticket_score: float) ->
     """What the problem is, in plain text."""
     mask = module.ticket
     metric = "accuracy" if task.kind == "classification" else "mean squared error"
-    about, _, _ = (getdoc(task) or "").partition("\n\nExamples\n")
+    own = task.task if isinstance(task, WithNoiseFeatures) else task
+    about, _, _ = (getdoc(own) or "").partition("\n\nExamples\n")
     return f"""\
 Planted ticket of task {task.name!r} ({task.kind})
 

@@ -1,0 +1,77 @@
+"""A task among inputs that have nothing to do with it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from sklearn_tickets.datasets._constructions import Layer
+from sklearn_tickets.datasets._tasks import PlantingTask
+
+
+@dataclass(frozen=True, eq=False)
+class WithNoiseFeatures(PlantingTask):
+    """The same task, but some inputs are irrelevant: they are drawn like the others.
+
+    Parameters
+    ----------
+    task : PlantingTask
+        What is to be solved.
+    informative : bool ndarray of shape (n_inputs,)
+        Which of all inputs the task reads, as many as it has.
+    """
+
+    task: PlantingTask
+    informative: NDArray[np.bool_]
+
+    @property
+    def name(self) -> str:
+        return self.task.name
+
+    @property
+    def kind(self) -> Literal["classification", "regression"]:
+        return self.task.kind
+
+    @property
+    def n_inputs(self) -> int:
+        return len(self.informative)
+
+    @property
+    def n_outputs(self) -> int:
+        return self.task.n_outputs
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        own, n_noise = iter(self.task.feature_names), np.cumsum(~self.informative)
+        return tuple(
+            next(own) if is_own else f"noise{n}"
+            for is_own, n in zip(self.informative, n_noise, strict=True)
+        )
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        return self.task.target_names
+
+    def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
+        X = np.empty((n_samples, self.n_inputs))
+        X[:, self.informative] = self.task.sample(n_samples, rng)
+        for column in np.flatnonzero(~self.informative):
+            like = self.task.sample(n_samples, rng)
+            X[:, column] = like[:, rng.randint(like.shape[1])]
+        return X
+
+    def target(self, X: NDArray[np.float64]) -> NDArray:
+        return self.task.target(X[:, self.informative])
+
+    def add_noise(
+        self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
+    ) -> NDArray:
+        return self.task.add_noise(X[:, self.informative], y, noise, rng)
+
+    def construct(self, depth: int) -> tuple[Layer, ...]:
+        (weight, bias), *deeper = self.task.construct(depth)
+        first = np.zeros((len(weight), self.n_inputs))
+        first[:, self.informative] = weight
+        return (first, bias), *deeper
