@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
 from sklearn_tickets.datasets._constructions import feed_forward, live_part, piecewise_linear
 from sklearn_tickets.datasets._functions import FunctionTask
+from sklearn_tickets.datasets._parity import ParityTask
 from sklearn_tickets.datasets._tasks import (
     TASKS,
     CircleTask,
@@ -223,3 +224,66 @@ def test_function_tasks_are_values():
 def test_function_task_errors(params, message):
     with pytest.raises(ValueError, match=message):
         FunctionTask(**{"function": np.sin} | params)
+
+
+# Parity ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n_bits", "depth", "weights"),
+    [(2, 3, [4, 2]), (3, 3, [9, 3]), (2, 4, [2, 2, 2]), (5, 7, [5, 1, 1, 1, 5, 5])],
+)
+def test_parity_tickets_are_exact(n_bits, depth, weights):
+    task = ParityTask(n_bits)
+    layers = task.construct(depth)
+    assert [np.count_nonzero(weight) for weight, _ in layers] == weights
+    X = task.sample(2000, RandomState(0))
+    assert_array_equal(feed_forward(layers, X).argmax(axis=1), task.target(X))
+
+
+def test_parity_noise_is_the_other_class():
+    task = ParityTask()
+    X = task.sample(50_000, RandomState(0))
+    y = task.target(X)
+    noisy = task.add_noise(X, y, 0.1, RandomState(1))
+    assert np.mean(noisy != y) == pytest.approx(0.1, rel=0.1)
+    assert set(noisy) == {0, 1}
+    with pytest.raises(ValueError, match="n_bits=1"):
+        ParityTask(1)
+
+
+# All of them ----------------------------------------------------------------------------
+
+# The accuracy or mean squared error that each promises.
+PROMISES = [
+    (ReluTask(), 1e-8),
+    (CircleTask(), 0.98),
+    (HelixTask(), 3e-4),
+    (FunctionTask(np.sin, interval=(0, 6)), 1e-5),
+    (FunctionTask(curve, interval=(0, 6)), 1e-5),
+    (FunctionTask((np.cos, np.exp)), 1e-5),
+    (ParityTask(2), 1.0),
+    (ParityTask(4), 1.0),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+@pytest.mark.parametrize("n_noise_features", [0, 3])
+@pytest.mark.parametrize(
+    ("task", "promise"), PROMISES, ids=lambda value: getattr(value, "name", "")
+)
+def test_the_ticket_does_what_it_promises_and_no_random_mask_does(task, promise, n_noise_features):
+    generator = PlantedTicketGenerator(
+        task, noise=0, n_noise_features=n_noise_features, random_state=0
+    )
+    planted = generator.generate(2000)
+
+    def is_good(mask):
+        strong = GivenMaskPruner(planted.make_net(), mask, train_ticket=False, random_state=0)
+        read = strong.fit(planted.X, planted.y).strong_predict(planted.X)
+        if task.kind == "classification":
+            return np.mean(read == planted.y) >= promise - 0.005
+        return np.mean((read - planted.y) ** 2) <= 2 * promise
+
+    assert is_good(planted.mask)
+    assert not any(is_good(planted.mask.shuffled(seed)) for seed in range(5))

@@ -2,6 +2,7 @@
 
 from sklearn_tickets.datasets._functions import FunctionTask
 from sklearn_tickets.datasets._generator import PlantedTicket, PlantedTicketGenerator
+from sklearn_tickets.datasets._parity import ParityTask
 from sklearn_tickets.datasets._planting import PlantedModule, plant_ticket
 from sklearn_tickets.datasets._tasks import (
     CircleTask,
@@ -14,6 +15,7 @@ __all__ = [
     "CircleTask",
     "FunctionTask",
     "HelixTask",
+    "ParityTask",
     "PlantedModule",
     "PlantedTicket",
     "PlantedTicketGenerator",

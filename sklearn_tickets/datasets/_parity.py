@@ -1,0 +1,85 @@
+"""The parity of a few bits, exclusive or among them."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from sklearn_tickets.datasets._constructions import Layer, linear
+from sklearn_tickets.datasets._tasks import PlantingTask
+
+
+@dataclass(frozen=True)
+class ParityTask(PlantingTask):
+    """Classification of bits by whether an even or an odd number of them is set.
+
+    With two bits this is exclusive or (XOR). Every input is a bit and a little uniform jitter,
+    0.4 / n_bits to either side, so that no two points are equal. Noise is the share of points
+    in the wrong class.
+
+    The ticket is exact at every depth: the sum of all bits, folded at every whole number by
+    one unit for each bit. From four layers of units on, one unit adds the bits up.
+
+    Parameters
+    ----------
+    n_bits : int, default=2
+        Number of inputs, at least 2.
+
+    Raises
+    ------
+    ValueError
+        If `n_bits` is less than 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_tickets.datasets import ParityTask, PlantedTicketGenerator
+    >>> ParityTask().target(np.array([[0.0, 0.0], [0.1, 0.9], [1.1, 1.0]]))
+    array([0, 1, 0])
+    >>> PlantedTicketGenerator(ParityTask(3), random_state=0).generate(100).ticket_score
+    1.0
+    """
+
+    n_bits: int = 2
+
+    name: ClassVar[str] = "parity"
+    kind: ClassVar[Literal["classification"]] = "classification"
+    n_outputs: ClassVar[int] = 2
+    target_names: ClassVar[tuple[str, ...]] = ("even", "odd")
+
+    def __post_init__(self) -> None:
+        if self.n_bits < 2:
+            raise ValueError(f"n_bits={self.n_bits} must be at least 2.")
+
+    @property
+    def n_inputs(self) -> int:
+        return self.n_bits
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(f"bit{i}" for i in range(1, self.n_bits + 1))
+
+    def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
+        bits = rng.randint(2, size=(n_samples, self.n_bits))
+        return bits + rng.uniform(-0.4, 0.4, size=bits.shape) / self.n_bits
+
+    def target(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.rint(X).astype(np.int64).sum(axis=1) % 2
+
+    def add_noise(
+        self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
+    ) -> NDArray:
+        return np.where(rng.uniform(size=len(y)) < noise, 1 - y, y)
+
+    def construct(self, depth: int) -> tuple[Layer, ...]:
+        whole = np.arange(self.n_bits, dtype=np.float64)
+        # Up to 1 at one bit, down to 0 at two, and so on; even numbers have the logit 0.
+        slopes = np.where(whole == 0, 1.0, 2.0) * np.where(whole % 2, -1.0, 1.0)
+        logits = np.array([0 * slopes, slopes]), np.array([0, -0.5])
+        if depth == 3:
+            return (np.ones((self.n_bits, self.n_bits)), -whole), logits
+        total = linear(np.ones((1, self.n_bits)))
+        copies = (linear([[1]]),) * (depth - 4)
+        return total, *copies, (np.ones((self.n_bits, 1)), -whole), logits
