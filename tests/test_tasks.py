@@ -8,6 +8,7 @@ from numpy.random import RandomState
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
+from sklearn_tickets.datasets._boundaries import BoundaryTask
 from sklearn_tickets.datasets._constructions import feed_forward, live_part, piecewise_linear
 from sklearn_tickets.datasets._functions import FunctionTask
 from sklearn_tickets.datasets._parity import ParityTask
@@ -252,6 +253,48 @@ def test_parity_noise_is_the_other_class():
         ParityTask(1)
 
 
+# Boundaries -----------------------------------------------------------------------------
+
+RINGS = BoundaryTask((np.square, np.square), boundaries=(0.2, 0.5, 0.7))
+
+
+def test_rings_are_the_circle_task():
+    X = RINGS.sample(10_000, RandomState(0))
+    assert_array_equal(RINGS.target(X), CircleTask().target(X))
+
+
+@pytest.mark.parametrize("depth", [3, 4, 6])
+def test_boundary_tickets_are_wrong_only_near_a_boundary(depth):
+    X = RINGS.sample(50_000, RandomState(0))
+    found = feed_forward(RINGS.construct(depth), X).argmax(axis=1)
+    wrong = found != RINGS.target(X)
+    gaps = np.abs((X**2).sum(axis=1)[:, None] - RINGS.boundaries).min(axis=1)
+    # Twice the largest error of a square between knots 2 / 29 apart.
+    assert gaps[wrong].max() <= 2 * (1 / 29) ** 2
+    assert wrong.mean() < 0.01
+
+
+def test_boundary_noise_goes_over_the_nearest_boundary():
+    task = BoundaryTask(np.exp, boundaries=(1.0, 2.0), interval=(-1, 1))
+    X = np.log([[0.5], [1.2], [1.8], [2.5]])
+    assert_array_equal(task.target(X), [0, 1, 1, 2])
+    assert_array_equal(task.add_noise(X, task.target(X), 1.0, RandomState(0)), [1, 0, 2, 1])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"boundaries": ()}, "boundaries="),
+        ({"boundaries": (0.5, 0.2)}, r"boundaries=\(0.5, 0.2\)"),
+        ({"function": curve}, "3 outputs"),
+        ({"n_knots": 1}, "n_knots=1"),
+    ],
+)
+def test_boundary_task_errors(params, message):
+    with pytest.raises(ValueError, match=message):
+        BoundaryTask(**{"function": np.sin, "boundaries": (0.0,)} | params)
+
+
 # All of them ----------------------------------------------------------------------------
 
 # The accuracy or mean squared error that each promises.
@@ -262,6 +305,8 @@ PROMISES = [
     (FunctionTask(np.sin, interval=(0, 6)), 1e-5),
     (FunctionTask(curve, interval=(0, 6)), 1e-5),
     (FunctionTask((np.cos, np.exp)), 1e-5),
+    (RINGS, 0.985),
+    (BoundaryTask(np.sin, boundaries=(-0.5, 0.5), interval=(0, 12)), 0.985),
     (ParityTask(2), 1.0),
     (ParityTask(4), 1.0),
 ]

@@ -1,5 +1,6 @@
 """Planted problems: data, a random host network, and the one ticket that solves them."""
 
+from sklearn_tickets.datasets._boundaries import BoundaryTask
 from sklearn_tickets.datasets._functions import FunctionTask
 from sklearn_tickets.datasets._generator import PlantedTicket, PlantedTicketGenerator
 from sklearn_tickets.datasets._parity import ParityTask
@@ -12,6 +13,7 @@ from sklearn_tickets.datasets._tasks import (
 )
 
 __all__ = [
+    "BoundaryTask",
     "CircleTask",
     "FunctionTask",
     "HelixTask",

@@ -114,7 +114,8 @@ class PlantedTicketGenerator(BaseEstimator):
     ----------
     task : {"circle", "helix", "relu"} or PlantingTask, default="circle"
         What the ticket computes: see `CircleTask` (four classes in the plane), `HelixTask`
-        (a curve in space) and `ReluTask` (max(0, x)).
+        (a curve in space) and `ReluTask` (max(0, x)); or an object such as `FunctionTask`,
+        `BoundaryTask` and `ParityTask`.
     depth : int, default=5
         Number of layers of units, inputs and outputs included, at least 3. The network has
         ``depth - 1`` layers of weights.

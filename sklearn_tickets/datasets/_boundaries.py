@@ -1,0 +1,123 @@
+"""Classes between the level lines of a function."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from sklearn_tickets.datasets._constructions import Layer
+from sklearn_tickets.datasets._functions import Function, FunctionTask
+from sklearn_tickets.datasets._tasks import PlantingTask
+
+
+@dataclass(frozen=True)
+class BoundaryTask(PlantingTask):
+    """Classification of points by how many boundaries the value of a function lies beyond.
+
+    The function is one of a single input, or a sum over several inputs: with the squares of
+    two, the classes are rings. Noise gives a share of the points the second most likely
+    class, that beyond the nearest boundary.
+
+    The ticket is that of `FunctionTask`, read by logits that are straight in its value and
+    cross at the boundaries; it is wrong only between a boundary and its polygon.
+
+    Parameters
+    ----------
+    function : callable or tuple of callables
+        As for `FunctionTask`, with one output.
+    boundaries : tuple of float
+        Increasing values at which the class changes.
+    n_knots : int, default=30
+        Number of knots for each function, at least 3, the ends of the interval included.
+    interval : tuple of (float, float), default=(-1.0, 1.0)
+        Inputs are uniform on it.
+    name : str, default="boundaries"
+        One word.
+
+    Raises
+    ------
+    ValueError
+        If `boundaries` do not increase, the function has several outputs, or `FunctionTask`
+        refuses a parameter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_tickets.datasets import BoundaryTask, PlantedTicketGenerator
+    >>> rings = BoundaryTask((np.square, np.square), boundaries=(0.2, 0.7))
+    >>> rings.target(np.array([[0.0, 0.0], [0.0, 0.6], [0.9, 0.0]]))
+    array([0, 1, 2])
+    >>> planted = PlantedTicketGenerator(rings, random_state=0).generate(1000)
+    >>> planted.ticket_score > 0.99
+    True
+    """
+
+    function: Function | tuple[Function, ...]
+    boundaries: tuple[float, ...]
+    n_knots: int = 30
+    interval: tuple[float, float] = (-1.0, 1.0)
+    name: str = "boundaries"
+
+    kind: ClassVar[Literal["classification"]] = "classification"
+
+    def __post_init__(self) -> None:
+        if not self.boundaries or (np.diff(self.boundaries) <= 0).any():
+            raise ValueError(f"boundaries={self.boundaries!r} must be increasing numbers.")
+        if self._value.n_outputs != 1:
+            raise ValueError(
+                f"function={self.function!r} has {self._value.n_outputs} outputs; boundaries "
+                "are those of one."
+            )
+
+    @cached_property
+    def _value(self) -> FunctionTask:
+        """The task of learning the function itself."""
+        return FunctionTask(self.function, self.n_knots, self.interval)
+
+    @property
+    def n_inputs(self) -> int:
+        return self._value.n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.boundaries) + 1
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self._value.feature_names
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        return tuple(f"class{i}" for i in range(self.n_outputs))
+
+    @property
+    def _slopes(self) -> NDArray[np.float64]:
+        return np.arange(self.n_outputs, dtype=np.float64)
+
+    @property
+    def _offsets(self) -> NDArray[np.float64]:
+        # The logits of neighbours cross at the boundary between them.
+        return -np.cumsum([0.0, *self.boundaries])
+
+    def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
+        return self._value.sample(n_samples, rng)
+
+    def target(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.searchsorted(self.boundaries, self._value.target(X).ravel())
+
+    def add_noise(
+        self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
+    ) -> NDArray:
+        wrong = np.flatnonzero(rng.uniform(size=len(y)) < noise)
+        values = self._value.target(X[wrong]).reshape(-1, 1)
+        noisy = y.copy()
+        noisy[wrong] = np.argsort(values * self._slopes + self._offsets, axis=1)[:, -2]
+        return noisy
+
+    def construct(self, depth: int) -> tuple[Layer, ...]:
+        *layers, (weight, bias) = self._value.construct(depth)
+        logits = self._slopes[:, None] * weight, self._slopes * bias + self._offsets
+        return *layers, logits
