@@ -1,4 +1,4 @@
-"""The command line: plant a ticket, let every pruner look for it, and print one table.
+"""The command line: plant a ticket, let pruners look for it, and print one table.
 
 ``python -m sklearn_tickets --help`` lists the options. The exit status is 0, or 1 if a run
 failed (its row is empty), 2 for options that cannot be used, 130 after Ctrl-C.
@@ -32,9 +32,9 @@ as these rounds take. What is kept in the end is trained for 10 epochs from its 
 _EPILOG = """The pruners: random; magnitude (small weights go, single-shot only); imp (iterative
 magnitude pruning, which is magnitude multi-shot); snip (what the loss depends on stays); grasp
 (what the gradient's norm depends on stays); synflow (what lies on strong paths from inputs to
-outputs stays). Learning their masks: rigl (small weights go, others grow), continuous (a soft mask
-that hardens), edge-popup (scores, the weights frozen). Not run unless they are named: stochastic,
-hard-concrete, gem-miner, bernoulli, concrete, genetic."""
+outputs stays). Those that learn their masks run only if they are named: rigl (small weights go,
+others grow); continuous, stochastic and hard-concrete (gates, trained with the weights);
+edge-popup, gem-miner, bernoulli, concrete and genetic (the weights frozen)."""
 
 
 def _number(
@@ -148,7 +148,7 @@ def _make_parser() -> argparse.ArgumentParser:
         action="append",
         choices=list(PRUNERS),
         metavar="NAME",
-        help="may be repeated (default: those below, but for the last six)",
+        help="may be repeated (default: the first six of those below)",
     )
     search.add_argument(
         "--density",

@@ -64,14 +64,13 @@ def test_references_come_first_then_each_density(table):
     searched = [
         *[("random", "single"), ("random", "multi"), ("magnitude", "single"), ("imp", "multi")],
         *[("snip", "single"), ("snip", "multi"), ("grasp", "single"), ("grasp", "multi")],
-        *[("synflow", "single"), ("synflow", "multi"), ("rigl", "learned")],
-        *[("continuous", "learned"), ("edge-popup", "learned")],
+        *[("synflow", "single"), ("synflow", "multi")],
     ]
     names = ["planted", "dense", "scaled", "shuffled", "constant"]
     expected = [(name, "given") for name in names] + 2 * searched
     assert list(table[["pruner", "mode"]].itertuples(index=False, name=None)) == expected
-    assert table["density"][5:].tolist() == 13 * [0.3] + 13 * [ticket.density]
-    assert table["n_kept"][5:].tolist() == 13 * [round(0.3 * ticket.n_parameters)] + 13 * [4]
+    assert table["density"][5:].tolist() == 10 * [0.3] + 10 * [ticket.density]
+    assert table["n_kept"][5:].tolist() == 10 * [round(0.3 * ticket.n_parameters)] + 10 * [4]
     assert set(table["seed"]) == {3}
     assert set(table["metric"]) == {"mse"}
 
@@ -271,7 +270,7 @@ def test_report_shows_every_row_in_plain_aligned_text(table):
     head, rule, *body = lines[2:]
     assert set(rule) == {"-"}
     blocks = "\n".join(body).split("\n\n")
-    assert [len(block.split("\n")) for block in blocks[:3]] == [5, 13, 13]
+    assert [len(block.split("\n")) for block in blocks[:3]] == [5, 10, 10]
     end = head.index("weak") + len("weak")
     for line in "\n".join(blocks[:3]).split("\n"):
         assert float(line[:end].split()[-1]) > 0
@@ -298,7 +297,7 @@ def test_display_marks_collapsed_points_and_shares_the_axis_of_the_user(table):
     # One more is the star of the untrained ticket.
     assert hollow == table.loc[table["mode"] != "given", "collapsed"].sum() + 1
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels[:9] == list(DEFAULT)
+    assert labels[:6] == list(DEFAULT)
     assert "planted ticket, untrained" in labels
 
 

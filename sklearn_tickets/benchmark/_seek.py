@@ -58,16 +58,14 @@ PRUNERS: dict[str, Callable[..., BasePruner]] = {
     "genetic": GeneticPruner,
 }
 
-# Scored in one or in many shots; of those that learn their masks, one of each kind.
-DEFAULT = (
-    *("random", "magnitude", "imp", "snip", "grasp", "synflow"),
-    *("rigl", "continuous", "edge-popup"),
-)
+# Those that score what is there; the others learn their masks, which takes longer.
+DEFAULT = tuple(PRUNERS)[:6]
 
 # Iterative magnitude pruning is magnitude pruning in rounds: no need to run that twice.
-_MODES = {"magnitude": ("single",), "imp": ("multi",)} | dict.fromkeys(
-    tuple(PRUNERS)[6:], ("learned",)
-)
+_MODES = {name: ("learned",) for name in PRUNERS if name not in DEFAULT} | {
+    "magnitude": ("single",),
+    "imp": ("multi",),
+}
 
 
 def seek(
