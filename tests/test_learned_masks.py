@@ -332,7 +332,7 @@ def test_trained_weights_that_are_needed_are_kept(cls, sparsity):
     X = np.random.RandomState(0).randn(200, 4).astype(np.float32)
     net = linear_net([0.5, 0.5, 0.5, 0.5], max_epochs=40, lr=0.05, criterion=nn.MSELoss)
     pruner = cls(net, sparsity=sparsity, mask_lr=0.1, rewind_epoch=None, random_state=0)
-    pruner.set_params(penalty=3.0 if cls is HardConcretePruner else "auto")
+    pruner.set_params(penalty=3.0 if cls is HardConcretePruner else 0.1)
     y = 2 * X[:, 0] - X[:, 2]
     pruner.fit(X, y)
     assert pruner.mask_["weight"].tolist() == [[True, False, True, False]]
