@@ -65,9 +65,8 @@ class SeekDisplay:
         """Draw the plot.
 
         Solid lines are multi-shot runs, dashed ones single-shot, dash-dotted ones learned
-        masks; hollow points are
-        collapsed networks. Stars are the planted ticket, before and after training.
-        Errors have a logarithmic axis.
+        masks; hollow points are collapsed networks. Stars are the planted ticket, before and
+        after training. Errors have a logarithmic axis.
 
         Parameters
         ----------

@@ -1,7 +1,6 @@
 """Bases of pruners that learn their masks: weights frozen, or trained with the mask."""
 
 import time
-from abc import abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
 
@@ -48,7 +47,6 @@ class LearnedMaskPruner(BasePruner):
     learn_scale = False
     _frozen = True
 
-    @abstractmethod
     def _gates(
         self,
         parameters: dict[str, Tensor],
@@ -57,6 +55,7 @@ class LearnedMaskPruner(BasePruner):
         log_scale: Tensor | None,
     ) -> Gates:
         """Make the gates of `parameters`, laid out like that, for a density if one is given."""
+        raise NotImplementedError
 
     def _make_gates(self, net: NeuralNet, layout: Layout, density: float | None, X) -> Gates:
         parameters = {n: p.detach() for n, p in plain_module(net.module_).named_parameters()}
