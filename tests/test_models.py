@@ -39,6 +39,11 @@ def test_mlp_has_the_sizes_asked_for(hidden, shapes):
     assert net(torch.zeros(4, 5)).shape == (4, 3)
 
 
+def test_mlp_flattens_images():
+    net, images = MLP(12, 2, hidden=(4,)), torch.rand(5, 3, 2, 2)
+    assert torch.equal(net(images), net(images.reshape(5, 12)))
+
+
 def test_template_hands_out_fresh_equal_copies():
     module = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     template = ModuleTemplate(module)

@@ -1,6 +1,25 @@
-"""Network factories: callables that give a skorch net a fresh module at every call."""
+"""Network factories: callables that give a skorch net a fresh module at every call.
 
+The networks on which the pruning papers compare are classes here, to be a net's ``module``:
+fully connected (`MLP`, `LeNet300100`) and convolutional (`LeNet5`, `ConvNet`, `VGG`, `ResNet`).
+`initialize` draws their initial weights; `ModuleTemplate` wraps a module you already have.
+"""
+
+from sklearn_tickets.models._conv_net import ConvNet
+from sklearn_tickets.models._initialize import initialize
+from sklearn_tickets.models._lenet import LeNet5, LeNet300100
 from sklearn_tickets.models._mlp import MLP
+from sklearn_tickets.models._resnet import ResNet
 from sklearn_tickets.models._template import ModuleTemplate
+from sklearn_tickets.models._vgg import VGG
 
-__all__ = ["MLP", "ModuleTemplate"]
+__all__ = [
+    "MLP",
+    "VGG",
+    "ConvNet",
+    "LeNet5",
+    "LeNet300100",
+    "ModuleTemplate",
+    "ResNet",
+    "initialize",
+]

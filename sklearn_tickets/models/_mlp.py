@@ -5,9 +5,13 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from sklearn_tickets.models._initialize import initialize
+
 
 class MLP(nn.Module):
     """A fully connected ReLU network that returns logits or regression outputs.
+
+    Inputs with more than one axis, such as images, are flattened.
 
     Parameters
     ----------
@@ -17,6 +21,13 @@ class MLP(nn.Module):
         Number of classes or regression outputs. A pruner fills it in from the data.
     hidden : sequence of int, default=(100, 100, 100)
         Units per hidden layer.
+    init : {"he", "nonzero-bias", "looks-linear"} or None, default=None
+        The initial weights, as in `initialize`; None leaves PyTorch's own.
+
+    Raises
+    ------
+    ValueError
+        If `init` is unknown, or looks-linear and a hidden layer has an odd number of units.
 
     Examples
     --------
@@ -31,13 +42,19 @@ class MLP(nn.Module):
     """
 
     def __init__(
-        self, n_features: int, n_outputs: int, hidden: Sequence[int] = (100, 100, 100)
+        self,
+        n_features: int,
+        n_outputs: int,
+        hidden: Sequence[int] = (100, 100, 100),
+        init: str | None = None,
     ) -> None:
         super().__init__()
         sizes = [n_features, *hidden, n_outputs]
         self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes))
+        initialize(self, init)
 
     def forward(self, X: Tensor) -> Tensor:
+        X = X.flatten(1)
         *hidden, last = self.layers
         for layer in hidden:
             X = layer(X).relu()
