@@ -166,7 +166,8 @@ def test_net_settings_can_be_replaced():
         output_scale=True, optimizer=torch.optim.LBFGS, criterion=torch.nn.L1Loss
     ).initialize()
     assert net.criterion is torch.nn.L1Loss
-    assert_array_equal(net.module_.output_scale, planted.output_scale.astype(np.float32))
+    scale = net.module_.layers[-1].output_scale
+    assert_array_equal(scale, planted.output_scale.astype(np.float32))
 
 
 @dataclass(frozen=True)

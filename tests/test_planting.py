@@ -18,7 +18,6 @@ from torch import nn
 from sklearn_tickets import SNIPPruner
 from sklearn_tickets.datasets import PlantedTicketGenerator, plant_ticket
 from sklearn_tickets.datasets._constructions import feed_forward
-from sklearn_tickets.datasets._planting import layers_of
 from sklearn_tickets.datasets._tasks import TASKS, CircleTask, HelixTask, ReluTask
 from sklearn_tickets.models import MLP
 
@@ -91,7 +90,8 @@ def test_weights_beside_the_ticket_and_biases_of_biased_layers_stay():
 
 def test_missing_biases_do_not_give_planted_units_away():
     host = random_host(CircleTask(), width=104)
-    biases = [bias for _, bias in layers_of(plant_ticket(CircleTask().construct(5), host)())]
+    planted = plant_ticket(CircleTask().construct(5), host)()
+    biases = [layer.bias.detach().numpy() for layer in planted.layers]
     # Layers of 4 and 2 planted units without bias, and one of 20 of which two have none.
     assert [np.count_nonzero(bias == 0) for bias in biases] == [4 + 25, 2 + 25, 2 + 21, 0]
 
@@ -145,9 +145,9 @@ def test_host_and_global_streams_are_left_alone():
 
 def test_factory_survives_pickle_deepcopy_and_clone():
     factory = plant_ticket(ReluTask().construct(4), random_host(ReluTask(), 4), random_state=0)
-    assert repr(factory) == "PlantedModule(1-50-50-1, TicketMask(3 of 2,701 parameters))"
+    assert repr(factory) == "PlantedModule(MLP, TicketMask(3 of 2,701 parameters))"
     expected = factory(output_scale=True).state_dict()
-    assert expected["output_scale"].shape == (1,)
+    assert expected["layers.2.output_scale"].shape == (1,)
     for twin in (
         pickle.loads(pickle.dumps(factory)),
         copy.deepcopy(factory),
@@ -201,8 +201,8 @@ def test_what_a_pruner_found_can_be_planted():
 
 
 def test_other_hosts_are_refused():
-    with pytest.raises(TypeError, match="host must be an MLP; got Sequential"):
-        plant_ticket(ReluTask().construct(3), nn.Sequential(nn.Linear(1, 9), nn.Linear(9, 1)))
+    with pytest.raises(TypeError, match=r"host must be a torch.nn.Module; got list"):
+        plant_ticket(ReluTask().construct(3), [np.ones((9, 1)), np.ones((1, 9))])
 
 
 def test_a_unit_of_constant_output_can_be_planted():
@@ -216,6 +216,7 @@ def test_a_unit_of_constant_output_can_be_planted():
     ("host", "message"),
     [
         (MLP(2, 4, (20, 20)), "host has 3 layers of weights and target has 4"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(2, 4)), "host has 1 layers of weights and target"),
         (MLP(2, 4, (20, 20, 19)), "host has 19 units in hidden layer 3 and target needs 20"),
         (MLP(1, 4, (20, 20, 20)), "host has 1 inputs and 4 outputs, target has 2 and 4"),
     ],

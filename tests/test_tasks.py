@@ -12,6 +12,7 @@ from sklearn_tickets.datasets._boundaries import BoundaryTask
 from sklearn_tickets.datasets._constructions import feed_forward, live_part, piecewise_linear
 from sklearn_tickets.datasets._functions import FunctionTask
 from sklearn_tickets.datasets._parity import ParityTask
+from sklearn_tickets.datasets._spiral import SpiralTask
 from sklearn_tickets.datasets._tasks import (
     TASKS,
     CircleTask,
@@ -78,16 +79,26 @@ def test_piecewise_linear_interpolates_and_extends():
     assert_allclose(feed_forward(cube, x[:, None])[:, 0], [-1, -0.5, 0, 0.5, 1, 8], atol=1e-12)
 
 
-def test_live_part_leaves_out_idle_units():
+def test_live_part_leaves_out_what_no_output_depends_on():
     rng = RandomState(0)
-    first, second = rng.standard_normal((5, 2)), rng.standard_normal((3, 5))
-    first[[1, 3]], second[:, [1, 3]] = 0, 0
-    bias = np.array([0.1, 0.0, 0.2, 0.3, 0.0])
+    first, second = rng.standard_normal((6, 2)), rng.standard_normal((3, 6))
+    first[[1, 3, 4]] = 0  # 1 is off, 3 is a constant, 4 is the constant 0
+    second[:, [1, 5]] = 0  # nothing reads 5
+    bias = np.array([0.1, 0.0, 0.2, 0.3, -0.1, 0.2])
     layers = (first, bias), (second, np.zeros(3))
     live = live_part(layers)
-    assert [weight.shape for weight, _ in live] == [(4, 2), (3, 4)]  # unit 3 has a bias
+    assert [weight.shape for weight, _ in live] == [(3, 2), (3, 3)]
     X = rng.standard_normal((10, 2))
     assert_allclose(feed_forward(live, X), feed_forward(layers, X))
+
+
+def test_live_part_follows_dead_ends_through_layers():
+    # Units a -> b -> c of which b is read by nobody: a and b go, though a has both.
+    first = np.array([[1.0], [1.0]])
+    second = np.array([[1.0, 0.0], [0.0, 1.0]])
+    third = np.array([[0.0, 1.0]])
+    live = live_part([(first, np.zeros(2)), (second, np.zeros(2)), (third, np.zeros(1))])
+    assert [weight.shape for weight, _ in live] == [(1, 1), (1, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -309,6 +320,7 @@ PROMISES = [
     (BoundaryTask(np.sin, boundaries=(-0.5, 0.5), interval=(0, 12)), 0.985),
     (ParityTask(2), 1.0),
     (ParityTask(4), 1.0),
+    (SpiralTask(), 0.995),
 ]
 
 

@@ -67,30 +67,63 @@ def feed_forward(layers: Sequence[Layer], X: NDArray) -> NDArray[np.float64]:
 
 
 def live_part(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Leave out the hidden units that have neither bias nor weights.
+    """Leave out the hidden units that nothing depends on.
+
+    These are units without outgoing weights, and units that are always 0: they have no
+    incoming weights and no positive bias.
 
     Parameters
     ----------
     layers : sequence of (weight, bias)
-        A network, maybe a pruned one.
+        A network, maybe a pruned one. Weights may have more than two axes.
 
     Returns
     -------
     layers : tuple of (weight, bias)
         A network that computes the same with the units that are left.
     """
-    inputs = np.ones(layers[0][0].shape[1], dtype=bool)
-    outputs = np.ones(len(layers[-1][1]), dtype=bool)
-    hidden = [
-        (weight != 0).any(axis=1) | (bias != 0) | (following != 0).any(axis=0)
-        for (weight, bias), (following, _) in pairwise(layers)
-    ]
+    links = [(weight != 0).reshape(*weight.shape[:2], -1).any(axis=2) for weight, _ in layers]
+    fed = [np.ones(links[0].shape[1], dtype=bool)]
+    for link, (_, bias) in zip(links, layers, strict=True):
+        fed.append((link & fed[-1]).any(axis=1) | (bias > 0))
+    used = [np.ones(len(links[-1]), dtype=bool)]
+    for link in links[::-1]:
+        used.append((link & used[-1][:, None]).any(axis=0))
+    alive = [one & other for one, other in zip(fed, used[::-1], strict=True)]
+    # Inputs and outputs are given.
+    alive[0][:] = alive[-1][:] = True
     return tuple(
         (weight[np.ix_(rows, columns)], bias[rows])
-        for (weight, bias), (columns, rows) in zip(
-            layers, pairwise([inputs, *hidden, outputs]), strict=True
-        )
+        for (weight, bias), (columns, rows) in zip(layers, pairwise(alive), strict=True)
     )
+
+
+def deepened(layers: Sequence[Layer], n_layers: int) -> tuple[Layer, ...]:
+    """Add identity layers, which cost least behind the narrowest hidden layer.
+
+    Parameters
+    ----------
+    layers : sequence of (weight, bias)
+        A network.
+    n_layers : int
+        How many layers of weights it is to have, at least as many as it has.
+
+    Returns
+    -------
+    layers : tuple of (weight, bias)
+        A network that computes the same.
+    """
+    layers = tuple(layers)
+    if len(layers) == 1 < n_layers:
+        # A ReLU keeps only the positive part, so each output comes with its negative.
+        weight, bias = layers[0]
+        both = np.concatenate([weight, -weight]), np.concatenate([bias, -bias])
+        eye = np.eye(len(bias))
+        layers = both, linear(np.hstack([eye, -eye]))
+    widths = [len(bias) for _, bias in layers[:-1]]
+    at = int(np.argmin(widths)) + 1 if widths else 0
+    identity = linear(np.eye(layers[at - 1][0].shape[0]))
+    return *layers[:at], *(identity,) * (n_layers - len(layers)), *layers[at:]
 
 
 def piecewise_linear(

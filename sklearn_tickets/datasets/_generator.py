@@ -21,9 +21,11 @@ from torch import nn
 
 from sklearn_tickets._mask import TicketMask
 from sklearn_tickets._train import independent_rng
+from sklearn_tickets.datasets._chain import read_chain
 from sklearn_tickets.datasets._constructions import feed_forward, live_part
 from sklearn_tickets.datasets._noise_features import WithNoiseFeatures
-from sklearn_tickets.datasets._planting import PlantedModule, layers_of, plant_ticket
+from sklearn_tickets.datasets._planted_module import PlantedModule
+from sklearn_tickets.datasets._planting import plant_ticket
 from sklearn_tickets.datasets._tasks import TASKS, PlantingTask
 from sklearn_tickets.models import MLP
 
@@ -290,8 +292,10 @@ def _score(task: PlantingTask, module: PlantedModule, rng: RandomState) -> float
     """Accuracy or mean squared error of the untrained ticket on fresh points without noise."""
     ticket = module()
     module.ticket.apply_(ticket)
+    arrays = read_chain(ticket, "host").arrays()
     X = task.sample(10_000, rng)
-    outputs = feed_forward(live_part(layers_of(ticket)), X) * module.output_scale
+    layers = live_part([(weight[:, :, 0], bias) for weight, bias in arrays])
+    outputs = feed_forward(layers, X) * module.output_scale
     y = task.target(X)
     if task.kind == "classification":
         return float(np.mean(outputs.argmax(axis=1) == y))

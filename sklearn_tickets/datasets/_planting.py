@@ -2,133 +2,25 @@
 
 import copy
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.random import RandomState
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
 from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import plain_module
+from sklearn_tickets._module import NORMALISATION_LAYERS, plain_module
 from sklearn_tickets._train import independent_rng
-from sklearn_tickets.datasets._constructions import Layer, live_part
-from sklearn_tickets.models import MLP
+from sklearn_tickets.datasets._chain import Chain, chain_arrays, read_chain
+from sklearn_tickets.datasets._constructions import Layer, deepened, live_part
+from sklearn_tickets.datasets._planted_module import PlantedModule, ScaledLinear
 
 # Layers with much fewer planted weights than the average get larger ones. So few do not make
 # size a better detector, and the outputs come out larger, which matters to training: with
 # tiny outputs, one step of Adam on a tiny bias of a late layer is a leap.
 _THIN_SHARE, _THIN_SIZE = 0.25, 1.5
-
-
-class PlantedMLP(MLP):
-    """An `MLP` with given layers that knows its ticket and, maybe, its outputs' scale."""
-
-    output_scale: Tensor | None
-
-    def __init__(
-        self, layers: nn.ModuleList, ticket: TicketMask, output_scale: Tensor | None
-    ) -> None:
-        # Not MLP's own: it would draw weights from torch's global random stream.
-        nn.Module.__init__(self)
-        self.layers = layers
-        self.ticket = ticket
-        self.register_buffer("output_scale", output_scale)
-
-    def forward(self, X: Tensor) -> Tensor:
-        outputs = super().forward(X)
-        return outputs if self.output_scale is None else outputs * self.output_scale
-
-
-class PlantedModule:
-    """A factory of networks with a planted ticket, all at the same initial weights.
-
-    Pass it to a skorch net as its ``module``. It can be pickled, deep-copied and cloned,
-    and nothing trains the weights it holds: every call returns a fresh copy.
-
-    Parameters
-    ----------
-    host : MLP
-        The network, ticket included. It is copied.
-    ticket : TicketMask
-        Which of its weights and biases are the ticket.
-    output_scale : array-like of shape (n_outputs,)
-        Factors that bring the ticket's outputs to the task's units.
-
-    Attributes
-    ----------
-    ticket : TicketMask
-        As given.
-    output_scale : ndarray of shape (n_outputs,)
-        As given, in float64.
-
-    See Also
-    --------
-    plant_ticket : Makes a `PlantedModule`.
-
-    Examples
-    --------
-    >>> from sklearn_tickets.datasets import ReluTask, plant_ticket
-    >>> from sklearn_tickets.models import MLP
-    >>> host = MLP(n_features=1, n_outputs=1, hidden=(20, 20))
-    >>> factory = plant_ticket(ReluTask().construct(depth=4), host, random_state=0)
-    >>> factory
-    PlantedModule(1-20-20-1, TicketMask(3 of 481 parameters))
-    >>> factory().ticket
-    TicketMask(3 of 481 parameters)
-    """
-
-    def __init__(self, host: MLP, ticket: TicketMask, output_scale: ArrayLike) -> None:
-        self._host = copy.deepcopy(host)
-        self.ticket = ticket
-        self.output_scale = np.array(output_scale, dtype=np.float64)
-
-    def __call__(self, output_scale: bool = False) -> MLP:
-        """Make a network at the planted weights.
-
-        Parameters
-        ----------
-        output_scale : bool, default=False
-            Whether the network multiplies its outputs by the factors. It has the same
-            parameters either way.
-
-        Returns
-        -------
-        module : MLP
-            With the ticket as its attribute ``ticket``.
-        """
-        host = copy.deepcopy(self._host)
-        dtype = next(host.parameters()).dtype
-        scale = torch.tensor(self.output_scale, dtype=dtype) if output_scale else None
-        return PlantedMLP(host.layers, self.ticket, scale)
-
-    def __repr__(self) -> str:
-        return (
-            f"PlantedModule({'-'.join(map(str, _sizes(layers_of(self._host))))}, {self.ticket!r})"
-        )
-
-
-def layers_of(module: MLP) -> tuple[Layer, ...]:
-    """Weights and biases of a network on the CPU, as arrays that share its memory.
-
-    Parameters
-    ----------
-    module : MLP
-        The network.
-
-    Returns
-    -------
-    layers : tuple of (weight, bias)
-        Arrays of the network's own type.
-    """
-    arrays = [parameter.detach().numpy() for parameter in module.parameters()]
-    return tuple(zip(arrays[::2], arrays[1::2], strict=True))
-
-
-def _sizes(layers: Sequence[Layer]) -> list[int]:
-    """Number of inputs, of units in each hidden layer, and of outputs."""
-    return [layers[0][0].shape[1], *(len(bias) for _, bias in layers)]
 
 
 def _hiding_factors(
@@ -150,7 +42,7 @@ def _hiding_factors(
 
 def plant_ticket(
     target: Any,
-    host: MLP,
+    host: nn.Module,
     *,
     scaling: Literal["hidden", "trainable"] = "hidden",
     random_state: int | RandomState | None = None,
@@ -163,12 +55,19 @@ def plant_ticket(
 
     Parameters
     ----------
-    target : sequence of (weight, bias), MLP or fitted pruner of one
-        The small network: per layer, arrays of shapes (n_outputs, n_inputs) and
-        (n_outputs,). Zeros are no part of the ticket, and hidden units without weights and
-        bias are left out.
-    host : MLP
-        The large network, with as many layers, inputs and outputs. It is not changed.
+    target : module, fitted pruner, or sequence of (weight, bias)
+        The small network. Zeros are no part of the ticket, and hidden units that no output
+        depends on are left out.
+
+        - A module: linear and convolutional layers with ReLU, pooling, flattening and dropout
+          between them. Batch normalisation is folded into the layer before it.
+        - A fitted pruner of such a module plants the ticket it found, at the weights that
+          it trained. Its data decide what is planted: the ticket's own quality is known.
+        - Per layer, arrays of shapes (n_outputs, n_inputs) and (n_outputs,).
+    host : torch.nn.Module
+        The large network: the same layers with as many inputs and outputs, and at least as
+        many units (channels) in each hidden layer. A fully connected host may have more
+        layers. It is not changed.
     scaling : {"hidden", "trainable"}, default="hidden"
         What size the planted weights have.
 
@@ -189,16 +88,19 @@ def plant_ticket(
     Raises
     ------
     TypeError
-        If the host is not an MLP.
+        If the host is not a module.
     ValueError
-        If the target does not fit into the host, `scaling` is unknown, or a layer of the
-        host has no size to hide in.
+        If target or host is no chain of such layers, the target does not fit into the host,
+        `scaling` is unknown, or a layer of the host has no size to hide in.
 
     Notes
     -----
     A planted unit that has no bias in the target gets the bias 0, so that it does not
     matter whether one masks biases. As this would give the unit away, a random quarter of
     the other units of its layer get the bias 0, too.
+
+    In a deeper, fully connected host identity layers copy the target's narrowest hidden
+    layer.
 
     References
     ----------
@@ -219,31 +121,46 @@ def plant_ticket(
     """
     if scaling not in ("hidden", "trainable"):
         raise ValueError(f"scaling must be 'hidden' or 'trainable'; got {scaling!r}.")
-    if not isinstance(host, MLP):
-        raise TypeError(f"host must be an MLP; got {type(host).__name__}.")
-    if hasattr(target, "estimator_"):
-        target = plain_module(target.estimator_.module_)
-    layers = live_part(layers_of(target) if isinstance(target, MLP) else target)
+    if not isinstance(host, nn.Module):
+        raise TypeError(f"host must be a torch.nn.Module; got {type(host).__name__}.")
     host = copy.deepcopy(host).cpu()
-    host_layers = layers_of(host)
-    _check_room(_sizes(layers), _sizes(host_layers))
+    for parameter in host.parameters():
+        # Otherwise arrays of another shape would not share the parameter's memory.
+        parameter.data = parameter.data.contiguous()
+    for name, layer in host.named_modules():
+        if isinstance(layer, (*NORMALISATION_LAYERS, ScaledLinear)):
+            raise ValueError(
+                f"host has {type(layer).__name__} {name!r}, which rescales what is planted; use a "
+                "host without (of a target it is folded away)."
+            )
+    if hasattr(target, "mask_"):
+        target = target.estimator_.module_
+    if isinstance(target, nn.Module):
+        small = read_chain(copy.deepcopy(plain_module(target)).cpu(), "target")
+    else:
+        small = chain_arrays(target, "target")
+    large = read_chain(host, "host")
+    if small.is_mlp and large.is_mlp and len(small.layers) < len(large.layers):
+        flat = [(weight[:, :, 0], bias) for weight, bias in small.arrays()]
+        small = chain_arrays(deepened(flat, len(large.layers)), "target")
+    layers = live_part(small.arrays())
+    _check_room(small.steps, layers, large)
     rng = independent_rng(random_state)
 
-    kept = [np.zeros(parameter.shape, dtype=bool) for parameter in host.parameters()]
+    kept: dict[str, NDArray] = {}
     n_planted = [np.count_nonzero(weight) for weight, _ in layers]
     inputs = np.arange(layers[0][0].shape[1])
     factors = np.ones(len(inputs))
-    for i, (weight, bias) in enumerate(layers):
-        host_weight, host_bias = host_layers[i]
-        kept_weight, kept_bias = kept[2 * i : 2 * i + 2]
+    for i, ((weight, bias), layer) in enumerate(zip(layers, large.layers, strict=True)):
         is_output = i == len(layers) - 1
-        places = np.arange(len(bias)) if is_output else rng.permutation(len(host_bias))
+        n_units = len(layer.weight)
+        places = np.arange(n_units) if is_output else rng.permutation(n_units)
         units, others = np.split(places, [len(bias)])
 
-        weight = weight / factors
+        weight = weight / factors[:, None]
         factors = np.ones(len(bias))
         if scaling == "hidden":
-            deviation = float(np.sqrt(np.mean(np.square(host_weight, dtype=np.float64))))
+            deviation = float(np.sqrt(np.mean(np.square(layer.weight, dtype=np.float64))))
             if deviation == 0:
                 raise ValueError(
                     f"All weights of layer {i} of host are 0, so that scaling='hidden' finds no "
@@ -251,37 +168,63 @@ def plant_ticket(
                 )
             if n_planted[i] < _THIN_SHARE * np.mean(n_planted):
                 deviation *= _THIN_SIZE
-            factors = _hiding_factors(weight, deviation, rng)
-        weight, bias = factors[:, None] * weight, factors * bias
+            factors = _hiding_factors(weight.reshape(len(weight), -1), deviation, rng)
+        weight, bias = factors[:, None, None] * weight, factors * bias
 
-        rows, columns = np.nonzero(weight)
-        host_weight[units[rows], inputs[columns]] = weight[rows, columns]
-        kept_weight[units[rows], inputs[columns]] = True
-        host_bias[units] = bias
-        kept_bias[units] = bias != 0
-        if not bias.all():
-            host_bias[others[: len(others) // 4]] = 0
+        rows, columns, taps = np.nonzero(weight)
+        at = units[rows], inputs[columns], taps
+        layer.weight[at] = weight[rows, columns, taps]
+        kept_weight = np.zeros(layer.weight.shape, dtype=bool)
+        kept_weight[at] = True
+        path = f"{layer.name}." if layer.name else ""
+        kept[f"{path}weight"] = kept_weight.reshape(host.get_parameter(f"{path}weight").shape)
+        if layer.bias is not None:
+            layer.bias[units] = bias
+            kept[f"{path}bias"] = np.zeros(n_units, dtype=bool)
+            kept[f"{path}bias"][units] = bias != 0
+            if not bias.all():
+                layer.bias[others[: len(others) // 4]] = 0
         inputs = units
-
-    names = [name for name, _ in host.named_parameters()]
-    return PlantedModule(host, TicketMask(dict(zip(names, kept, strict=True))), 1 / factors)
+    return PlantedModule(host, TicketMask(kept), 1 / factors)
 
 
-def _check_room(needed: Sequence[int], given: Sequence[int]) -> None:
-    """Raise a ValueError unless a host of sizes `given` has room for a target of `needed`."""
-    if len(needed) != len(given):
-        raise ValueError(
-            f"host has {len(given) - 1} layers of weights and target has {len(needed) - 1}; "
-            "use a host with as many."
-        )
-    if (needed[0], needed[-1]) != (given[0], given[-1]):
-        raise ValueError(
-            f"host has {given[0]} inputs and {given[-1]} outputs, target has {needed[0]} and "
-            f"{needed[-1]}; use a host with as many."
-        )
-    for layer, (n_needed, n_given) in enumerate(zip(needed, given, strict=True)):
-        if n_given < n_needed:
+def _check_room(steps: Sequence[str], layers: Sequence[Layer], host: Chain) -> None:
+    """Raise a ValueError unless `host` has room for the layers of a target of these steps."""
+    if steps != host.steps:
+        if len(layers) != len(host.layers):
             raise ValueError(
-                f"host has {n_given} units in hidden layer {layer} and target needs {n_needed}; "
-                f"use a host whose hidden layers have {max(needed[1:-1])} units or more."
+                f"host has {len(host.layers)} layers of weights and target has {len(layers)}; "
+                "use a host with as many."
+            )
+        found, wanted = next(
+            pair for pair in zip_longest(host.steps, steps, fillvalue="nothing") if len({*pair}) > 1
+        )
+        raise ValueError(
+            f"host has {found} where target has {wanted}; use a host of the same layers, with "
+            "more units."
+        )
+    shapes = [layer.weight.shape for layer in host.layers]
+    needed = [weight.shape for weight, _ in layers]
+    ends = (shapes[0][1], shapes[-1][0]), (needed[0][1], needed[-1][0])
+    if len({*ends}) > 1:
+        raise ValueError(
+            f"host has {ends[0][0]} inputs and {ends[0][1]} outputs, target has {ends[1][0]} and "
+            f"{ends[1][1]}; use a host with as many."
+        )
+    widest = max((shape[0] for shape in needed[:-1]), default=0)
+    for i, (given, need) in enumerate(zip(shapes, needed, strict=True), 1):
+        if given[0] < need[0]:
+            raise ValueError(
+                f"host has {given[0]} units in hidden layer {i} and target needs {need[0]}; "
+                f"use a host whose hidden layers have {widest} units or more."
+            )
+        if given[2] != need[2]:
+            raise ValueError(
+                f"host reads maps of {given[2]} pixels in layer {host.layers[i - 1].name!r} and "
+                f"target maps of {need[2]}; build both for images of the same size."
+            )
+        if host.layers[i - 1].bias is None and layers[i - 1][1].any():
+            raise ValueError(
+                f"host has no bias in layer {host.layers[i - 1].name!r} and target needs one; use "
+                "a host with biases."
             )

@@ -14,9 +14,8 @@ import torch
 from scipy.stats import rankdata
 from torch import nn
 
-from sklearn_tickets.datasets import PlantedTicketGenerator, plant_ticket
+from sklearn_tickets.datasets import PlantedModule, PlantedTicketGenerator, plant_ticket
 from sklearn_tickets.datasets._constructions import feed_forward, live_part
-from sklearn_tickets.datasets._planting import PlantedModule, layers_of
 from sklearn_tickets.datasets._tasks import TASKS
 from sklearn_tickets.models import MLP
 
@@ -35,7 +34,8 @@ def masked_outputs(module: PlantedModule, X: np.ndarray, *, mask_bias: bool = Tr
     for name, parameter in ticket.named_parameters():
         if mask_bias or name.endswith("weight"):
             parameter.data *= module.ticket[name]
-    layers = layers_of(ticket)
+    arrays = [parameter.detach().numpy() for parameter in ticket.parameters()]
+    layers = list(zip(arrays[::2], arrays[1::2], strict=True))
     if mask_bias:
         layers = live_part(layers)
     return feed_forward(layers, X) * module.output_scale
