@@ -1,4 +1,4 @@
-"""Passes through a network in float64: its outputs, and its hidden representation."""
+"""Passes through a network in float64: its outputs, hidden representation, and statistics."""
 
 from collections.abc import Mapping
 
@@ -35,19 +35,83 @@ def infer(
     """
     module = plain_module(module)
     with evaluating(module):
-        device = next(module.parameters()).device
-        # Each tied parameter once, and buffers that are not part of the state.
-        own = dict(module.named_parameters()) | dict(module.named_buffers())
-        tensors = {}
-        for name, value in own.items():
-            value = value if state is None else state.get(name, value)
-            tensors[name] = value.to(device, torch.float64 if value.is_floating_point() else None)
-        outputs = []
-        for rows in as_tensor(X).split(_BATCH):
-            batch = rows.to(device, torch.float64, copy=True)
-            outputs.append(torch.func.functional_call(module, tensors, (batch,)))
+        tensors = _in_float64(module, state or {})
+        outputs = [
+            torch.func.functional_call(
+                module, tensors, (rows.to(_device(module), torch.float64, copy=True),)
+            )
+            for rows in as_tensor(X).split(_BATCH)
+        ]
     stacked = torch.cat(outputs).cpu().numpy()
     return stacked.reshape(len(stacked), -1)
+
+
+@torch.no_grad()
+def normalisation_statistics(
+    module: nn.Module, X: np.ndarray, state: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Estimate the running statistics that batch normalisation has at other weights.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, left as it is.
+    X : ndarray of shape (n_samples, ...)
+        The inputs to average over.
+    state : mapping of str to Tensor
+        Weights and buffers to use instead of the module's own.
+
+    Returns
+    -------
+    statistics : dict of str to Tensor
+        The layers' buffers, on the CPU; empty without such layers.
+    """
+    module = plain_module(module)
+    layers = {
+        name: layer
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats
+    }
+    if not layers:
+        return {}
+    n_batches = -(-len(X) // _BATCH)
+    with evaluating(module):
+        momenta = {layer: layer.momentum for layer in layers.values()}
+        tensors = _in_float64(module, state)
+        names = [
+            f"{path}.{name}".lstrip(".")
+            for path, layer in layers.items()
+            for name, _ in layer.named_buffers()
+        ]
+        for name in names:
+            tensors[name] = torch.full_like(tensors[name], name.endswith("var"))
+        for layer in layers.values():
+            layer.training, layer.momentum = True, None  # None: the average of all batches
+        try:
+            for rows in as_tensor(X).tensor_split(n_batches):
+                torch.func.functional_call(
+                    module, tensors, (rows.to(_device(module), torch.float64),)
+                )
+        finally:
+            for layer, momentum in momenta.items():
+                layer.momentum = momentum
+    return {name: tensors[name].cpu() for name in names}
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
+
+
+def _in_float64(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights and buffers, those of `state` rather than the module's own, in float64."""
+    # Each tied parameter once, and buffers that are not part of the state.
+    own = dict(module.named_parameters()) | dict(module.named_buffers())
+    return {
+        name: state.get(name, value).to(
+            _device(module), torch.float64 if value.is_floating_point() else None
+        )
+        for name, value in own.items()
+    }
 
 
 def hidden_features(module: nn.Module, X: np.ndarray, mask: TicketMask) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_tickets
-from sklearn_tickets import benchmark, datasets, metrics, models, pruners, utils
+from sklearn_tickets import benchmark, datasets, inspection, metrics, models, pruners, utils
 
 PACKAGE = Path(sklearn_tickets.__file__).parent
 
@@ -26,6 +26,7 @@ ALLOWED = {
     "datasets": {"models", "_train", "_mask", "_module"},
     "pruners": {"_rewind", "_inference", "_train", "_reader", "_mask", "_flow", "_module"},
     "metrics": {"_train", "_mask", "_module"},
+    "inspection": {"pruners", "metrics", "_inference", "_train", "_mask", "_module"},
     "utils": {"pruners", "models", "_train", "_mask", "_module"},
 }
 
@@ -54,7 +55,7 @@ def test_no_pruner_reads_the_truth():
 
 
 @pytest.mark.parametrize(
-    "module", [sklearn_tickets, benchmark, datasets, metrics, models, pruners, utils]
+    "module", [sklearn_tickets, benchmark, datasets, inspection, metrics, models, pruners, utils]
 )
 def test_public_names_exist(module):
     for name in module.__all__:
@@ -63,7 +64,7 @@ def test_public_names_exist(module):
 
 def public_objects():
     """Every public class, method and function, by its dotted name."""
-    for module in (sklearn_tickets, benchmark, datasets, utils):
+    for module in (sklearn_tickets, benchmark, datasets, inspection, models, utils):
         for name in module.__all__:
             member = getattr(module, name)
             if not (inspect.isclass(member) or inspect.isfunction(member)):

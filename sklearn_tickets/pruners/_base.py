@@ -22,7 +22,7 @@ from sklearn.utils.validation import validate_data
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor
 
-from sklearn_tickets._inference import hidden_features, infer
+from sklearn_tickets._inference import hidden_features, infer, normalisation_statistics
 from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
 from sklearn_tickets._module import plain_module
 from sklearn_tickets._reader import classification_scale, regression_scale
@@ -238,7 +238,9 @@ class BasePruner(
     def _fitted_attributes(self, net, rounds, start, X, y, classes):
         """What fit publishes, by name."""
         mask = rounds[-1]["mask"]
-        outputs = infer(net.module_, X, mask.apply(start.module))
+        strong = mask.apply(start.module)
+        statistics = normalisation_statistics(net.module_, X, strong)
+        outputs = infer(net.module_, X, strong | statistics)
         if classes is None:
             of_kind = {"output_scale_": regression_scale(outputs, y)}
         else:
@@ -246,6 +248,7 @@ class BasePruner(
         return of_kind | {
             "mask_": mask,
             "estimator_": net,
+            "strong_statistics_": statistics,
             "initial_state_": {name: value.cpu() for name, value in start.module.items()},
             "rounds_": rounds,
             "input_support_": mask.input_support(net.module_, X),

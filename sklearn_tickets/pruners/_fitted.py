@@ -23,6 +23,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     estimator_: NeuralNet
     mask_: TicketMask
     initial_state_: dict[str, torch.Tensor]
+    strong_statistics_: dict[str, torch.Tensor]
     output_scale_: np.ndarray
     classes_: np.ndarray
 
@@ -80,7 +81,8 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             Logits or regression outputs.
         """
         X = self._check_inputs(X)
-        return infer(self.estimator_.module_, X, self.mask_.apply(self.initial_state_))
+        state = self.mask_.apply(self.initial_state_) | self.strong_statistics_
+        return infer(self.estimator_.module_, X, state)
 
     def _decide(self, outputs):
         """Turn outputs into predictions."""

@@ -1,6 +1,7 @@
 """The net that a pruner trains: cloned from the user's, fitted to and checked against the data."""
 
 import inspect
+import math
 import warnings
 
 import numpy as np
@@ -69,11 +70,22 @@ def make_net(
             "prune the trained weights, pass a net around ModuleTemplate(estimator.module_).",
             stacklevel=4,
         )
-    sizes = {"n_features": X.shape[1], "n_outputs": _n_outputs(net, y, classes)}
+    sizes = {
+        "n_features": math.prod(X.shape[1:]),
+        "n_outputs": _n_outputs(net, y, classes),
+        "n_channels": X.shape[1] if X.ndim == 4 else None,
+        "image_size": X.shape[3] if X.ndim == 4 else None,
+    }
     signature = inspect.signature(net.module).parameters
     for name, size in sizes.items():
         required = name in signature and signature[name].default is inspect.Parameter.empty
         if required and not hasattr(net, f"module__{name}"):
+            if size is None:
+                raise ValueError(
+                    f"estimator's module takes images, and X has rows of shape {X.shape[1:]}. Set "
+                    "module__n_channels and module__image_size of estimator, or give X the shape "
+                    "(n_samples, n_channels, image_size, image_size)."
+                )
             net.set_params(**{f"module__{name}": size})
     for iterator in ("iterator_train", "iterator_valid"):
         if getattr(net, iterator) is DataLoader:

@@ -7,8 +7,8 @@ from typing import Any
 _PARAMETERS = """estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or NeuralNetRegressor
         An unfitted skorch net around a module *class* or factory whose modules return
         logits or regression outputs. It is cloned, never changed. Parameters
-        ``n_features`` and ``n_outputs`` of the module that have no default are taken
-        from the data.
+        ``n_features``, ``n_outputs``, ``n_channels`` and ``image_size`` of the module that
+        have no default are taken from the data.
     sparsity : float in [0, 1), default=0.9
         Fraction of the prunable parameters to remove; met exactly.
     scope : {"global", "layer"}, default="global"
@@ -66,6 +66,9 @@ _ATTRIBUTES = """mask_ : TicketMask
         class numbers rather than labels.
     initial_state_ : dict of str to Tensor
         Weights and buffers at initialisation, on the CPU.
+    strong_statistics_ : dict of str to Tensor
+        Running statistics that batch normalisation has in the *strong* ticket, estimated on
+        the training data; empty without such layers.
     output_scale_ : ndarray of shape (n_outputs,)
         Positive factors through which the *strong* ticket (the mask on the initial
         weights) is read, estimated on the training data.
