@@ -788,3 +788,24 @@ def test_other_columns_at_predict_are_refused(data):
     pruner = SNIPPruner(make_net("classifier", max_epochs=1), random_state=0).fit(*data)
     with pytest.raises(ValueError, match="X has 5 features, but SNIPPruner is expecting 6"):
         pruner.predict(data[0][:, :5])
+
+
+def test_rounds_keep_their_trained_weights_if_asked():
+    X, y = make_classification(n_samples=80, n_features=6, n_informative=4, random_state=0)
+    net = make_net("classifier", max_epochs=3)
+    pruner = IterativeMagnitudePruner(net, sparsity=0.5, n_rounds=3, random_state=0)
+    pruner.set_params(store_rounds=True, train_ticket=False).fit(X, y)
+    mask = TicketMask.ones_like(pruner.estimator_.module_)
+    for record in pruner.rounds_:
+        state = record["state"]
+        assert list(state) == list(pruner.initial_state_)
+        weight = state["layers.0.weight"]
+        assert not torch.equal(weight, pruner.initial_state_["layers.0.weight"])
+        # Trained under the mask before the round, from which the smallest were then taken.
+        assert torch.equal(weight != 0, mask["layers.0.weight"])
+        trained = torch.cat([state[name].abs().flatten() for name in mask])
+        kept = torch.from_numpy(record["mask"].to_vector())
+        assert trained[~kept].max() <= trained[kept].min()
+        mask = record["mask"]
+    pruner.set_params(store_rounds=False).fit(X, y)
+    assert "state" not in pruner.rounds_[0]

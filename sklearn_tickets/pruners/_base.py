@@ -78,6 +78,7 @@ class BasePruner(
         "l1": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "connected": ["boolean"],
         "schedule": [StrOptions({"one-cycle"}), None],
+        "store_rounds": ["boolean"],
         "random_state": ["random_state"],
     }
 
@@ -97,6 +98,7 @@ class BasePruner(
         l1=0.0,
         connected=False,
         schedule=None,
+        store_rounds=False,
         random_state=None,
     ):
         self.estimator = estimator
@@ -112,6 +114,7 @@ class BasePruner(
         self.l1 = l1
         self.connected = connected
         self.schedule = schedule
+        self.store_rounds = store_rounds
         self.random_state = random_state
 
     def __init_subclass__(cls, **kwargs):
@@ -270,13 +273,18 @@ class BasePruner(
                     rewind_to = self._check_passed(passed, len(net.history))
             mask = self._search(net, mask, self._density(t), X, y, rng)
             train_loss = last_train_loss(net)
+            stored = self._stored(net)
             rewind_to.restore(net, keep_weights=self.rewind_epoch is None)
             hold_mask(net, mask)
-            yield self._record(t, net, mask, X, train_loss, began)
+            yield self._record(t, net, mask, X, train_loss, began) | stored
 
     def _density(self, t):
         """The density after round t; None leaves it to the algorithm."""
         return None if self.sparsity is None else (1 - self.sparsity) ** (t / self.n_rounds)
+
+    def _stored(self, net):
+        """What a round's record keeps of its training."""
+        return {"state": TrainingState.of(net).module} if self.store_rounds else {}
 
     def _record(self, t, net, mask, X, train_loss, began):
         """What `rounds_` tells about a round."""

@@ -35,7 +35,7 @@ class ContinuousSparsificationPruner(TrainedMaskPruner):
     <parameters: mask_lr, mask_init, penalty>
     final_temperature : float > 1, default=200
         The temperature in the last epoch of a round.
-    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, random_state>
+    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, store_rounds, random_state>
 
     Attributes
     ----------
@@ -87,6 +87,7 @@ class ContinuousSparsificationPruner(TrainedMaskPruner):
         final_epochs=None,
         train_ticket=True,
         schedule=None,
+        store_rounds=False,
         random_state=None,
     ):
         self.estimator = estimator
@@ -104,6 +105,7 @@ class ContinuousSparsificationPruner(TrainedMaskPruner):
         self.final_epochs = final_epochs
         self.train_ticket = train_ticket
         self.schedule = schedule
+        self.store_rounds = store_rounds
         self.random_state = random_state
 
     def _gates(self, parameters, layout, density, log_scale):

@@ -120,6 +120,7 @@ class GeneticPruner(BasePruner):
     l1 = 0.0
     connected = False
     schedule = None
+    store_rounds = False
 
     def __init__(
         self,

@@ -70,6 +70,7 @@ class GivenMaskPruner(BasePruner):
     scope = "global"
     l1 = 0.0
     connected = False
+    store_rounds = False
 
     def __init__(
         self,

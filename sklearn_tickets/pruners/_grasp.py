@@ -82,6 +82,7 @@ class GraSPPruner(BasePruner):
         l1=0.0,
         connected=False,
         schedule=None,
+        store_rounds=False,
         random_state=None,
         n_score_samples=None,
         temperature=200.0,
@@ -100,6 +101,7 @@ class GraSPPruner(BasePruner):
             l1=l1,
             connected=connected,
             schedule=schedule,
+            store_rounds=store_rounds,
             random_state=random_state,
         )
         self.n_score_samples = n_score_samples

@@ -35,7 +35,7 @@ class HardConcretePruner(TrainedMaskPruner):
     <parameters: mask_lr, mask_init, penalty>
     temperature : float > 0, default=2/3
         Temperature of the concrete variables; the lower, the nearer to 0 or 1.
-    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, random_state>
+    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, store_rounds, random_state>
 
     Attributes
     ----------
@@ -78,6 +78,7 @@ class HardConcretePruner(TrainedMaskPruner):
         final_epochs=None,
         train_ticket=True,
         schedule=None,
+        store_rounds=False,
         random_state=None,
     ):
         self.estimator = estimator
@@ -95,6 +96,7 @@ class HardConcretePruner(TrainedMaskPruner):
         self.final_epochs = final_epochs
         self.train_ticket = train_ticket
         self.schedule = schedule
+        self.store_rounds = store_rounds
         self.random_state = random_state
 
     def _gates(self, parameters, layout, density, log_scale):

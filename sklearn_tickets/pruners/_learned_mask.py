@@ -43,6 +43,7 @@ class LearnedMaskPruner(BasePruner):
     round_epochs = 0
     rewind_epoch = 0
     schedule = None
+    store_rounds = False
     l1 = 0.0
     learn_scale = False
     _frozen = True
@@ -108,6 +109,7 @@ class TrainedMaskPruner(LearnedMaskPruner):
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "rewind_epoch": [Interval(Integral, 0, None, closed="left"), None],
         "schedule": [StrOptions({"one-cycle"}), None],
+        "store_rounds": ["boolean"],
     }
 
     _parameter_docs = {
@@ -142,9 +144,10 @@ class TrainedMaskPruner(LearnedMaskPruner):
             with torch.no_grad():
                 for name, gate in layout.split(gates.expected()).items():
                     plain_module(net.module_).get_parameter(name).mul_(gate)
+            stored = self._stored(net)
             rewind_to.restore(net, keep_weights=self.rewind_epoch is None)
             hold_mask(net, mask)
-            yield self._record(t, net, mask, X, train_loss, began)
+            yield self._record(t, net, mask, X, train_loss, began) | stored
             trained.restore(net)
             hold_mask(net, mask)
             gates.begin_round(layout.join(dict(~mask)).to(net.device), self._density(t + 1))

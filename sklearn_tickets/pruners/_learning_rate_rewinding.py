@@ -58,6 +58,7 @@ class LearningRateRewindingPruner(MagnitudePruner):
         l1="auto",
         connected=True,
         schedule="one-cycle",
+        store_rounds=False,
         random_state=None,
     ):
         super().__init__(
@@ -74,5 +75,6 @@ class LearningRateRewindingPruner(MagnitudePruner):
             l1=l1,
             connected=connected,
             schedule=schedule,
+            store_rounds=store_rounds,
             random_state=random_state,
         )

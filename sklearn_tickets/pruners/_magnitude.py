@@ -94,6 +94,7 @@ class IterativeMagnitudePruner(MagnitudePruner):
         l1=0.0,
         connected=False,
         schedule=None,
+        store_rounds=False,
         random_state=None,
     ):
         super().__init__(
@@ -110,5 +111,6 @@ class IterativeMagnitudePruner(MagnitudePruner):
             l1=l1,
             connected=connected,
             schedule=schedule,
+            store_rounds=store_rounds,
             random_state=random_state,
         )

@@ -121,6 +121,7 @@ class RigLPruner(BasePruner):
     round_epochs = 0
     l1 = 0.0
     connected = False
+    store_rounds = False
 
     def __init__(
         self,

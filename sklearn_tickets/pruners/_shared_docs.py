@@ -41,6 +41,9 @@ _PARAMETERS = """estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or N
     schedule : {"one-cycle"} or None, default=%(schedule)r
         Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
         net's rate and falls to 0, step by step. None leaves it to the net's callbacks.
+    store_rounds : bool, default=False
+        Whether `rounds_` keeps the network's weights and buffers, too, as trained in each
+        round, before what is pruned is removed and the rest is rewound.
     mask_epochs : int or None, default=None
         Epochs of learning the mask; None takes the net's ``max_epochs``.
     mask_lr : float > 0, default=%(mask_lr)s
@@ -74,7 +77,7 @@ _ATTRIBUTES = """mask_ : TicketMask
         weights) is read, estimated on the training data.
     rounds_ : list of dict
         One per round: ``round, density, mask, n_kept, n_effective, collapsed,
-        train_loss, seconds``.
+        train_loss, seconds``, and ``state`` if `store_rounds`.
     input_support_ : bool ndarray of shape X.shape[1:]
         The inputs that the ticket still reads.
     classes_ : ndarray of shape (n_classes,)

@@ -78,6 +78,7 @@ class SNIPPruner(BasePruner):
         l1=0.0,
         connected=False,
         schedule=None,
+        store_rounds=False,
         random_state=None,
         n_score_samples=None,
     ):
@@ -95,6 +96,7 @@ class SNIPPruner(BasePruner):
             l1=l1,
             connected=connected,
             schedule=schedule,
+            store_rounds=store_rounds,
             random_state=random_state,
         )
         self.n_score_samples = n_score_samples

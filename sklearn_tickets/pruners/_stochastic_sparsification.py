@@ -25,7 +25,7 @@ class StochasticSparsificationPruner(ContinuousSparsificationPruner):
     <parameters: mask_lr, mask_init, penalty>
     final_temperature : float > 1, default=200
         The temperature in the last epoch of a round, when hardly anything is left to chance.
-    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, random_state>
+    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, store_rounds, random_state>
 
     Attributes
     ----------

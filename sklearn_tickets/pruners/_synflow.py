@@ -62,6 +62,7 @@ class SynFlowPruner(BasePruner):
         l1=0.0,
         connected=False,
         schedule=None,
+        store_rounds=False,
         random_state=None,
     ):
         super().__init__(
@@ -78,6 +79,7 @@ class SynFlowPruner(BasePruner):
             l1=l1,
             connected=connected,
             schedule=schedule,
+            store_rounds=store_rounds,
             random_state=random_state,
         )
 
