@@ -1,0 +1,104 @@
+"""
+Plant a ticket that training found, in a convolutional network
+==============================================================
+
+The tasks with a known ticket are small and made by hand. ``plant_ticket`` makes one of any
+network: prune a net on your own data, plant what is left in a fresh and wider host, and you know
+a ticket of that host that solves your data. Then see who finds it.
+"""
+
+# %%
+# A ticket for digits
+# -------------------
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from skorch import NeuralNetClassifier
+
+from sklearn_tickets import (
+    EdgePopupPruner,
+    MagnitudePruner,
+    SNIPPruner,
+    SynFlowPruner,
+    plant_ticket,
+    ticket_chance_level,
+    ticket_precision_score,
+)
+from sklearn_tickets.inspection import DetectabilityDisplay
+from sklearn_tickets.models import ConvNet
+
+X, y = load_digits(return_X_y=True)
+images = (X / 16).reshape(-1, 1, 8, 8).astype("float32")
+X_train, X_test, y_train, y_test = train_test_split(images, y, random_state=0, stratify=y)
+
+
+def make_net(module, **params):
+    return NeuralNetClassifier(
+        module,
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        batch_size=32,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+        **params,
+    )
+
+
+net = make_net(ConvNet, module__depth=2, max_epochs=5)
+pruner = SynFlowPruner(net, sparsity=0.98, n_rounds=20, random_state=0).fit(X_train, y_train)
+pruner.mask_, pruner.score(X_test, y_test)
+
+# %%
+# Its host
+# --------
+# A fresh network of the same kind, with random biases, so that a ticket's biases are nothing
+# special. The host with everything but the ticket removed answers like the trained network:
+# it has not seen a single digit.
+torch.manual_seed(1)
+host = ConvNet(n_channels=1, image_size=8, n_outputs=10, depth=2, init="nonzero-bias")
+planted = plant_ticket(pruner, host, random_state=0)
+module = planted(output_scale=True)
+module.ticket.apply_(module)
+with torch.no_grad():
+    classes = module(torch.from_numpy(X_test)).argmax(dim=1).numpy()
+planted.ticket, np.mean(classes == y_test), np.mean(classes == pruner.predict(X_test))
+
+# %%
+# Within a layer, the size of a weight tells little about whether it is planted (hollow points
+# near the grey bars). Biases of late layers tell more: a trained network has larger ones.
+DetectabilityDisplay.from_planted(planted)
+plt.show()
+
+# %%
+# Who finds it?
+# -------------
+# Each pruner may keep as many parameters as the ticket has. Nobody finds it, though it solves the
+# problem; and all of them find something else that does. A precision of chance is what a random
+# mask has with as many parameters in every layer.
+host_net = make_net(planted, max_epochs=5)
+rows = {}
+for pruner_class in (MagnitudePruner, SNIPPruner, SynFlowPruner, EdgePopupPruner):
+    seeker = pruner_class(host_net, sparsity=planted.ticket.sparsity, prune_bias=True)
+    seeker.set_params(train_ticket=True, random_state=0).fit(X_train, y_train)
+    rows[pruner_class.__name__.removesuffix("Pruner")] = (
+        ticket_precision_score(planted.ticket, seeker.mask_),
+        ticket_chance_level(planted.ticket, seeker.mask_, ticket_precision_score),
+        seeker.score(X_test, y_test),
+    )
+precision, chance, accuracy = np.transpose(list(rows.values()))
+
+places = np.arange(len(rows))
+_, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharey=True)
+left.barh(places, precision, color="#0072b2", label="found")
+left.plot(chance, places, "|", color="black", markersize=20, label="chance")
+left.set(yticks=places, yticklabels=rows, xlabel="precision", xlim=(0, 1))
+left.legend()
+right.barh(places, accuracy, color="#e69f00")
+right.axvline(pruner.score(X_test, y_test), ls="--", c="black", label="the planted ticket")
+right.set(xlabel="accuracy after training", xlim=(0, 1))
+right.legend(loc="lower left")
+plt.show()
