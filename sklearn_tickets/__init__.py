@@ -1,6 +1,7 @@
 """Lottery tickets for scikit-learn: plant a known ticket, prune, score who finds it."""
 
 from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
+from sklearn_tickets._repel import RepelOptima
 from sklearn_tickets._train import HoldMask
 from sklearn_tickets.datasets import PlantedTicketGenerator, plant_ticket
 from sklearn_tickets.metrics import (
@@ -66,6 +67,7 @@ __all__ = [
     "ModuleTemplate",
     "PlantedTicketGenerator",
     "RandomPruner",
+    "RepelOptima",
     "RigLPruner",
     "SNIPPruner",
     "StochasticSparsificationPruner",

@@ -26,7 +26,10 @@ ALLOWED = {
     "datasets": {"models", "_train", "_mask", "_module"},
     "pruners": {"_rewind", "_inference", "_train", "_reader", "_mask", "_flow", "_module"},
     "metrics": {"_train", "_mask", "_module"},
-    "inspection": {"pruners", "metrics", "_inference", "_train", "_mask", "_module"},
+    "_repel": {"_module"},
+    "inspection": {
+        *("pruners", "metrics", "_rewind", "_inference", "_train", "_mask", "_flow", "_module"),
+    },
     "utils": {"pruners", "models", "_train", "_mask", "_module"},
 }
 

@@ -9,9 +9,10 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from sklearn_tickets._mask import TicketMask
+from sklearn_tickets.inspection._style import INK, add_legend_above, tidy
 
 _POOLED = "all layers"
-_COLOR, _INK = "#0072b2", "#444444"
+_COLOR = "#0072b2"
 
 
 def detectability(planted) -> pd.DataFrame:
@@ -183,15 +184,15 @@ class DetectabilityDisplay:
             color="#dddddd",
             label="chance, two standard deviations",
         )
-        ax.axvline(0.5, color=_INK, linewidth=0.8)
+        ax.axvline(0.5, color=INK, linewidth=0.8)
         faces = np.where(table["layer"] == _POOLED, _COLOR, "white")
         ax.scatter(table["auc"], places, 36, faces, edgecolors=_COLOR, zorder=3)
         ax.set_yticks(places, names)
         for label, layer in zip(ax.get_yticklabels(), table["layer"], strict=True):
             label.set_fontweight("bold" if layer == _POOLED else "normal")
         ax.set_xlim(-0.02, 1.02)
-        ax.spines[["top", "right"]].set_visible(False)
+        tidy(ax, grid="x")
         ax.set_xlabel("area under the ROC curve (0.5 = not to be seen)")
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
+        add_legend_above(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self

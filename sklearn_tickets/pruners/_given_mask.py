@@ -1,6 +1,9 @@
 """Training a mask one already has: controls, and tickets loaded from a file."""
 
+from collections.abc import Mapping
+
 import torch
+from sklearn.utils._param_validation import StrOptions
 
 from sklearn_tickets._mask import TicketMask
 from sklearn_tickets._module import plain_module
@@ -22,9 +25,14 @@ class GivenMaskPruner(BasePruner):
         logits or regression outputs. It is cloned, never changed.
     mask : TicketMask or None, default=None
         What to keep; None keeps everything.
-    reinitialize : bool, default=False
+    reinitialize : bool or "sparsity-aware", default=False
         Whether to start from other weights of the same distribution: the initial values
-        are permuted within each parameter.
+        are permuted within each parameter. "sparsity-aware" draws the weights of a unit that
+        keeps k inputs from N(0, 2 / k), so that signals keep their size, as in [1]_.
+    signs : mapping of str to array-like or None, default=None
+        Values by name of parameter, such as a trained network's ``state_dict()``, whose
+        signs the initial values of these parameters get; where they are 0, signs stay.
+        Mask and signs are much of what a ticket is, see [2]_.
     round_epochs : int or None, default=0
         Epochs that the dense network trains before the mask is applied; None takes the
         net's ``max_epochs``.
@@ -49,6 +57,14 @@ class GivenMaskPruner(BasePruner):
     --------
     RandomPruner : A random mask of a given sparsity.
 
+    References
+    ----------
+    .. [1] U. Evci, Y. Ioannou, C. Keskin and Y. Dauphin, "Gradient Flow in Sparse Neural
+       Networks and How Lottery Tickets Win", AAAI, 2022. arXiv:2010.03533.
+    .. [2] H. Zhou, J. Lan, R. Liu and J. Yosinski, "Deconstructing Lottery Tickets: Zeros,
+       Signs, and the Supermask", Advances in Neural Information Processing Systems, 2019.
+       arXiv:1905.01067.
+
     Examples
     --------
     >>> from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
@@ -64,7 +80,11 @@ class GivenMaskPruner(BasePruner):
             *("estimator", "round_epochs", "rewind_epoch", "final_epochs", "train_ticket"),
             *("schedule", "random_state"),
         )
-    } | {"mask": [TicketMask, None], "reinitialize": ["boolean"]}
+    } | {
+        "mask": [TicketMask, None],
+        "reinitialize": ["boolean", StrOptions({"sparsity-aware"})],
+        "signs": [Mapping, None],
+    }
 
     n_rounds = 1
     scope = "global"
@@ -78,6 +98,7 @@ class GivenMaskPruner(BasePruner):
         mask=None,
         *,
         reinitialize=False,
+        signs=None,
         round_epochs=0,
         rewind_epoch=0,
         final_epochs=None,
@@ -88,6 +109,7 @@ class GivenMaskPruner(BasePruner):
         self.estimator = estimator
         self.mask = mask
         self.reinitialize = reinitialize
+        self.signs = signs
         self.round_epochs = round_epochs
         self.rewind_epoch = rewind_epoch
         self.final_epochs = final_epochs
@@ -100,12 +122,29 @@ class GivenMaskPruner(BasePruner):
         """Fraction of the covered parameters that the given mask removes."""
         return 0.0 if self.mask is None else self.mask.sparsity
 
+    @torch.no_grad()
     def _starting_point(self, net):
-        if self.reinitialize:
-            with torch.no_grad():
-                for value in plain_module(net.module_).parameters():
-                    shuffled = value.flatten()[torch.randperm(value.numel())]
-                    value.copy_(shuffled.view_as(value))
+        parameters = dict(plain_module(net.module_).named_parameters())
+        if self.reinitialize is not False:
+            for value in parameters.values():
+                shuffled = value.flatten()[torch.randperm(value.numel())]
+                value.copy_(shuffled.view_as(value))
+        if self.reinitialize == "sparsity-aware":
+            for name, kept in self._full_mask(net).items():
+                kept = kept if self.mask is None else self.mask[name]
+                if kept.ndim > 1:
+                    n_inputs = kept.flatten(1).sum(dim=1).clamp(min=1)
+                    deviation = (2 / n_inputs).sqrt().view(-1, *[1] * (kept.ndim - 1))
+                    parameters[name].copy_(torch.randn(kept.shape) * deviation)
+        for name, values in (self.signs or {}).items():
+            if name in parameters:
+                value, signs = parameters[name], torch.as_tensor(values).sign()
+                if signs.shape != value.shape:
+                    raise ValueError(
+                        f"signs[{name!r}] has the shape {tuple(signs.shape)}, and the parameter of "
+                        f"estimator's module {tuple(value.shape)}."
+                    )
+                value.copy_(torch.where(signs == 0, value, value.abs() * signs.to(value)))
         return TrainingState.of(net)
 
     def _full_mask(self, net):

@@ -1,0 +1,84 @@
+"""`RepelOptima`: keep a training away from where earlier ones of the same net ended."""
+
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+
+from sklearn_tickets._module import plain_module, prunable_parameters
+
+
+class RepelOptima(Callback):
+    r"""Add the similarity with earlier optima to the loss of a skorch net.
+
+    Whether a ticket wins because it finds the solution again that it was pruned from is a
+    question of cause and effect [1]_. In a pruner's rounds, this callback forbids it:
+    directions in which earlier rounds ended are repelled. A negative strength attracts to
+    them.
+
+    Parameters
+    ----------
+    strength : float, default=2.0
+        Weight of the penalty, which is at most 1: 2 is just enough to make solutions
+        orthogonal, -1 attracts.
+
+    Notes
+    -----
+    With the weights :math:`\theta` of all prunable layers as one vector, the mask m of those
+    that are not exactly 0, and the weights :math:`\theta_r` at which the R trainings before
+    have ended, the penalty is
+
+    .. math:: J = \frac{\lambda}{R} \sum_r
+              \cos^2(\theta \circ m, \theta_r \circ m).
+
+    The optima belong to the net that it was given to: a pruner's copy of its net forgets them
+    with the next fit.
+
+    References
+    ----------
+    .. [1] J. Maene, M. Li and M.-F. Moens, "Towards Understanding Iterative Magnitude Pruning:
+       Why Lottery Tickets Win", 2021. arXiv:2106.06955.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import IterativeMagnitudePruner, PlantedTicketGenerator, RepelOptima
+    >>> planted = PlantedTicketGenerator("relu", width=20, random_state=0).generate(200)
+    >>> net = planted.make_net(max_epochs=1, callbacks=[RepelOptima(strength=2.0)])
+    >>> pruner = IterativeMagnitudePruner(net, n_rounds=2, random_state=0)
+    >>> pruner.fit(planted.X, planted.y).mask_.sparsity > 0.89
+    True
+    """
+
+    def __init__(self, strength: float = 2.0) -> None:
+        self.strength = strength
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Find the optima so far; there are none at first."""
+        self.optima_: list[list[Tensor]] = getattr(self, "optima_", [])
+
+    @torch.no_grad()
+    def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Add the penalty's gradient."""
+        weights = _weights(net)
+        norm = torch.cat([weight.flatten() for weight in weights]).norm()
+        for optimum in self.optima_:
+            there = [torch.where(w == 0, 0, o) for w, o in zip(weights, optimum, strict=True)]
+            there_norm = torch.cat([o.flatten() for o in there]).norm()
+            scale = norm * there_norm
+            if scale == 0:
+                continue
+            cosine = sum((w * o).sum() for w, o in zip(weights, there, strict=True)) / scale
+            factor = 2 * self.strength / len(self.optima_) * cosine
+            for weight, o in zip(weights, there, strict=True):
+                if weight.grad is not None:
+                    weight.grad.add_(factor * (o / scale - cosine * weight / norm**2))
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Remember where the training ended."""
+        self.optima_.append([weight.detach().clone() for weight in _weights(net)])
+
+
+def _weights(net: NeuralNet) -> list[nn.Parameter]:
+    return list(prunable_parameters(plain_module(net.module_)).values())

@@ -1,0 +1,298 @@
+"""Instability analysis: from which epoch on does the noise of training no longer matter?"""
+
+from collections.abc import Mapping
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier
+from sklearn.utils import check_consistent_length, check_scalar
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
+from torch import Tensor
+
+from sklearn_tickets._module import plain_module
+from sklearn_tickets._rewind import TrainingState, train
+from sklearn_tickets._train import independent_rng, one_cycle, seeded
+from sklearn_tickets.inspection._connectivity import ModeConnectivity
+from sklearn_tickets.inspection._line import error_function, errors_on_line
+from sklearn_tickets.inspection._style import INK, add_legend_above, styles, tidy
+from sklearn_tickets.pruners import GivenMaskPruner
+from sklearn_tickets.pruners._base import BasePruner
+
+
+def instability_analysis(
+    estimator,
+    X,
+    y,
+    *,
+    start_epochs=(0, 1, 2, 5),
+    n_pairs=3,
+    X_test=None,
+    y_test=None,
+    n_points=30,
+    random_state=None,
+) -> pd.DataFrame:
+    """Measure the error barrier between copies of a network that part at some epoch.
+
+    Two copies share the first k epochs of training, then each goes on with batches in an order
+    of its own. Where no barrier is left between them, training is stable: its outcome no longer
+    depends on its noise, up to linear connectivity. Sparse networks that iterative magnitude
+    pruning finds reach the dense network's accuracy, it seems, just where they are stable [1]_.
+
+    Parameters
+    ----------
+    estimator : unfitted skorch net or fitted pruner
+        The network to train. Each pair of copies of a net has initial weights of its own. Of
+        a pruner the ticket is trained, always from `initial_state_`, like its net and along
+        its ``schedule``.
+    X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        The training inputs.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Class labels, or regression targets.
+    start_epochs : sequence of int, default=(0, 1, 2, 5)
+        Numbers k of shared epochs, from 0 to the net's ``max_epochs``, to which all copies
+        are trained. Shared are weights, buffers, the optimiser's state and the schedule.
+    n_pairs : int, default=3
+        Number of pairs for each k.
+    X_test : array-like of shape (n_test_samples, ...), default=None
+        The inputs to measure errors on; None takes the training data.
+    y_test : array-like of shape (n_test_samples,) or (n_test_samples, n_outputs), default=None
+        Their labels or targets.
+    n_points : int, default=30
+        Number of points on each line.
+    random_state : int, RandomState instance or None, default=None
+        Draws initial weights and batches. A row of the table does not depend on the other
+        `start_epochs`.
+
+    Returns
+    -------
+    table : DataFrame
+        One row for each k and pair; columns ``start_epoch, pair, error_a, error_b, barrier``,
+        as in `linear_mode_connectivity`. Statistics of batch normalisation are estimated on
+        the training data.
+
+    Raises
+    ------
+    TypeError
+        If `estimator` is neither.
+    NotFittedError
+        If it is a pruner that is not fitted.
+    ValueError
+        If `start_epochs`, `n_pairs` or `n_points` is out of range, only one of `X_test` and
+        `y_test` is given, or data and network do not fit together.
+
+    See Also
+    --------
+    InstabilityDisplay : The table as a plot.
+    linear_mode_connectivity : The barrier between two given networks.
+
+    References
+    ----------
+    .. [1] Frankle, Dziugaite, Roy and Carbin, "Linear mode connectivity and the lottery
+       ticket hypothesis", ICML 2020.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import PlantedTicketGenerator
+    >>> from sklearn_tickets.inspection import instability_analysis
+    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(500)
+    >>> net = planted.make_net(max_epochs=2)
+    >>> table = instability_analysis(
+    ...     net, planted.X, planted.y, start_epochs=(0, 2), n_pairs=1, random_state=0
+    ... )
+    >>> table[["start_epoch", "pair"]].values.tolist()
+    [[0, 0], [2, 0]]
+    >>> table["barrier"].tolist()[1]
+    0.0
+    """
+    net = estimator
+    if isinstance(estimator, BasePruner):
+        check_is_fitted(estimator)
+        net = estimator.estimator
+    if not isinstance(net, NeuralNet):
+        raise TypeError(
+            f"estimator must be an unfitted skorch net or fitted pruner; got {type(net).__name__}."
+        )
+    if not all(isinstance(k, int | np.integer) and 0 <= k <= net.max_epochs for k in start_epochs):
+        raise ValueError(
+            f"start_epochs={start_epochs} must be whole numbers from 0 to the net's max_epochs="
+            f"{net.max_epochs}."
+        )
+    check_scalar(n_pairs, "n_pairs", Integral, min_val=1)
+    check_scalar(n_points, "n_points", Integral, min_val=2)
+    if (X_test is None) != (y_test is None):
+        given, missing = ("y_test", "X_test") if X_test is None else ("X_test", "y_test")
+        raise ValueError(f"{given} is given without {missing}; give both or neither.")
+    if X_test is None:
+        X_test, y_test = X, y
+    check_consistent_length(X_test, y_test)
+
+    rng = independent_rng(random_state)
+    rows = []
+    for pair in range(n_pairs):
+        init_seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=4).tolist()
+        network = _at_start(estimator, X, y, init_seed)
+        X_train, y_train, _ = network._check_data(X, y)
+        inputs, evaluate = network._check_inputs(X_test), error_function(network, y_test)
+        net = network.estimator_
+        pairs = _trained_pairs(net, X_train, y_train, start_epochs, seeds)
+        for k, (a, b) in pairs.items():
+            alphas, errors = errors_on_line(
+                net.module_, a, b, inputs, evaluate, n_points=n_points, X_train=X_train
+            )
+            line = ModeConnectivity(alphas, errors)
+            rows.append((k, pair, errors[0], errors[-1], line.barrier))
+    table = pd.DataFrame(rows, columns=["start_epoch", "pair", "error_a", "error_b", "barrier"])
+    return table.sort_values(["start_epoch", "pair"], ignore_index=True)
+
+
+def _at_start(estimator, X, y, seed):
+    """The network before its first epoch, as a pruner that holds its mask."""
+    if not isinstance(estimator, BasePruner):
+        # Without a mask all is kept.
+        return GivenMaskPruner(estimator, train_ticket=False, random_state=seed).fit(X, y)
+    network = GivenMaskPruner(
+        estimator.estimator, estimator.mask_, train_ticket=False, random_state=seed
+    ).fit(X, y)
+    net = network.estimator_
+    plain_module(net.module_).load_state_dict(estimator.mask_.apply(estimator.initial_state_))
+    if estimator.schedule == "one-cycle":
+        X, y, _ = network._check_data(X, y)
+        schedule = one_cycle(net, X, y, net.max_epochs)
+        net.callbacks_.append(("sklearn_tickets.one_cycle", schedule.initialize()))
+    return network
+
+
+def _trained_pairs(net, X, y, start_epochs, seeds):
+    """By epoch k: the states of two copies trained to the end that share the first k epochs."""
+    shared_seed, *own_seeds = seeds
+    ends: dict[int, list[dict[str, Tensor]]] = {}
+    with seeded(shared_seed, net.device):
+        for k in sorted(set(start_epochs)):
+            state = train(net, X, y, k, k) if k else TrainingState.of(net)
+            if state is None:
+                raise ValueError(
+                    f"start_epochs={start_epochs}: a callback of the net stopped the training "
+                    f"after {len(net.history)} epochs, before epoch {k}. Part earlier."
+                )
+            ends[k] = []
+            for seed in own_seeds:
+                state.restore(net)
+                with seeded(seed, net.device):
+                    train(net, X, y, net.max_epochs)
+                ends[k].append(TrainingState.of(net).module)
+            state.restore(net)
+    return ends
+
+
+class InstabilityDisplay:
+    """The error barrier between copies of networks against the epoch at which they part.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        What `instability_analysis` returns, by the names of the networks.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is plotted.
+    figure_ : matplotlib Figure
+        The figure of these axes.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import pandas as pd
+    >>> from sklearn_tickets.inspection import InstabilityDisplay
+    >>> table = pd.DataFrame({"start_epoch": [0, 0, 1, 1], "barrier": [0.3, 0.2, 0.01, 0]})
+    >>> InstabilityDisplay({"dense": table}).plot().ax_.get_ylabel()
+    'error barrier'
+    """
+
+    def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        self.tables = tables
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, name="network", ax=None, **options
+    ) -> "InstabilityDisplay":
+        """Train, measure and plot.
+
+        Parameters
+        ----------
+        estimator : unfitted skorch net or fitted pruner
+            The network to train.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            The training inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or regression targets.
+        name : str, default="network"
+            What it is called in the legend.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        **options : dict
+            Keyword parameters of `instability_analysis`.
+
+        Returns
+        -------
+        display : InstabilityDisplay
+            The plotted table.
+        """
+        table = instability_analysis(estimator, X, y, **options)
+        return cls({name: table}).plot(ax, threshold=0.02 if is_classifier(estimator) else None)
+
+    def plot(self, ax=None, *, threshold=0.02):
+        """Draw the plot.
+
+        Points are medians over pairs, bars reach from the lowest to the highest barrier.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        threshold : float or None, default=0.02
+            Draws a line at the barrier below which a network counts as stable. The default
+            is meant for classification errors; None draws none.
+
+        Returns
+        -------
+        display : InstabilityDisplay
+            This object.
+        """
+        import matplotlib.pyplot as plt
+        from matplotlib.ticker import MaxNLocator
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+        span = max(table["start_epoch"].max() for table in self.tables.values())
+        legend = []
+        for i, (name, (color, marker, line)) in enumerate(styles(self.tables).items()):
+            table = self.tables[name]
+            barriers = table.groupby("start_epoch")["barrier"].agg(["median", "min", "max"])
+            # Networks stand side by side, so that equal points do not hide each other.
+            bars = ax.errorbar(
+                barriers.index + 0.01 * span * (i - (len(self.tables) - 1) / 2),
+                barriers["median"],
+                [barriers["median"] - barriers["min"], barriers["max"] - barriers["median"]],
+                color=color,
+                marker=marker,
+                linestyle=line,
+                linewidth=1.5,
+                elinewidth=1,
+                capsize=3,
+                label=name,
+            )
+            legend.append(bars)
+        if threshold is not None:
+            label = f"stable below {threshold:g}"
+            legend.append(ax.axhline(threshold, color=INK, linestyle="--", lw=1, label=label))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        tidy(ax)
+        ax.set_xlabel("epochs of training in common")
+        ax.set_ylabel("error barrier")
+        add_legend_above(ax, legend)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

@@ -1,0 +1,177 @@
+"""`LayerDensityDisplay`: how much of each layer masks keep."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._module import plain_module
+from sklearn_tickets.inspection._style import INK, TICKET, add_legend, draw_ticket, styles
+
+_POOLED = "all layers"
+
+
+class LayerDensityDisplay:
+    """Density of each layer, for one or several masks.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row for each mask and layer, and one for ``"all layers"``, with columns ``mask,
+        layer, n_kept, n_parameters, density``. The mask ``"planted ticket"`` is the truth.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is plotted.
+    figure_ : matplotlib Figure
+        The figure of these axes.
+
+    See Also
+    --------
+    TicketMaskDisplay : Which weights of each layer one mask keeps.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.inspection import LayerDensityDisplay
+    >>> mask = TicketMask({"0.weight": [[1, 1], [1, 0]], "2.weight": [[0, 0]]})
+    >>> LayerDensityDisplay.from_masks({"found": mask}).table
+        mask       layer  n_kept  n_parameters  density
+    0  found           0       3             4     0.75
+    1  found           2       0             2     0.00
+    2  found  all layers       3             6     0.50
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    @classmethod
+    def from_estimator(cls, pruners, *, ticket=None, ax=None) -> "LayerDensityDisplay":
+        """Plot the masks of fitted pruners.
+
+        Parameters
+        ----------
+        pruners : BasePruner or mapping of str to BasePruner
+            Fitted pruners and what to call them.
+        ticket : TicketMask, default=None
+            The true ticket; None takes the planted one, if a pruned network has one.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        display : LayerDensityDisplay
+            The plotted densities.
+        """
+        if not isinstance(pruners, Mapping):
+            pruners = {type(pruners).__name__: pruners}
+        for pruner in pruners.values():
+            check_is_fitted(pruner)
+            module = plain_module(pruner.estimator_.module_)
+            ticket = getattr(module, "ticket", None) if ticket is None else ticket
+        masks = {name: pruner.mask_ for name, pruner in pruners.items()}
+        return cls.from_masks(masks, ticket=ticket, ax=ax)
+
+    @classmethod
+    def from_masks(cls, masks, *, ticket=None, ax=None) -> "LayerDensityDisplay":
+        """Plot masks.
+
+        Parameters
+        ----------
+        masks : mapping of str to TicketMask
+            Masks and what to call them.
+        ticket : TicketMask, default=None
+            The true ticket.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        display : LayerDensityDisplay
+            The plotted densities. A layer is a weight with its bias, if the mask covers it.
+
+        Raises
+        ------
+        ValueError
+            If `masks` is empty.
+        TypeError
+            If one of them is not a TicketMask.
+        """
+        masks = dict(masks) | ({} if ticket is None else {TICKET: ticket})
+        if not masks:
+            raise ValueError("masks is empty; there is nothing to draw.")
+        rows = []
+        for label, mask in masks.items():
+            if not isinstance(mask, TicketMask):
+                raise TypeError(f"masks[{label!r}] must be a TicketMask; got {mask!r}.")
+            counts = mask.summary()[["n_kept", "n_parameters"]]
+            layers = {names[0].removesuffix(".weight"): names for names in mask.layers()}
+            for layer, names in (layers | {_POOLED: list(mask)}).items():
+                n_kept, n_parameters = counts.loc[names].sum()
+                rows.append((label, layer, n_kept, n_parameters, n_kept / n_parameters))
+        columns = ["mask", "layer", "n_kept", "n_parameters", "density"]
+        return cls(pd.DataFrame(rows, columns=columns)).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the plot.
+
+        Filled points are densities, hollow ones at the lower edge are layers of which nothing
+        is left. Stars are the planted ticket.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        display : LayerDensityDisplay
+            This object.
+        """
+        import matplotlib.pyplot as plt
+
+        found = self.table[self.table["mask"] != TICKET]
+        ticket = self.table[self.table["mask"] == TICKET]
+        style_of = styles(found["mask"])
+        layers = self.table["layer"][self.table["layer"] != _POOLED].unique()
+        places = {layer: i for i, layer in enumerate([*layers, _POOLED])}
+        if ax is None:
+            height = 1.2 + len(places) * (0.3 + 0.03 * len(style_of))
+            height = max(3, height, 1 + 0.2 * len(style_of))
+            _, ax = plt.subplots(figsize=(8, height), layout="constrained")
+        is_empty = self.table["density"] == 0
+        edge = self.table["density"][~is_empty].min() / 3 if not is_empty.all() else 0.1
+
+        legend: list = []
+        for i, (name, (color, marker, line)) in enumerate(style_of.items()):
+            rows = found[found["mask"] == name]
+            x = rows["density"].clip(edge)
+            # Masks stand side by side, so that equal points do not hide each other.
+            y = rows["layer"].map(places) + 0.7 * ((i + 0.5) / len(style_of) - 0.5)
+            is_layer, is_hollow = rows["layer"] != _POOLED, rows["density"] == 0
+            style = {"color": color, "marker": marker, "markersize": 5, "linewidth": 0.8}
+            legend += ax.plot(x[is_layer], y[is_layer], linestyle=line, label=str(name), **style)
+            ax.plot(x[~is_layer], y[~is_layer], linestyle="", **style)
+            ax.plot(x[is_hollow], y[is_hollow], linestyle="", markerfacecolor="white", **style)
+        if len(ticket):
+            places_of_ticket = ticket["layer"].map(places)
+            legend.append(draw_ticket(ax, ticket["density"].clip(edge), places_of_ticket))
+        if is_empty.any():
+            label = "nothing left (hollow)"
+            legend.append(ax.axvline(edge, color=INK, linewidth=0.8, linestyle=":", label=label))
+        for boundary in range(1, len(places)):
+            ax.axhline(boundary - 0.5, color="#dddddd", linewidth=0.6)
+        ax.set_xscale("log")
+        ax.set_xlim(edge / 1.5, 1.5)
+        ax.set_yticks(range(len(places)), places)
+        ax.get_yticklabels()[-1].set_fontweight("bold")
+        ax.set_ylim(len(places) - 0.5, -0.5)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_xlabel("density (fraction of parameters kept)")
+        add_legend(ax, legend)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

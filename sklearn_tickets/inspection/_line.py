@@ -1,0 +1,142 @@
+"""The error of a network along the straight line between two sets of its weights."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier
+from sklearn.metrics import mean_squared_error, zero_one_loss
+from skorch import NeuralNetBinaryClassifier
+from torch import Tensor, nn
+
+from sklearn_tickets._inference import infer, normalisation_statistics
+
+
+def error_at(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    X: NDArray,
+    evaluate: Callable[[NDArray[np.float64]], float],
+    *,
+    X_train: NDArray,
+) -> float:
+    """Evaluate a network in a state, the statistics of batch normalisation estimated anew.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, left as it is.
+    state : mapping of str to Tensor
+        A state dict of it.
+    X : ndarray of shape (n_samples, ...)
+        The inputs to evaluate on.
+    evaluate : callable ``(outputs) -> float``
+        The error of float64 outputs of shape (n_samples, n_outputs).
+    X_train : ndarray of shape (n_train_samples, ...)
+        The inputs to estimate the statistics on.
+
+    Returns
+    -------
+    error : float
+        The error.
+    """
+    statistics = normalisation_statistics(module, X_train, state)
+    return evaluate(infer(module, X, dict(state) | statistics))
+
+
+def errors_on_line(
+    module: nn.Module,
+    state_a: Mapping[str, Tensor],
+    state_b: Mapping[str, Tensor],
+    X: NDArray,
+    evaluate: Callable[[NDArray[np.float64]], float],
+    *,
+    n_points: int,
+    X_train: NDArray,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Evaluate a network at evenly spaced points between two states, both ends included.
+
+    The point at alpha is ``(1 - alpha) * state_a + alpha * state_b``, for parameters and
+    floating-point buffers; other buffers are those of `state_a`. The statistics of batch
+    normalisation belong to no point in between, so they are estimated anew at all of them.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, left as it is.
+    state_a, state_b : mapping of str to Tensor
+        State dicts of it, with equal names and shapes.
+    X : ndarray of shape (n_samples, ...)
+        The inputs to evaluate on.
+    evaluate : callable ``(outputs) -> float``
+        The error of float64 outputs of shape (n_samples, n_outputs).
+    n_points : int
+        Number of points, at least 2.
+    X_train : ndarray of shape (n_train_samples, ...)
+        The inputs to estimate the statistics of batch normalisation on.
+
+    Returns
+    -------
+    alphas : float64 ndarray of shape (n_points,)
+        From 0 to 1.
+    errors : float64 ndarray of shape (n_points,)
+        The errors there.
+
+    Raises
+    ------
+    ValueError
+        If `n_points` is less than 2.
+    """
+    if n_points < 2:
+        raise ValueError(f"n_points={n_points} must be at least 2, for both ends of the line.")
+    alphas = np.linspace(0, 1, n_points)
+    errors = []
+    for alpha in alphas:
+        # lerp is exact at both ends, and everywhere between equal values.
+        state = {
+            name: torch.lerp(a.double(), state_b[name].to(a.device).double(), float(alpha))
+            if a.is_floating_point()
+            else a
+            for name, a in state_a.items()
+        }
+        errors.append(error_at(module, state, X, evaluate, X_train=X_train))
+    return alphas, np.array(errors, dtype=np.float64)
+
+
+def error_function(
+    estimator, y: ArrayLike, metric: Callable | None = None
+) -> Callable[[NDArray[np.float64]], float]:
+    """Make the function that `errors_on_line` evaluates outputs with.
+
+    Parameters
+    ----------
+    estimator : fitted pruner or skorch net
+        Tells how outputs become predictions: labels of a pruner, class numbers of a net, or
+        regression outputs.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        The truth, in the same terms.
+    metric : callable ``(y_true, y_pred) -> float``, default=None
+        The error, lower is better; None is 1 - accuracy for classifiers and the mean squared
+        error for regressors. Regression outputs are given to it in the shape of `y`.
+
+    Returns
+    -------
+    evaluate : callable ``(outputs) -> float``
+        The error of float64 outputs of shape (n_samples, n_outputs).
+    """
+    y_true = np.asarray(y)
+    if metric is None:
+        metric = zero_one_loss if is_classifier(estimator) else mean_squared_error
+
+    def predict(outputs: NDArray[np.float64]) -> NDArray:
+        if not is_classifier(estimator):
+            return outputs.reshape(y_true.shape)
+        if hasattr(estimator, "mask_"):
+            return estimator._decide(outputs)
+        if isinstance(estimator, NeuralNetBinaryClassifier):
+            threshold = estimator.threshold
+            return (outputs[:, 0] > np.log(threshold / (1 - threshold))).astype(np.int64)
+        return outputs.argmax(axis=1)
+
+    return lambda outputs: float(metric(y_true, predict(outputs)))

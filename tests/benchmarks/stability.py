@@ -1,0 +1,179 @@
+"""Why tickets win, on digits: stability, rewinding, and what happens if one interferes.
+
+Run ``python tests/benchmarks/stability.py`` for everything (about an hour on one core), or name the
+sections: ``instability rewinding causality signs``. Every line is the mean over seeds 0 to 4 and
+half the width of its 95 % interval (Student's t).
+"""
+
+import argparse
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from scipy import stats
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from skorch import NeuralNetClassifier
+from skorch.callbacks import LRScheduler
+from torch import nn
+
+from sklearn_tickets import GivenMaskPruner, IterativeMagnitudePruner, RepelOptima, TicketMask
+from sklearn_tickets._inference import infer
+from sklearn_tickets.inspection._instability import instability_analysis
+from sklearn_tickets.models import LeNet300100
+
+SEEDS = range(5)
+SMALL, LARGE = 16, 128
+EPOCHS = 20
+# A fifth of the weights goes in every round.
+N_ROUNDS = 24
+SHOWN = (0, 3, 6, 9, 12, 15, 18, 20, 22, 24)
+
+X, y = load_digits(return_X_y=True)
+X, X_TEST, y, Y_TEST = train_test_split(
+    (X / 16).astype(np.float32), y, test_size=1 / 3, stratify=y, random_state=0
+)
+
+
+def make_net(batch_size: int, **params) -> NeuralNetClassifier:
+    """LeNet-300-100 at a rate that is too high for small batches."""
+    return NeuralNetClassifier(
+        LeNet300100,
+        module__init="he",
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        lr=0.1,
+        batch_size=batch_size,
+        max_epochs=EPOCHS,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+        **params,
+    )
+
+
+def warm_up(batch_size: int) -> LRScheduler:
+    """A rate that rises from 0 over the first five epochs."""
+    return LRScheduler(
+        torch.optim.lr_scheduler.LinearLR,
+        start_factor=0.01,
+        total_iters=5 * -(-len(X) // batch_size),
+        step_every="batch",
+    )
+
+
+def interval(values: Iterable[float]) -> str:
+    """Mean and half the width of its 95 % interval."""
+    values = np.array(list(values))
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return f"{values.mean():.3f} ± {half:.3f}"
+
+
+def accuracy(pruner, state=None) -> float:
+    """On the test data."""
+    outputs = infer(pruner.estimator_.module_, X_TEST, state)
+    return float(np.mean(outputs.argmax(axis=1) == Y_TEST))
+
+
+def study(title: str, net: NeuralNetClassifier, *, rewind_epoch: int = 0, controls=None) -> None:
+    """Accuracy against density of the tickets in one setting, and of their controls."""
+    curves: dict[str, list[list[float]]] = {"ticket": []}
+    for seed in SEEDS:
+        pruner = IterativeMagnitudePruner(
+            net,
+            sparsity=1 - 0.8**N_ROUNDS,
+            n_rounds=N_ROUNDS,
+            rewind_epoch=rewind_epoch,
+            store_rounds=True,
+            random_state=seed,
+        ).fit(X, y)
+        # Round t + 1 trains under the mask of round t, and the last training is the ticket's own.
+        states = [record["state"] for record in pruner.rounds_]
+        states.append(pruner.estimator_.module_.state_dict())
+        masks = [TicketMask.ones_like(pruner.estimator_.module_)]
+        masks += [record["mask"] for record in pruner.rounds_]
+        curves["ticket"].append([accuracy(pruner, states[t]) for t in SHOWN])
+        for name, change in (controls or {}).items():
+            curves.setdefault(name, []).append(
+                [
+                    accuracy(
+                        GivenMaskPruner(
+                            net, random_state=seed, **change(masks[t], states[t], seed)
+                        ).fit(X, y)
+                    )
+                    for t in SHOWN
+                ]
+            )
+    print(f"\n{title}\n\n| density | {' | '.join(curves)} |\n|{'---|' * (len(curves) + 1)}")
+    for row, t in enumerate(SHOWN):
+        cells = [interval(values) for values in np.array(list(curves.values()))[:, :, row]]
+        print(f"| {0.8**t:.4f} | {' | '.join(cells)} |", flush=True)
+
+
+def elsewhere(mask, state, seed):
+    """The mask on other initial weights."""
+    return {"mask": mask, "reinitialize": True}
+
+
+def shuffled(mask, state, seed):
+    """As many weights in every layer, others."""
+    return {"mask": mask.shuffled(seed)}
+
+
+def trained_signs(mask, state, seed):
+    """The mask and the signs that its weights had after training, magnitudes drawn anew."""
+    return {"mask": mask, "reinitialize": True, "signs": state}
+
+
+def instability() -> None:
+    """Barrier between two copies that part after k epochs, on test data."""
+    epochs = (0, 1, 2, 5, 10, 15)
+    print(f"\n| batch size | {' | '.join(f'k = {k}' for k in epochs)} | error |\n|{'---|' * 8}")
+    for batch_size in (SMALL, 32, 64, LARGE, 256):
+        rows = instability_analysis(
+            make_net(batch_size),
+            X,
+            y,
+            start_epochs=epochs,
+            n_pairs=len(SEEDS),
+            X_test=X_TEST,
+            y_test=Y_TEST,
+            random_state=0,
+        )
+        cells = [interval(rows.loc[rows["start_epoch"] == k, "barrier"]) for k in epochs]
+        print(
+            f"| {batch_size} | {' | '.join(cells)} | {rows['error_a'].median():.3f} |", flush=True
+        )
+
+
+def rewinding() -> None:
+    """Tickets rewound to initialisation against the same masks on other weights."""
+    both = {"re-initialised": elsewhere, "shuffled": shuffled}
+    study(f"Unstable: batch size {SMALL}", make_net(SMALL), controls=both)
+    study(f"Stable: batch size {LARGE}", make_net(LARGE), controls=both)
+    warm = make_net(SMALL, callbacks=[warm_up(SMALL)])
+    study(f"Batch size {SMALL} with warm-up", warm, controls={"re-initialised": elsewhere})
+    study(f"Batch size {SMALL}, rewound to epoch 5", make_net(SMALL), rewind_epoch=5)
+
+
+def causality() -> None:
+    """What repelling and attracting do."""
+    repel = make_net(LARGE, callbacks=[RepelOptima(2.0)])
+    study(f"Batch size {LARGE}, repelled", repel, controls={"re-initialised": elsewhere})
+    attract = make_net(SMALL, callbacks=[RepelOptima(-1.0)])
+    study(f"Batch size {SMALL}, attracted", attract, controls={"re-initialised": elsewhere})
+
+
+def signs() -> None:
+    """What of a ticket is in its mask, its signs and its magnitudes."""
+    parts = {"mask and signs": trained_signs, "mask, random signs": elsewhere}
+    study(f"Batch size {LARGE}", make_net(LARGE), controls=parts)
+
+
+if __name__ == "__main__":
+    sections = {f.__name__: f for f in (instability, rewinding, causality, signs)}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sections", nargs="*", choices=[*sections, []], default=list(sections))
+    for section in parser.parse_args().sections or sections:
+        sections[section]()

@@ -1,0 +1,300 @@
+"""How the networks of a pruner's rounds relate, and errors on the line between two of them."""
+
+import copy
+from functools import partial
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.exceptions import NotFittedError
+from skorch import NeuralNetBinaryClassifier
+from torch import nn
+
+from sklearn_tickets import (
+    MLP,
+    ContinuousSparsificationPruner,
+    IterativeMagnitudePruner,
+    TicketMask,
+)
+from sklearn_tickets.inspection import RoundsDisplay, round_connectivity
+from sklearn_tickets.inspection._line import error_at, error_function, errors_on_line
+from tests.instances import make_net
+
+matplotlib.use("agg")
+
+
+def with_rounds(weights, masks, **parameters):
+    """A pruner of linear networks that were trained to these weights and pruned to these masks."""
+    X = np.eye(len(weights[0]), dtype="float32")
+    net = make_net("regressor", module=partial(MLP, hidden=()), max_epochs=1)
+    pruner = IterativeMagnitudePruner(net, n_rounds=1, random_state=0, **parameters).fit(X, X[:, 0])
+    pruner.rounds_ = [
+        {
+            "round": t,
+            "mask": TicketMask({"layers.0.weight": [kept]}),
+            "state": {"layers.0.weight": torch.tensor([w]), "layers.0.bias": torch.zeros(1)},
+        }
+        for t, (w, kept) in enumerate(zip(weights, masks, strict=True), 1)
+    ]
+    pruner.mask_ = pruner.rounds_[-1]["mask"]
+    return pruner, X, X[:, 0]
+
+
+@pytest.fixture(scope="module")
+def data():
+    X = np.random.RandomState(0).uniform(-1, 1, (200, 3)).astype("float32")
+    return X, np.where(X[:, 0] * X[:, 1] > 0, "same", "other")
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    net = make_net("classifier", max_epochs=5)
+    pruner = IterativeMagnitudePruner(net, sparsity=0.75, n_rounds=2, store_rounds=True)
+    return pruner.set_params(random_state=0).fit(*data)
+
+
+class Normalised(nn.Module):
+    """Normalises its inputs, then is a linear map."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.normalise = nn.BatchNorm1d(n_features)
+        self.linear = nn.Linear(n_features, n_outputs)
+
+    def forward(self, X):
+        return self.linear(self.normalise(X))
+
+
+# Rounds -------------------------------------------------------------------------------
+
+
+def test_angles_and_signs_by_hand():
+    weights = [[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0], [1.0, 1.0], [0.1, 0.1]]
+    rounds = round_connectivity(*with_rounds(weights, [[1, 1]] * 5, train_ticket=False))
+    assert rounds.angular_distance.loc[1].tolist() == pytest.approx([0, 1, 2, 0.5, 0.5])
+    # Exactly 0, not the square root of a rounding error.
+    assert rounds.angular_distance.loc[4, 5] < 1e-15
+    assert rounds.sign_agreement.loc[4].tolist() == [0.5, 0.5, 0, 1, 1]
+
+
+def test_only_weights_that_both_rounds_keep_are_compared():
+    weights = [[1.0, 5.0, 2.0, 3.0], [1.0, -5.0, 2.0, 0.0], [1.0, 1.0, 0.0, 0.0]]
+    masks = [[1, 0, 1, 0], [1, 1, 1, 0], [0, 1, 0, 0]]
+    rounds = round_connectivity(*with_rounds(weights, masks, train_ticket=False))
+    assert rounds.angular_distance.loc[1, 2] == 0
+    assert rounds.sign_agreement.loc[1, 2] == 1
+    assert rounds.angular_distance.loc[2, 3] == 2
+    assert np.isnan(rounds.angular_distance.loc[1, 3])
+    assert np.isnan(rounds.sign_agreement.loc[1, 3])
+    assert rounds.mask_overlap.loc[1].tolist() == pytest.approx([1, 2 / 3, 0])
+
+
+def test_weights_by_hand():
+    weights, masks = [[3.0, -1.0, 2.0, 0.5], [4.0, 0.0, -0.25, 0.0]], [[1, 0, 1, 0], [1, 0, 0, 0]]
+    pruner, X, _ = with_rounds(weights, masks)
+    rounds = round_connectivity(pruner, X, [0, 0, 0, 1])
+    table = rounds.weights
+    assert table.index.tolist() == [1, 2, "final"]
+    assert table["density"].tolist() == [1, 0.5, 0.25]
+    assert table["threshold"].tolist()[:2] == [1, 0.25]
+    assert np.isnan(table.loc["final", "threshold"])
+    assert table["mean_magnitude"].tolist()[:2] == [1.625, 2.125]
+    assert table["median_magnitude"].tolist()[:2] == [1.5, 2.125]
+    assert table["error"].tolist()[:2] == [(9 + 1 + 4 + 0.25) / 4, (16 + 1 / 16 + 1) / 4]
+    assert rounds.trained[2].tolist() == [4, -0.25]
+
+
+def test_histograms_count_what_each_round_trained():
+    weights, masks = [[3.0, -1.0, 2.0, 0.5], [4.0, 0.0, -0.25, 0.0]], [[1, 0, 1, 0], [1, 0, 0, 0]]
+    rounds = round_connectivity(*with_rounds(weights, masks, train_ticket=False))
+    counts = rounds.histogram([-2, 0, 3, 5])
+    assert counts[1].tolist() == [1, 2, 1]
+    assert counts[2].tolist() == [1, 0, 1]
+    assert counts.index[1] == pd.Interval(0, 3, closed="left")
+    assert rounds.histogram(7).sum().tolist() == [4, 2]
+
+
+def test_barrier_by_hand():
+    # relu(x) on one hidden unit and relu(x) / 2 on the other: half way, 1/4 + 1/8 of it.
+    net = make_net("regressor", module=partial(MLP, hidden=(2,)), max_epochs=1)
+    X = np.ones((3, 1), dtype="float32")
+    pruner = IterativeMagnitudePruner(
+        net, n_rounds=2, sparsity=0, store_rounds=True, train_ticket=False, random_state=0
+    ).fit(X, X[:, 0])
+    for unit, record in enumerate(pruner.rounds_):
+        state = {name: torch.zeros_like(value) for name, value in record["state"].items()}
+        state["layers.0.weight"][unit, 0] = 1
+        state["layers.1.weight"][0, unit] = [1, 0.5][unit]
+        record["state"] = state
+    rounds = round_connectivity(pruner, X, X[:, 0], n_points=3)
+    height = (5 / 8) ** 2 - (1 / 2) ** 2 / 2
+    assert rounds.barrier.to_numpy().tolist() == [[0, height], [height, 0]]
+    assert repr(rounds) == "RoundConnectivity(2 networks, largest barrier 0.266)"
+
+    def absolute(y_true, y_pred):
+        return np.abs(y_true - y_pred).max()
+
+    rounds = round_connectivity(pruner, X, X[:, 0], n_points=3, metric=absolute)
+    assert rounds.barrier.loc[1, 2] == 5 / 8 - 1 / 4
+
+
+def test_fitted_pruner_is_compared_round_by_round(fitted, data):
+    rounds = round_connectivity(fitted, *data, n_points=5)
+    tables = [
+        rounds.barrier,
+        rounds.angular_distance,
+        rounds.sign_agreement,
+        rounds.mask_overlap,
+    ]
+    for table, itself in zip(tables, [0, 0, 1, 1], strict=True):
+        assert table.index.tolist() == table.columns.tolist() == [1, 2, "final"]
+        assert np.array_equal(table, table.T)
+        assert (np.diag(table) == itself).all()
+    assert rounds.mask_overlap.loc[1, "final"] == pytest.approx(0.5, abs=0.01)
+    assert (rounds.barrier.to_numpy()[np.triu_indices(3, 1)] > 0).any()
+    assert rounds.angular_distance.loc[2, "final"] > 0
+    # Labels are strings: the network's outputs are decoded.
+    assert rounds.weights.loc["final", "error"] == pytest.approx(1 - fitted.score(*data))
+    assert rounds.weights["density"].tolist() == pytest.approx([1, 0.5, 0.25], abs=0.01)
+
+
+def test_learned_masks_have_rounds_too(data):
+    pruner = ContinuousSparsificationPruner(
+        make_net("classifier", max_epochs=1), sparsity=0.5, n_rounds=2, store_rounds=True
+    )
+    pruner.set_params(train_ticket=False, random_state=0).fit(*data)
+    rounds = round_connectivity(pruner, *data, n_points=2)
+    assert rounds.barrier.index.tolist() == [1, 2]
+    assert rounds.mask_overlap.loc[1, 2] == pruner.mask_.n_kept / pruner.rounds_[0]["n_kept"]
+    assert np.isfinite(rounds.weights).all(axis=None)
+
+
+def test_normalisation_is_estimated_on_the_training_data(data):
+    X, y = data
+    net = make_net("classifier", module=Normalised, max_epochs=1)
+    pruner = IterativeMagnitudePruner(net, sparsity=0.5, n_rounds=2, store_rounds=True)
+    pruner.set_params(random_state=0).fit(X, y)
+    for record in pruner.rounds_:
+        record["state"]["normalise.running_mean"].fill_(1e3)  # of no account
+    before = copy.deepcopy(pruner.estimator_.module_.state_dict())
+    reference = round_connectivity(pruner, X, y, n_points=3)
+    shifted = round_connectivity(pruner, X + 10, y, n_points=3)
+    pd.testing.assert_frame_equal(shifted.weights, reference.weights)
+    unseen = round_connectivity(pruner, X + 10, y, n_points=3, X_train=X)
+    assert (unseen.weights["error"] != reference.weights["error"]).all()
+    assert all(
+        torch.equal(value, before[name])
+        for name, value in pruner.estimator_.module_.state_dict().items()
+    )
+
+
+def test_rounds_must_have_been_stored(data):
+    pruner = IterativeMagnitudePruner(make_net("classifier", max_epochs=1), sparsity=0.5)
+    pruner.set_params(n_rounds=1, random_state=0)
+    with pytest.raises(NotFittedError):
+        round_connectivity(pruner, *data)
+    with pytest.raises(ValueError, match=r"IterativeMagnitudePruner .* store_rounds=True"):
+        round_connectivity(pruner.fit(*data), *data)
+
+
+def test_data_must_fit_together(fitted, data):
+    X, y = data
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        round_connectivity(fitted, X, y[:-1])
+    with pytest.raises(ValueError, match="n_points=1 must be at least 2"):
+        round_connectivity(fitted, X, y, n_points=1)
+
+
+# The line -----------------------------------------------------------------------------
+
+
+class Shifted(nn.Module):
+    """Multiplies by a weight and a buffer, and adds a whole number."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.register_buffer("factor", torch.ones(()))
+        self.register_buffer("shift", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, X):
+        return X * self.weight * self.factor + self.shift
+
+
+def test_buffers_are_interpolated_unless_they_are_whole_numbers():
+    X = np.ones((1, 1), dtype="float32")
+    a = {"weight": torch.tensor(2.0), "factor": torch.tensor(1.0), "shift": torch.tensor(5)}
+    b = {"weight": torch.tensor(4.0), "factor": torch.tensor(3.0), "shift": torch.tensor(9)}
+    alphas, errors = errors_on_line(
+        Shifted(), a, b, X, lambda outputs: outputs.item(), n_points=3, X_train=X
+    )
+    assert alphas.tolist() == [0, 0.5, 1]
+    assert errors.tolist() == [2 + 5, 3 * 2 + 5, 4 * 3 + 5]
+
+
+def test_line_ends_are_the_networks_themselves(data):
+    X, _ = data
+    a, b = MLP(3, 1), MLP(3, 1)
+    evaluate = partial(np.sum, dtype=np.float64)
+    line = errors_on_line(a, a.state_dict(), b.state_dict(), X, evaluate, n_points=4, X_train=X)
+    ends = [error_at(a, net.state_dict(), X, evaluate, X_train=X) for net in (a, b)]
+    assert line[1][[0, -1]].tolist() == ends
+    same = errors_on_line(a, a.state_dict(), a.state_dict(), X, evaluate, n_points=7, X_train=X)
+    assert set(same[1]) == {ends[0]}
+
+
+def test_outputs_of_nets_become_predictions(fitted):
+    classifier, regressor = make_net("classifier"), make_net("regressor")
+    outputs = np.array([[1.0, 2.0], [0.0, -1.0]])
+    assert error_function(classifier, [1, 1])(outputs) == 0.5
+    assert error_function(fitted, ["same", "same"])(outputs) == 0.5
+    binary = NeuralNetBinaryClassifier(MLP, threshold=0.9)
+    assert error_function(binary, [0, 1, 1])(np.array([[2.0], [2.5], [0.0]])) == pytest.approx(
+        1 / 3
+    )
+    assert error_function(regressor, [[0, 0], [0, 0]])(outputs) == (1 + 4 + 1) / 4
+    # One output has the shape of y, so that any metric will do.
+    assert error_function(regressor, [1, 0], lambda y, p: abs(y - p).mean())(outputs[:, :1]) == 0
+
+
+# The display --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "quantity", ["barrier", "angular_distance", "sign_agreement", "mask_overlap"]
+)
+def test_heat_map_shows_a_table_and_its_numbers(fitted, data, quantity):
+    _, ax = plt.subplots()
+    display = RoundsDisplay.from_estimator(fitted, *data, n_points=3, quantity=quantity, ax=ax)
+    assert display.ax_ is ax
+    table = getattr(display.rounds, quantity)
+    assert np.array_equal(ax.images[0].get_array(), table)
+    numbers = [float(text.get_text()) for text in ax.texts]
+    assert numbers == pytest.approx(table.to_numpy().ravel().tolist(), abs=0.005)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "final"]
+    plt.close("all")
+
+
+def test_many_rounds_have_colours_only_and_some_labels():
+    pruner, X, y = with_rounds([[1.0, 2.0]] * 25, [[1, 1]] * 25)
+    ax = RoundsDisplay.from_estimator(pruner, X, y, n_points=2).ax_
+    assert not ax.texts
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(labels) <= 12
+    assert labels[-1] == "final"
+    plt.close("all")
+
+
+def test_rounds_without_common_weights_are_drawn():
+    pruner, X, y = with_rounds([[1.0, 2.0]] * 2, [[1, 0], [0, 1]], train_ticket=False)
+    display = RoundsDisplay.from_estimator(pruner, X, y, quantity="sign_agreement")
+    assert [text.get_text() for text in display.ax_.texts] == ["1.00", "nan", "nan", "1.00"]
+    plt.close("all")
+
+
+def test_unknown_quantity_is_refused(fitted, data):
+    with pytest.raises(ValueError, match=r"quantity='angle' must be one of barrier, angular_dist"):
+        RoundsDisplay(None).plot("angle")
