@@ -287,7 +287,7 @@ def critical_compression(pruner, X, y, *, factor: float = 1.5) -> float:
     -----
     The densities ``1 / factor, 1 / factor ** 2, ...`` are tried in turn, and none in between.
     A path takes a parameter of each layer: the best possible is the mean number of parameters
-    per layer, which SynFlow comes close to, while pruners that score once stay far below [1]_.
+    per layer, which SynFlow comes close to; pruners that score once collapse earlier [1]_.
 
     References
     ----------
