@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("agg")
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
@@ -19,10 +23,11 @@ def test_the_guide_works_on_planted_problems_and_data_of_your_own():
     guide = (Path(__file__).parents[1] / "docs" / "user_guide.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     complete = [block for block in blocks if "from sklearn_tickets" in block]
-    assert len(complete) == 5
+    assert len(complete) == 6
     names = {}
     for block in complete:
         exec(block, names)
+    matplotlib.pyplot.close("all")
     assert names["planted"].ticket.n_kept < 1.1 * names["pruner"].mask_.n_kept
     assert names["pruner"].score(names["X"] / 16, names["y"]) > 0.95
     assert 0.2 < names["pruner"].mask_.density < 0.3
