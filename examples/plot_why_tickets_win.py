@@ -1,0 +1,121 @@
+"""
+Why do tickets win? Stability, rewinding, and rounds that find the same again
+=============================================================================
+
+Iterative magnitude pruning trains a network, drops its smallest weights, returns the rest to
+their initial values, and begins again. Why should the initial values be worth anything? One
+answer: if training is *stable*, that is, if its noise does not decide where it ends, each round
+finds the last round's solution again. If it is not, the initial values are worth no more than
+others.
+"""
+
+# %%
+# Two ways to train the same network
+# ----------------------------------
+# The rate is high for small batches; a large batch makes the same training stable. A fifth of the
+# training labels are random: without, digits are too easy to be unstable.
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from skorch import NeuralNetClassifier
+from skorch.callbacks import LRScheduler
+
+from sklearn_tickets import MLP, GivenMaskPruner, IterativeMagnitudePruner
+from sklearn_tickets.inspection import (
+    InstabilityDisplay,
+    RoundsDisplay,
+    instability_analysis,
+    round_connectivity,
+)
+
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(
+    (X / 16).astype("float32"), y, test_size=1 / 3, random_state=0, stratify=y
+)
+rng = np.random.RandomState(0)
+is_random = rng.uniform(size=len(y_train)) < 0.2
+y_train = np.where(is_random, rng.randint(10, size=len(y_train)), y_train)
+n_epochs = 10
+
+
+def make_net(batch_size):
+    return NeuralNetClassifier(
+        MLP,
+        module__hidden=(300, 100),
+        module__init="he",
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        lr=0.1,
+        batch_size=batch_size,
+        max_epochs=n_epochs,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+        callbacks=[LRScheduler("CosineAnnealingLR", T_max=n_epochs)],
+    )
+
+
+nets = {"batches of 16": make_net(16), "batches of 128": make_net(128)}
+
+# %%
+# Two copies share the first epochs, then see the data in different orders. If the error rises on
+# the straight line between where they end, noise has led them to different places.
+settings = {"start_epochs": (0, 5), "n_pairs": 2, "random_state": 0}
+InstabilityDisplay(
+    {
+        name: instability_analysis(net, X_train, y_train, X_test=X_test, y_test=y_test, **settings)
+        for name, net in nets.items()
+    }
+).plot()
+plt.show()
+
+# %%
+# Tickets and the control
+# -----------------------
+# The control has the ticket's mask, on other initial weights. With small batches it does as well,
+# with large ones it does not. (Large batches also mean fewer steps, which other weights would
+# need most; the guide's benchmarks tell these two apart by warm-up.)
+pruners = {
+    name: IterativeMagnitudePruner(
+        net, sparsity=0.95, n_rounds=6, store_rounds=True, train_ticket=False, random_state=0
+    ).fit(X_train, y_train)
+    for name, net in nets.items()
+}
+
+
+def accuracies(name, reinitialize):
+    return [
+        GivenMaskPruner(nets[name], record["mask"], reinitialize=reinitialize, random_state=0)
+        .fit(X_train, y_train)
+        .score(X_test, y_test)
+        for record in pruners[name].rounds_[1::2]
+    ]
+
+
+_, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained", sharey=True)
+for ax, (name, pruner) in zip(axes, pruners.items(), strict=True):
+    densities = [record["density"] for record in pruner.rounds_[1::2]]
+    ax.plot(densities, accuracies(name, False), "o-", color="#0072b2", label="ticket")
+    ax.plot(densities, accuracies(name, True), "s--", color="#d55e00", label="re-initialised")
+    ax.set(xscale="log", xlabel="density", title=name)
+    ax.set_xticks(densities, [f"{density:.2g}" for density in densities])
+    ax.minorticks_off()
+axes[0].set_ylabel("accuracy")
+axes[0].legend()
+plt.show()
+
+# %%
+# Rounds
+# ------
+# In the stable training no barrier separates neighbouring rounds, and their weights point more
+# nearly in the same direction.
+fig, axes = plt.subplots(2, 2, figsize=(10, 9), layout="constrained")
+for row, (name, pruner) in zip(axes, pruners.items(), strict=True):
+    display = RoundsDisplay(round_connectivity(pruner, X_test, y_test, X_train=X_train))
+    for ax, quantity in zip(row, ("barrier", "angular_distance"), strict=True):
+        display.plot(quantity, ax)
+        ax.set_title(f"{name}: {quantity.replace('_', ' ')}")
+plt.show()
