@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Self
 
 import numpy as np
@@ -15,18 +15,40 @@ from torch import Tensor, nn
 from sklearn_tickets._flow import trace_paths
 from sklearn_tickets._mask_file import read_bits, write_bits
 from sklearn_tickets._module import plain_module, prunable_parameters
+from sklearn_tickets._selection import kth_largest
+
+# Numbers looked at together: small enough for the cache.
+_CHUNK = 2**18
 
 
 class LayerCollapseWarning(UserWarning):
     """No kept weight connects an input to an output: the sparse network is constant."""
 
 
-def _top_k(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
+def _top_k(
+    scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], k: int, rng: np.random.RandomState
+) -> list[np.ndarray]:
     """Mark exactly the `k` largest scores; equal ones at the border are drawn at random."""
-    threshold = np.partition(scores, scores.size - k)[scores.size - k]
-    keep = scores > threshold
-    ties = np.flatnonzero(scores == threshold)
-    keep[rng.choice(ties, size=k - np.count_nonzero(keep), replace=False)] = True
+    dtype = np.result_type(*scores)
+
+    def candidates() -> Iterator[np.ndarray]:
+        for values, is_alive in zip(scores, alive, strict=True):
+            for start in range(0, len(values), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                yield values[part][is_alive[part]]
+
+    threshold = kth_largest(candidates, dtype, k)
+    keep = [is_alive & (values > threshold) for values, is_alive in zip(scores, alive, strict=True)]
+    ties = [
+        np.flatnonzero(is_alive & (values == threshold))
+        for values, is_alive in zip(scores, alive, strict=True)
+    ]
+    n_missing = k - sum(map(np.count_nonzero, keep))
+    drawn = rng.choice(sum(map(len, ties)), size=n_missing, replace=False)
+    ends = np.cumsum([len(positions) for positions in ties])
+    for i, (kept, positions) in enumerate(zip(keep, ties, strict=True)):
+        own = drawn[(drawn < ends[i]) & (drawn >= ends[i] - len(positions))]
+        kept[positions[own - (ends[i] - len(positions))]] = True
     return keep
 
 
@@ -251,21 +273,20 @@ class TicketMask(Mapping[str, Tensor]):
         random = check_random_state(rng)
         kept: dict[str, np.ndarray] = {}
         for names in self.layers(scope):
-            alive = np.concatenate([self._array(name).ravel() for name in names])
-            values = np.concatenate([tensors[n].detach().cpu().numpy().ravel() for n in names])
-            candidates = values[alive]
-            if not np.isfinite(candidates).all():
-                raise ValueError(
-                    f"scores of {', '.join(names)} contain NaN or infinite values for kept "
-                    "parameters. Look for a diverging loss or overflowing weights."
-                )
-            k = min(max(1, round(density * alive.size)), candidates.size)
-            if k > 0:
-                alive[alive] = _top_k(candidates, k, random)
-            ends = np.cumsum([math.prod(self._shapes[name]) for name in names])
+            alive = [self._array(name).ravel() for name in names]
+            values = [tensors[name].detach().cpu().numpy().ravel() for name in names]
+            for name, score, is_alive in zip(names, values, alive, strict=True):
+                if not (np.isfinite(score) | ~is_alive).all():
+                    raise ValueError(
+                        f"scores of {name} contain NaN or infinite values for kept parameters. "
+                        "Look for a diverging loss or overflowing weights."
+                    )
+            n_parameters, n_alive = sum(map(len, alive)), sum(map(np.count_nonzero, alive))
+            k = max(1, round(density * n_parameters))
+            chosen = _top_k(values, alive, k, random) if k < n_alive else alive
             kept |= {
                 name: part.reshape(self._shapes[name])
-                for name, part in zip(names, np.split(alive, ends[:-1]), strict=True)
+                for name, part in zip(names, chosen, strict=True)
             }
         return type(self)({name: kept[name] for name in self})
 
