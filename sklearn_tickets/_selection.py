@@ -60,4 +60,4 @@ def kth_largest(chunks: Callable[[], Iterable[NDArray]], dtype: np.dtype, k: int
         if shift + _BITS == 8 * dtype.itemsize:
             is_negative = order[place] >= bins.size // 2
             order = bins if is_negative else bins[::-1]
-    return np.array(prefix, dtype=unsigned).view(dtype)[()]
+    return dtype.type(np.array(prefix, dtype=unsigned).view(dtype))
