@@ -56,29 +56,34 @@ class RepelOptima(Callback):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Find the optima so far; there are none at first."""
-        self.optima_: list[list[Tensor]] = getattr(self, "optima_", [])
+        self.optima_: Tensor = getattr(self, "optima_", _vector(net)[None][:0])
 
     @torch.no_grad()
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Add the penalty's gradient."""
+        here = _vector(net)
+        there = self.optima_ * (here != 0)
+        lengths = here.norm() * there.norm(dim=1)
+        there, lengths = there[lengths > 0], lengths[lengths > 0]
+        if not len(there):
+            return
+        cosines = there @ here / lengths
+        gradient = (cosines / lengths) @ there - (cosines**2).sum() * here / here.norm() ** 2
+        gradient *= 2 * self.strength / len(self.optima_)
         weights = _weights(net)
-        norm = torch.cat([weight.flatten() for weight in weights]).norm()
-        for optimum in self.optima_:
-            there = [torch.where(w == 0, 0, o) for w, o in zip(weights, optimum, strict=True)]
-            there_norm = torch.cat([o.flatten() for o in there]).norm()
-            scale = norm * there_norm
-            if scale == 0:
-                continue
-            cosine = sum((w * o).sum() for w, o in zip(weights, there, strict=True)) / scale
-            factor = 2 * self.strength / len(self.optima_) * cosine
-            for weight, o in zip(weights, there, strict=True):
-                if weight.grad is not None:
-                    weight.grad.add_(factor * (o / scale - cosine * weight / norm**2))
+        parts = gradient.split([weight.numel() for weight in weights])
+        for weight, part in zip(weights, parts, strict=True):
+            if weight.grad is not None:
+                weight.grad.add_(part.view_as(weight))
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Remember where the training ended."""
-        self.optima_.append([weight.detach().clone() for weight in _weights(net)])
+        self.optima_ = torch.cat([self.optima_, _vector(net)[None]])
 
 
 def _weights(net: NeuralNet) -> list[nn.Parameter]:
     return list(prunable_parameters(plain_module(net.module_)).values())
+
+
+def _vector(net: NeuralNet) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in _weights(net)])

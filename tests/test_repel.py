@@ -12,10 +12,8 @@ from tests.instances import make_net
 def penalty(weights, optima, strength):
     """The formula, by automatic differentiation."""
     theta = torch.cat([w.flatten() for w in weights])
-    cosines = []
-    for optimum in optima:
-        other = torch.cat([o.flatten() for o in optimum]) * (theta != 0)
-        cosines.append((theta @ other / theta.norm() / other.norm()) ** 2)
+    others = [optimum * (theta != 0) for optimum in optima]
+    cosines = [(theta @ other / theta.norm() / other.norm()) ** 2 for other in others]
     return strength * torch.stack(cosines).mean()
 
 
@@ -27,7 +25,8 @@ def test_the_gradient_is_that_of_the_formula(strength):
     rng = torch.Generator().manual_seed(0)
     repel = RepelOptima(strength)
     repel.on_train_begin(net)
-    repel.optima_ = [[torch.randn(w.shape, generator=rng) for w in weights] for _ in range(2)]
+    assert len(repel.optima_) == 0
+    repel.optima_ = torch.randn(2, sum(weight.numel() for weight in weights), generator=rng)
     expected = torch.autograd.grad(penalty(weights, repel.optima_, strength), weights)
     for weight in weights:
         weight.grad = torch.ones_like(weight)

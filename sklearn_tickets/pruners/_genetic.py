@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval
 from skorch import NeuralNet
 from torch.func import functional_call
 
+from sklearn_tickets._inference import normalisation_statistics
 from sklearn_tickets._mask import TicketMask
 from sklearn_tickets._module import evaluating, plain_module
 from sklearn_tickets._reader import regression_scale
@@ -290,6 +291,8 @@ def _errors(
     with evaluating(module):
         for genome in torch.from_numpy(genomes).to(net.device):
             theta = {name: w[name] * kept for name, kept in layout.split(genome).items()}
+            for name, value in normalisation_statistics(module, X, theta).items():
+                theta[name] = value.to(batches[0] if value.is_floating_point() else net.device)
             # Copies: a module may work in place.
             outputs = [functional_call(module, theta, (rows.clone(),)) for rows in batches]
             stacked = torch.cat(outputs).reshape(len(X), -1)
