@@ -80,7 +80,7 @@ def accuracy(pruner, state=None) -> float:
     return float(np.mean(outputs.argmax(axis=1) == Y_TEST))
 
 
-def study(title: str, net: NeuralNetClassifier, *, rewind_epoch: int = 0, controls=None) -> None:
+def study(title: str, net: NeuralNetClassifier, controls) -> None:
     """Accuracy against density of the tickets in one setting, and of their controls."""
     curves: dict[str, list[list[float]]] = {"ticket": [], "angle to the next round": []}
     for seed in SEEDS:
@@ -88,7 +88,6 @@ def study(title: str, net: NeuralNetClassifier, *, rewind_epoch: int = 0, contro
             net,
             sparsity=1 - 0.8**N_ROUNDS,
             n_rounds=N_ROUNDS,
-            rewind_epoch=rewind_epoch,
             store_rounds=True,
             random_state=seed,
         ).fit(X, y)
@@ -101,7 +100,7 @@ def study(title: str, net: NeuralNetClassifier, *, rewind_epoch: int = 0, contro
         angles = round_connectivity(pruner, X_TEST, Y_TEST, n_points=2).angular_distance.to_numpy()
         following = [*np.diag(angles, 1), np.nan]
         curves["angle to the next round"].append([following[t] for t in SHOWN])
-        for name, change in (controls or {}).items():
+        for name, change in controls.items():
             curves.setdefault(name, []).append(
                 [
                     accuracy(
@@ -136,10 +135,13 @@ def trained_signs(mask, state, seed):
 def instability() -> None:
     """Barrier between two copies that part after k epochs, on test data."""
     epochs = (0, 1, 2, 5, 10, 15)
-    print(f"\n| batch size | {' | '.join(f'k = {k}' for k in epochs)} | error |\n|{'---|' * 8}")
-    for batch_size in (SMALL, 32, 64, LARGE, 256):
+    nets = {f"batch size {size}": make_net(size) for size in (SMALL, 32, 64, LARGE, 256)}
+    nets[f"batch size {SMALL}, rate .02"] = make_net(SMALL).set_params(lr=0.02)
+    nets[f"batch size {SMALL}, warm-up"] = make_net(SMALL, warm_up=5)
+    print(f"\n| setting | {' | '.join(f'k = {k}' for k in epochs)} | error |\n|{'---|' * 8}")
+    for name, net in nets.items():
         rows = instability_analysis(
-            make_net(batch_size),
+            net,
             X,
             y,
             start_epochs=epochs,
@@ -149,9 +151,7 @@ def instability() -> None:
             random_state=0,
         )
         cells = [interval(rows.loc[rows["start_epoch"] == k, "barrier"]) for k in epochs]
-        print(
-            f"| {batch_size} | {' | '.join(cells)} | {rows['error_a'].median():.3f} |", flush=True
-        )
+        print(f"| {name} | {' | '.join(cells)} | {rows['error_a'].median():.3f} |", flush=True)
 
 
 def rewinding() -> None:
@@ -160,9 +160,10 @@ def rewinding() -> None:
     both = one | {"shuffled": shuffled}
     study(f"Unstable: batch size {SMALL}", make_net(SMALL), controls=both)
     study(f"Stable: batch size {LARGE}", make_net(LARGE), controls=both)
+    slow = make_net(SMALL).set_params(lr=0.02)
+    study(f"Batch size {SMALL}, rate .02", slow, controls=one)
     warm = make_net(SMALL, warm_up=5)
     study(f"Batch size {SMALL}, five epochs of warm-up", warm, controls=one)
-    study(f"Batch size {SMALL}, rewound to epoch 5", make_net(SMALL), rewind_epoch=5, controls=one)
 
 
 def causality() -> None:
