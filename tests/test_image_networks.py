@@ -17,7 +17,7 @@ from sklearn_tickets.models import LeNet5, ResNet
 from tests.instances import SETTINGS, make_net
 
 DIGITS, LABELS = load_digits(return_X_y=True)
-X, Y = DIGITS[:100], LABELS[:100]
+X, Y = DIGITS[:60], LABELS[:60]
 IMAGES = (X / 16).reshape(-1, 1, 8, 8).astype(np.float32)
 
 
