@@ -8,7 +8,16 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_tickets
-from sklearn_tickets import benchmark, datasets, inspection, metrics, models, pruners, utils
+from sklearn_tickets import (
+    benchmark,
+    datasets,
+    export,
+    inspection,
+    metrics,
+    models,
+    pruners,
+    utils,
+)
 
 PACKAGE = Path(sklearn_tickets.__file__).parent
 
@@ -31,6 +40,7 @@ ALLOWED = {
     "inspection": {
         *("pruners", "metrics", "_rewind", "_inference", "_train", "_mask", "_flow", "_module"),
     },
+    "export": {"datasets", "_module"},
     "utils": {"pruners", "models", "_train", "_mask", "_module"},
 }
 
@@ -59,7 +69,8 @@ def test_no_pruner_reads_the_truth():
 
 
 @pytest.mark.parametrize(
-    "module", [sklearn_tickets, benchmark, datasets, inspection, metrics, models, pruners, utils]
+    "module",
+    [sklearn_tickets, benchmark, datasets, export, inspection, metrics, models, pruners, utils],
 )
 def test_public_names_exist(module):
     for name in module.__all__:
@@ -68,7 +79,7 @@ def test_public_names_exist(module):
 
 def public_objects():
     """Every public class, method and function, by its dotted name."""
-    for module in (sklearn_tickets, benchmark, datasets, inspection, models, utils):
+    for module in (sklearn_tickets, benchmark, datasets, export, inspection, models, utils):
         for name in module.__all__:
             member = getattr(module, name)
             if not (inspect.isclass(member) or inspect.isfunction(member)):

@@ -1,0 +1,320 @@
+"""`compact`: leave out the units of a pruned network that no output depends on.
+
+The network is followed as a graph, first from inputs to outputs: some units (neurons, channels)
+are constants, which layers take into their biases. Then back: some units are needed. What is
+between the layers passes units on one by one, and where tensors are added, both keep the same
+units. An operation that is not known here keeps all units that it reads.
+"""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from sklearn_tickets._module import plain_module
+from sklearn_tickets.datasets._planted_module import ScaledLinear
+
+# The layers whose units are removed, and what normalises these.
+_LAYERS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: nn.BatchNorm1d,
+    nn.Conv1d: nn.BatchNorm1d,
+    nn.Conv2d: nn.BatchNorm2d,
+    nn.Conv3d: nn.BatchNorm3d,
+}
+_CONVOLUTION_SETTINGS = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
+_NO_PADDING = (0, (0,), (0, 0), (0, 0, 0), "valid")
+
+# Names of modules, functions and methods alike: MaxPool2d and max_pool2d are "maxpool2d".
+_IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d"}
+_ELEMENTWISE = {
+    *("relu", "relu_", "relu6", "leakyrelu", "elu", "selu", "celu", "gelu", "silu", "mish"),
+    *("hardswish", "hardsigmoid", "hardtanh", "softplus", "softsign", "sigmoid", "tanh"),
+    *("add", "sub", "mul"),
+}
+_POOLS = {
+    f"{kind}pool{n}d" for kind in ("max", "avg", "adaptivemax", "adaptiveavg") for n in (1, 2, 3)
+}
+
+
+@dataclass(eq=False)
+class _Units:
+    """The units that a node of the graph computes."""
+
+    # The value of each, NaN if it depends on the input. Further axes, of length 1, tell what
+    # a unit is: none a number, one a flattened map, two a map.
+    constant: Tensor
+    # The nodes that keep the same units, this one among them.
+    peers: set[fx.Node]
+    # Whether an output depends on it.
+    needed: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.needed = torch.zeros(len(self.constant), dtype=torch.bool)
+
+
+class _Layer:
+    """A linear layer or a convolution, in float64.
+
+    The axes of its weight are units, units before them, and taps: the pixels of a kernel or of
+    a flattened map. Constants before the layer go into its bias, and their weights become 0.
+    """
+
+    def __init__(self, module: Any, before: _Units | None) -> None:
+        self.module = module
+        # What is not made of units counts as a single one, which depends on the input.
+        constant = torch.full((1,), torch.nan) if before is None else before.constant.flatten()
+        self.weight = module.weight.cpu().double().reshape(len(module.weight), len(constant), -1)
+        self.bias = self.weight.new_zeros(len(self.weight))
+        if module.bias is not None:
+            self.bias += module.bias.cpu()
+        known = ~constant.isnan()
+        if getattr(module, "padding_mode", "") == "zeros" and module.padding not in _NO_PADDING:
+            # Next to zeros, no bias stands for the constants: one of them stands for all.
+            merged, known = known & (constant != 0), known & (constant == 0)
+            if merged.any():
+                largest = constant.abs().nan_to_num(0).argmax()
+                weight = (self.weight[:, merged] * constant[merged, None]).sum(dim=1)
+                self.weight[:, merged] = 0
+                self.weight[:, largest] = weight / constant[largest]
+        self.bias += (self.weight[:, known].sum(dim=2) * constant[known]).sum(dim=1)
+        self.weight[:, known] = 0
+
+    def can_fold(self, norm: Any) -> bool:
+        """Whether it is batch normalisation of the layer's units."""
+        is_kind = type(norm) is _LAYERS[type(self.module)]
+        return is_kind and norm.track_running_stats and norm.num_features == len(self.bias)
+
+    def fold(self, norm: Any) -> None:
+        """Do what the batch normalisation behind the layer does, too."""
+        norm = copy.deepcopy(norm).cpu().double()
+        statistics = norm.running_mean, norm.running_var, norm.eps
+        folded = fuse_conv_bn_weights(self.weight, self.bias, *statistics, norm.weight, norm.bias)
+        self.weight, self.bias = (parameter.data for parameter in folded)
+
+    def constant(self) -> Tensor:
+        """What each unit is, as in `_Units`."""
+        constant = self.bias.masked_fill(self.weight.any(dim=2).any(dim=1), torch.nan)
+        return constant if isinstance(self.module, nn.Linear) else constant[:, None, None]
+
+    def dense(self, rows: Tensor | slice, columns: Tensor | slice) -> nn.Module:
+        """A layer of the units that are kept, of the module's kind, dtype and device."""
+        old = self.module
+        weight, bias = self.weight[rows][:, columns], self.bias[rows]
+        weight = weight.reshape(len(bias), -1, *old.weight.shape[2:])
+        has_bias = old.bias is not None or bool(bias.any())
+        settings = {name: vars(old)[name] for name in _CONVOLUTION_SETTINGS if name in vars(old)}
+        # On the device "meta" no weights are drawn from torch's global random stream.
+        new = type(old)(weight.shape[1], len(bias), bias=has_bias, device="meta", **settings)
+        new.weight = nn.Parameter(weight.to(old.weight))
+        if has_bias:
+            new.bias = nn.Parameter(bias.to(old.weight))
+        return new
+
+
+@torch.no_grad()
+def compact(network: Any) -> fx.GraphModule:
+    r"""Make a pruned network as small as the units that its outputs depend on.
+
+    Neurons and channels without a way to the outputs are left out. Those that do not depend on
+    the input are constants, and move into the biases of the next layer. What is left is dense:
+    smaller and faster on any hardware, without sparse kernels.
+
+    Parameters
+    ----------
+    network : fitted pruner or torch.nn.Module
+        A pruner's sparse network, or any module whose pruned weights are 0. It is not changed.
+
+    Returns
+    -------
+    module : torch.fx.GraphModule
+        Computes the same as the network in evaluation mode, up to rounding, of the same inputs.
+        Layers keep their names; batch normalisation is folded into the layer before it. It can
+        be trained, copied and pickled, and loaded where nothing but torch is installed.
+
+    Raises
+    ------
+    NotFittedError
+        If the pruner is not fitted.
+    TypeError
+        If `network` is neither a pruner nor a module.
+    ValueError
+        If torch.fx cannot trace the forward of the module.
+
+    Notes
+    -----
+    A hidden unit without incoming weights is the constant :math:`c = \phi(b)`, with bias b and
+    activation :math:`\phi`. The next layer's bias gets :math:`\sum_t w_t c` more, where
+    :math:`w_t` are its weights for this unit, as in [1]_; units that read nothing else become
+    constants in their turn. Next to the zeros of a padded convolution, no bias stands for the
+    constants before it: there, one channel of all those with :math:`c \ne 0` is left, and gets
+    the weights :math:`\sum_i w_{it} c_i / c`.
+
+    Units are removed behind linear layers and convolutions that are used once. Between them may
+    be elementwise activations, sums and products, pooling, ``flatten(1)`` and dropout. Tensors
+    that are added, as in residual networks, lose the units that no reader of any of them needs.
+    All units that another operation reads are kept. A layer keeps at least one unit.
+
+    A unit goes if none of its weights is left. Of n weights a random mask of density d leaves
+    none with the probability :math:`e^{-dn}`. Between wide layers, of 1024 units, hardly one
+    goes at a density of 1 %, and nothing is gained; at 0.1 %, a third of them reads nothing.
+
+    References
+    ----------
+    .. [1] Bragagnolo and Barbano, "Simplify: a Python library for optimizing pruned neural
+       networks", SoftwareX 17, 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_tickets.datasets import CircleTask, plant_ticket
+    >>> from sklearn_tickets.export import compact
+    >>> from sklearn_tickets.models import MLP
+    >>> host = MLP(n_features=2, n_outputs=4, hidden=(100, 100, 100))
+    >>> module = plant_ticket(CircleTask().construct(depth=5), host, random_state=0)()
+    >>> module.ticket.apply_(module)
+    >>> small = compact(module)
+    >>> [tuple(layer.weight.shape) for layer in small.layers.children()]
+    [(4, 2), (2, 4), (20, 2), (4, 20)]
+    >>> X = torch.rand(100, 2)
+    >>> torch.allclose(small(X), module(X), atol=1e-6)
+    True
+    """
+    if not isinstance(network, nn.Module):
+        check_is_fitted(network)
+        if not hasattr(network, "mask_"):
+            raise TypeError(
+                f"network must be a fitted pruner or a torch.nn.Module; got {network!r}. Of a "
+                "search, pass best_estimator_."
+            )
+        network = network.estimator_.module_
+    traced = _trace(copy.deepcopy(plain_module(network)).eval())
+    layers, units = _follow(traced)
+    for node in reversed(traced.graph.nodes):
+        if node in units:
+            needed = units[node].needed
+            if node in layers:
+                needed = layers[node].weight[needed].any(dim=2).any(dim=0)
+            for source in node.all_input_nodes:
+                if source in units:
+                    units[source].needed |= needed
+
+    def kept(node: fx.Node) -> Tensor | slice:
+        if node not in units:
+            return slice(None)
+        needed = torch.stack([units[peer].needed for peer in units[node].peers]).any(dim=0)
+        needed[0] |= ~needed.any()
+        return needed
+
+    for node, layer in layers.items():
+        dense = layer.dense(kept(node), kept(node.all_input_nodes[0]))
+        traced.set_submodule(str(node.target), dense)
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced.eval()
+
+
+def _trace(module: nn.Module) -> fx.GraphModule:
+    """The module as a graph of plain layers, where ``x.view(x.size(0), -1)`` is a flattening."""
+    for path, layer in list(module.named_modules()):
+        if isinstance(layer, ScaledLinear):
+            scale = layer.output_scale
+            plain = nn.Linear(layer.in_features, layer.out_features, device="meta")
+            plain.weight = nn.Parameter(layer.weight * scale[:, None])
+            plain.bias = None if layer.bias is None else nn.Parameter(layer.bias * scale)
+            module.set_submodule(path, plain)
+    try:
+        traced = fx.symbolic_trace(module)
+    except Exception as error:
+        raise ValueError(
+            f"The forward of {type(module).__name__} cannot be traced: {error}. Write it without "
+            "control flow that depends on inputs, or use the masked network as it is."
+        ) from error
+    for node in traced.graph.nodes:
+        if node.target in ("view", "reshape") and len(node.args) == 3:
+            maps, size, _ = node.args
+            if isinstance(size, fx.Node) and (size.target, size.args) == ("size", (maps, 0)):
+                node.op, node.target, node.args = "call_function", torch.flatten, (maps, 1)
+                if not size.users:
+                    traced.graph.erase_node(size)
+    return traced
+
+
+def _follow(traced: fx.GraphModule) -> tuple[dict[fx.Node, _Layer], dict[fx.Node, _Units]]:
+    """Find the layers that may become smaller, and all nodes that pass on their units.
+
+    On the way, constants go into biases, and batch normalisation goes into layers.
+    """
+    layers: dict[fx.Node, _Layer] = {}
+    units: dict[fx.Node, _Units] = {}
+    owners = [
+        node.target if node.op == "call_module" else str(node.target).rpartition(".")[0]
+        for node in traced.graph.nodes
+    ]
+    node: Any
+    for node in list(traced.graph.nodes):
+        module: Any = traced.get_submodule(node.target) if node.op == "call_module" else None
+        sources = node.all_input_nodes
+        source: Any = sources[0] if sources else None
+        if (
+            type(module) in _LAYERS
+            and owners.count(node.target) == 1
+            and _fits(module, units.get(source))
+        ):
+            layers[node] = _Layer(module, units.get(source))
+            units[node] = _Units(layers[node].constant(), {node})
+        elif source in layers and len(source.users) == 1 and layers[source].can_fold(module):
+            layers[source].fold(module)
+            units[source].constant = layers[source].constant()
+            node.replace_all_uses_with(source)
+            traced.graph.erase_node(node)
+        elif (constant := _passed_on(node, module, units)) is not None:
+            peers = {node}.union(*(units[source].peers for source in sources))
+            units[node] = _Units(constant, peers)
+            for peer in peers:
+                units[peer].peers = peers
+        else:
+            for each in units.keys() & set(sources):
+                units[each].needed.fill_(True)
+                units[each].constant.fill_(torch.nan)  # it may have been changed in place
+    return layers, units
+
+
+def _fits(module: Any, before: _Units | None) -> bool:
+    """Whether the layer's weight has an axis for the units before it."""
+    if not isinstance(module, nn.Linear):
+        return module.groups == 1 and (before is None or before.constant.ndim == 3)
+    if before is None or before.constant.ndim == 2:
+        return True
+    return before.constant.shape == (module.in_features,)
+
+
+def _passed_on(node: Any, module: Any, units: dict[fx.Node, _Units]) -> Tensor | None:
+    """What the units behind an operation are, or None unless it passes on those before it."""
+    if not node.all_input_nodes or not units.keys() >= set(node.all_input_nodes):
+        return None
+    constant, *others = [units[source].constant for source in node.all_input_nodes]
+    name = getattr(type(module) if module else node.target, "__name__", str(node.target)).lower()
+    name = name[:-1].replace("_", "") + name[-1]  # at the end it stands for "in place"
+    if name in _IDLE:
+        return constant
+    if name in _ELEMENTWISE and all(other.shape == constant.shape for other in others):
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: units[n].constant)
+        method = getattr(Tensor, node.target) if node.op == "call_method" else node.target
+        return (module or method)(*args, **kwargs)
+    if name == "flatten":
+        given = (*node.args[1:], *node.kwargs.items())
+        dims = (module.start_dim, module.end_dim) if module else given
+        is_whole = dims in ((1,), (1, -1), (("start_dim", 1),))
+        return constant.reshape(constant.shape[:2]) if is_whole else None
+    if name in _POOLS and constant.ndim == 3:
+        # Functional average pools are not looked at more closely: they may count zeros.
+        settings = vars(module) if module else {}
+        is_mean = settings.get("padding") in _NO_PADDING and not settings.get("divisor_override")
+        if name.startswith("avg") and not is_mean:
+            return constant.masked_fill(constant != 0, torch.nan)
+        return constant.clone()
+    return None
