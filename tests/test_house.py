@@ -14,6 +14,7 @@ from sklearn_tickets import (
     export,
     inspection,
     metrics,
+    model_selection,
     models,
     pruners,
     utils,
@@ -41,6 +42,7 @@ ALLOWED = {
         *("pruners", "metrics", "_rewind", "_inference", "_train", "_mask", "_flow", "_module"),
     },
     "export": {"datasets", "_module"},
+    "model_selection": {"pruners", "_rewind", "_train", "_mask", "_module"},
     "utils": {"pruners", "models", "_train", "_mask", "_module"},
 }
 
@@ -70,16 +72,22 @@ def test_no_pruner_reads_the_truth():
 
 @pytest.mark.parametrize(
     "module",
-    [sklearn_tickets, benchmark, datasets, export, inspection, metrics, models, pruners, utils],
+    [
+        *(sklearn_tickets, benchmark, datasets, export, inspection, metrics, model_selection),
+        *(models, pruners, utils),
+    ],
 )
 def test_public_names_exist(module):
     for name in module.__all__:
         assert getattr(module, name) is not None
 
 
+PUBLIC = (sklearn_tickets, benchmark, datasets, export, inspection, model_selection, models, utils)
+
+
 def public_objects():
     """Every public class, method and function, by its dotted name."""
-    for module in (sklearn_tickets, benchmark, datasets, export, inspection, models, utils):
+    for module in PUBLIC:
         for name in module.__all__:
             member = getattr(module, name)
             if not (inspect.isclass(member) or inspect.isfunction(member)):

@@ -1,0 +1,493 @@
+"""Searches that train candidates together find what scikit-learn's find."""
+
+import inspect
+import logging
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import uniform
+from sklearn.base import clone
+from sklearn.callback import ScoringMonitor
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    RandomizedSearchCV,
+    ShuffleSplit,
+)
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import InvalidParameterError
+from skorch import NeuralNetClassifier
+from skorch.callbacks import EpochScoring
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from sklearn_tickets import (
+    MLP,
+    EdgePopupPruner,
+    GivenMaskPruner,
+    IterativeMagnitudePruner,
+    MagnitudePruner,
+    ModuleTemplate,
+    PlantedTicketGenerator,
+    RigLPruner,
+    SNIPPruner,
+)
+from sklearn_tickets.model_selection import (
+    BatchedGridSearchCV,
+    BatchedRandomizedSearchCV,
+    _stack,
+)
+
+CIRCLE = PlantedTicketGenerator("circle", depth=3, width=20, random_state=0).generate(120)
+HELIX = PlantedTicketGenerator("helix", depth=3, width=30, random_state=0).generate(120)
+GRID = {"sparsity": [0.2, 0.5], "scope": ["global", "layer"]}
+
+
+class Noisy(nn.Module):
+    """Random while it is trained, where no layer tells."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.layer = nn.Linear(n_features, n_outputs)
+
+    def forward(self, X):
+        return nn.functional.dropout(self.layer(X), 0.5, self.training)
+
+
+class Idle(MLP):
+    """Has a parameter that it does not use."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__(n_features, n_outputs, hidden=(5,))
+        self.idle = nn.Parameter(torch.ones(3))
+
+
+class Scaled(nn.Module):
+    """Networks that look the same, and are not."""
+
+    def __init__(self, n_features, n_outputs, scale=1.0):
+        super().__init__()
+        self._scale = scale
+        self.layers = nn.Sequential(nn.Linear(n_features, 9), nn.Tanh(), nn.Linear(9, n_outputs))
+
+    def forward(self, X):
+        return self.layers(self._scale * X)
+
+
+class Convolutional(nn.Sequential):
+    def __init__(self, n_outputs):
+        super().__init__(
+            *(nn.Unflatten(1, (1, 2)), nn.Conv1d(1, 6, 2), nn.LayerNorm([6, 1]), nn.GELU()),
+            *(nn.Flatten(), nn.Linear(6, n_outputs, bias=False)),
+        )
+
+
+class Normalised(nn.Sequential):
+    def __init__(self, n_features, n_outputs):
+        super().__init__(
+            nn.Linear(n_features, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, n_outputs)
+        )
+
+
+def make_net(module, **settings):
+    return NeuralNetClassifier(
+        module,
+        **{
+            "criterion": nn.CrossEntropyLoss,
+            "lr": 0.1,
+            "batch_size": 32,
+            "max_epochs": 2,
+            "iterator_train__shuffle": True,
+            "train_split": None,
+            "verbose": 0,
+        }
+        | settings,
+    )
+
+
+def stacked(caplog):
+    """The sizes of the stacks so far."""
+    return [r.args[0] for r in caplog.records if r.msg == "Trained %d fits as one network."]
+
+
+def weigh(estimator, X, y):
+    """A sum of the trained weights, with factors that tell them apart."""
+    pruner = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    weights = torch.cat([p.detach().flatten() for p in pruner.estimator_.module_.parameters()])
+    return float(weights.double() @ torch.arange(1.0, len(weights) + 1, dtype=torch.float64))
+
+
+@pytest.fixture(autouse=True)
+def _logged(caplog):
+    caplog.set_level(logging.DEBUG, logger="sklearn_tickets")
+
+
+def check_same(estimator, grid, planted=CIRCLE, *, rtol=1e-5, **settings):
+    """Search with scikit-learn, too, and compare predictions and weights of all fits."""
+    quality = "accuracy" if planted.y.dtype == np.int64 else "r2"
+    settings = {
+        "scoring": {"quality": quality, "weights": weigh},
+        "cv": 2,
+        "refit": False,
+    } | settings
+    batched = BatchedGridSearchCV(estimator, grid, **settings).fit(planted.X, planted.y)
+    expected = GridSearchCV(estimator, grid, **settings).fit(planted.X, planted.y).cv_results_
+    assert batched.cv_results_.keys() == expected.keys()
+    for name, values in expected.items():
+        if name.startswith("split"):
+            assert_allclose(batched.cv_results_[name], values, rtol, err_msg=name)
+    return batched
+
+
+def test_scores_and_weights_are_those_of_grid_search(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=3), prune_bias=True, random_state=0)
+    rows = np.arange(120)
+    folds = [(rows[:60], rows[60:]), (rows[60:], rows[:60]), (rows[:61], rows[61:])]
+    search = check_same(pruner, GRID, cv=folds, return_train_score=True)
+    assert sorted(stacked(caplog)) == [4, 8]
+    assert search.cv_results_["mean_fit_time"].min() > 0
+
+
+def test_recorded_steps_are_those_of_grid_search(caplog, monkeypatch):
+    monkeypatch.setattr(_stack, "_TRACE_AFTER", 3)
+    net = CIRCLE.make_net(max_epochs=3, batch_size=25)
+    check_same(MagnitudePruner(net, random_state=0), GRID, cv=2)
+    assert stacked(caplog) == [8]
+
+
+def test_stacks_are_trained_side_by_side(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    scores = [
+        BatchedGridSearchCV(pruner, GRID, cv=2, n_jobs=n_jobs, refit=False)
+        .fit(CIRCLE.X, CIRCLE.y)
+        .cv_results_["mean_test_score"]
+        for n_jobs in (None, 2)
+    ]
+    assert_array_equal(*scores)
+    assert stacked(caplog) == [8, 4, 4]
+
+
+@pytest.mark.parametrize("fused", [True, None])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9, "optimizer__nesterov": True},
+        {"optimizer": torch.optim.Adam, "optimizer__amsgrad": True},
+        {"optimizer": torch.optim.AdamW},
+    ],
+    ids=["SGD", "Adam", "AdamW"],
+)
+def test_optimisers_with_settings_of_their_own(settings, fused, caplog):
+    net = CIRCLE.make_net(**settings, optimizer__fused=fused)
+    pruner = MagnitudePruner(net.set_params(max_epochs=2), sparsity=0.5, random_state=0)
+    decay = {"estimator__optimizer__weight_decay": [0.1]}
+    check_same(pruner, [{"estimator__lr": [1e-2, 1e-3]}, decay])
+    assert stacked(caplog) == [6]
+
+
+def test_regression_in_another_order_with_a_schedule(caplog):
+    net = HELIX.make_net(max_epochs=3, iterator_train__shuffle=False)
+    pruner = MagnitudePruner(net, schedule="one-cycle", random_state=0)
+    check_same(pruner, {"estimator__lr": [1e-2, 1e-3], "sparsity": [0.3]}, HELIX)
+    assert stacked(caplog) == [4]
+
+
+def test_a_single_output_and_a_single_row(caplog):
+    relu = PlantedTicketGenerator("relu", width=10, depth=3, random_state=0).generate(54)
+    net = relu.make_net(max_epochs=2, batch_size=13)
+    pruner = MagnitudePruner(net, sparsity=0.2, random_state=0)
+    check_same(pruner, {"scope": ["global", "layer"]}, relu)
+    assert stacked(caplog) == [4]
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        SNIPPruner(CIRCLE.make_net(max_epochs=2), sparsity=0.2),
+        GivenMaskPruner(CIRCLE.make_net(max_epochs=2), CIRCLE.mask),
+        IterativeMagnitudePruner(
+            CIRCLE.make_net(max_epochs=1), sparsity=0.5, n_rounds=2, rewind_epoch=None
+        ),
+        RigLPruner(CIRCLE.make_net(max_epochs=1), sparsity=0.5, final_epochs=1),
+        EdgePopupPruner(
+            CIRCLE.make_net(max_epochs=1), sparsity=0.5, mask_epochs=1, train_ticket=True
+        ),
+    ],
+    ids=lambda pruner: type(pruner).__name__,
+)
+def test_all_pruners_train_their_tickets_in_a_stack(pruner, caplog):
+    check_same(pruner, {"random_state": [0, 1]})
+    assert stacked(caplog) == [4]
+
+
+def test_other_layers_than_linear(caplog):
+    pruner = MagnitudePruner(make_net(Convolutional), sparsity=0.3, random_state=0)
+    check_same(pruner, {"scope": ["global", "layer"]}, rtol=1e-4)
+    assert stacked(caplog) == [4]
+
+
+def test_frozen_parameters_stay(caplog):
+    module = MLP(2, 4, hidden=(8,))
+    module.layers[0].weight.requires_grad_(False)
+    pruner = MagnitudePruner(make_net(ModuleTemplate(module)), sparsity=0.5, random_state=0)
+    check_same(pruner, {"prune_bias": [True, False]})
+    assert stacked(caplog) == [4]
+
+
+def test_architectures_are_stacked_apart_however_alike_they_look(caplog):
+    pruner = MagnitudePruner(make_net(Scaled), sparsity=0.3, random_state=0)
+    check_same(pruner, {"estimator__module__scale": [0.5, 2], "scope": ["global", "layer"]})
+    assert stacked(caplog) == [4, 4]
+
+
+def test_pipelines_fit_their_transformers_per_fold(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), sparsity=0.3, random_state=0)
+    pipeline = make_pipeline(StandardScaler(copy=False), pruner)
+    grid = {"standardscaler": [StandardScaler(copy=False), "passthrough"]}
+    check_same(pipeline, grid | {"magnitudepruner__prune_bias": [False, True]})
+    assert stacked(caplog) == [8]
+
+
+def test_random_splits_are_drawn_once():
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    weights = [
+        search(pruner, GRID, scoring=weigh, cv=cv, refit=False)
+        .fit(CIRCLE.X, CIRCLE.y)
+        .cv_results_["mean_test_score"]
+        for search in (BatchedGridSearchCV, GridSearchCV)
+        for cv in [ShuffleSplit(1, random_state=np.random.RandomState(0))]
+    ]
+    assert_allclose(*weights, rtol=1e-5)
+
+
+def test_groups_reach_the_splitter(caplog):
+    groups = np.arange(120) % 3
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    scores = [
+        search(pruner, {"sparsity": [0.5]}, cv=GroupKFold(3), refit=False)
+        .fit(CIRCLE.X, CIRCLE.y, groups=groups)
+        .cv_results_["mean_test_score"]
+        for search in (BatchedGridSearchCV, GridSearchCV)
+    ]
+    assert_array_equal(*scores)
+    assert stacked(caplog) == [3]
+
+
+def test_randomized_search_draws_the_same_candidates(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    results = [
+        search(pruner, {"sparsity": uniform(0, 0.8)}, n_iter=2, cv=2, random_state=0)
+        .fit(CIRCLE.X, CIRCLE.y)
+        .cv_results_
+        for search in (BatchedRandomizedSearchCV, RandomizedSearchCV)
+    ]
+    assert results[0]["params"] == results[1]["params"]
+    assert_array_equal(results[0]["mean_test_score"], results[1]["mean_test_score"])
+    assert stacked(caplog) == [4]
+
+
+def test_the_best_is_refitted_in_the_ordinary_way():
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), random_state=0)
+    search = BatchedGridSearchCV(pruner, GRID, cv=2).fit(CIRCLE.X, CIRCLE.y)
+    expected = GridSearchCV(pruner, GRID, cv=2).fit(CIRCLE.X, CIRCLE.y)
+    assert search.estimator is pruner
+    assert search.best_params_ == expected.best_params_
+    assert search.best_score_ == expected.best_score_
+    assert vars(search).keys() - {"max_batch_bytes"} == vars(expected).keys()
+    assert vars(search.best_estimator_).keys() == vars(expected.best_estimator_).keys()
+    again = pickle.loads(pickle.dumps(search))
+    assert_array_equal(again.predict(CIRCLE.X), expected.predict(CIRCLE.X))
+    assert_array_equal(search.fit(CIRCLE.X, CIRCLE.y).predict(CIRCLE.X), again.predict(CIRCLE.X))
+
+
+def test_scorers_see_what_an_ordinary_fit_leaves():
+    seen = []
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), random_state=0)
+    for search in (BatchedGridSearchCV, GridSearchCV):
+
+        def remember(estimator, X, y):
+            seen.append(estimator)
+            return 0.0
+
+        search(pruner, {"sparsity": [0.2]}, cv=3, scoring=remember, refit=False).fit(
+            CIRCLE.X, CIRCLE.y
+        )
+    for batched, ordinary in zip(seen[:3], seen[3:], strict=True):
+        assert vars(batched).keys() == vars(ordinary).keys()
+        assert batched.mask_ == ordinary.mask_
+        assert_array_equal(batched.output_scale_, ordinary.output_scale_)
+        histories = [fitted.estimator_.history for fitted in (batched, ordinary)]
+        losses = [history[:, ("epoch", "train_loss", "train_batch_count")] for history in histories]
+        assert_allclose(*losses, rtol=1e-5)
+        assert histories[0][-1].keys() == histories[1][-1].keys()
+        pickle.dumps(clone(batched))
+
+
+def test_memory_limits_what_is_stacked_at_a_time(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    expected = GridSearchCV(pruner, GRID, cv=2, refit=False).fit(CIRCLE.X, CIRCLE.y)
+    # Half of 120 rows of two inputs in float32 and a class in int64.
+    each = 5 * 4 * CIRCLE.mask.n_parameters + 2 * 60 * (2 * 4 + 8)
+    for limit, sizes in [(8 * each, [8]), (3 * each, [3, 3]), (2 * each, []), (1, [])]:
+        caplog.clear()
+        search = BatchedGridSearchCV(pruner, GRID, cv=2, refit=False, max_batch_bytes=limit)
+        scores = search.fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
+        assert stacked(caplog) == sizes
+        assert_array_equal(scores, expected.cv_results_["mean_test_score"])
+
+
+def test_a_candidate_that_fails_gets_the_error_score(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), sparsity=0.5, random_state=0)
+    grid = [{"estimator__lr": [1e-3]}, {"estimator__lr": [1e30]}, {"sparsity": [2.0]}]
+    search = BatchedGridSearchCV(pruner, grid, cv=3, error_score=-1.0)
+    with pytest.warns(FitFailedWarning, match=r"(?s)6 fits failed.*training loss.*'sparsity'"):
+        search.fit(CIRCLE.X, CIRCLE.y)
+    assert_array_equal(search.cv_results_["mean_test_score"][1:], -1)
+    assert search.best_index_ == 0
+    with pytest.raises(ValueError, match=r"The training loss .* is nan after 2 epochs"):
+        search.set_params(error_score="raise").fit(CIRCLE.X, CIRCLE.y)
+
+
+OBSTACLES = {
+    "training is random": (make_net(Noisy), "torch cannot stack the module: vmap: "),
+    "batch normalisation": (
+        make_net(Normalised),
+        "the module changes its buffers, as batch normalisation does",
+    ),
+    "unused": (make_net(Idle), "torch cannot stack the module: "),
+    "local class": (make_net(type("Local", (MLP,), {})), "the module cannot be pickled"),
+    "callback": (
+        CIRCLE.make_net(max_epochs=1, callbacks=[EpochScoring("accuracy", on_train=True)]),
+        "the net has callbacks",
+    ),
+    "criterion": (
+        make_net(MLP, criterion=nn.MultiMarginLoss),
+        "the criterion is neither CrossEntropyLoss nor MSELoss",
+    ),
+    "optimizer": (make_net(MLP, optimizer=torch.optim.RMSprop), "the optimizer is none of SGD"),
+    "no epochs": (make_net(MLP, max_epochs=0), "the ticket is not trained"),
+    "iterator": (
+        make_net(MLP, iterator_train__drop_last=True),
+        "batches come from another iterator",
+    ),
+    "train_split": (make_net(MLP, train_split=ValidSplit(3)), "the net has a train_split"),
+}
+
+
+@pytest.mark.parametrize(("net", "obstacle"), OBSTACLES.values(), ids=OBSTACLES)
+def test_what_cannot_be_stacked_is_fitted_as_ever(net, obstacle, caplog):
+    check_same(MagnitudePruner(net, random_state=0), {"sparsity": [0.3]})
+    assert stacked(caplog) == []
+    [message] = caplog.messages
+    assert message.startswith(f"BatchedGridSearchCV does not stack fits: {obstacle}")
+
+
+def test_rewinding_to_a_state_of_the_optimiser_is_not_stacked(caplog):
+    pruner = IterativeMagnitudePruner(
+        CIRCLE.make_net(max_epochs=2), n_rounds=2, rewind_epoch=1, random_state=0
+    )
+    check_same(pruner, {"sparsity": [0.5]})
+    assert "the optimizer goes on from an earlier training" in caplog.text
+
+
+class OwnTraining(MagnitudePruner):
+    """Trains for one epoch less."""
+
+    def _train(self, net, X, y, until, *args):
+        return super()._train(net, X, y, until - 1, *args)
+
+
+def test_pruners_with_a_training_of_their_own_are_not_stacked(caplog):
+    pruner = OwnTraining(CIRCLE.make_net(max_epochs=3), sparsity=0.2, random_state=0)
+    check_same(pruner, {"sparsity": [0.2]})
+    assert "the pruner trains in a way of its own" in caplog.text
+
+
+def test_hooks_are_not_stacked(caplog):
+    module = MLP(2, 4, hidden=(8,))
+    module.register_forward_hook(double)
+    pruner = MagnitudePruner(make_net(ModuleTemplate(module)), sparsity=0.3, random_state=0)
+    check_same(pruner, {"scope": ["global", "layer"]})
+    assert "the module has hooks" in caplog.text
+
+
+def double(module, args, output):
+    return 2 * output
+
+
+def test_a_stack_that_goes_wrong_is_trained_one_by_one(caplog, monkeypatch):
+    def fail(stack):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(_stack.Stack, "train", fail)
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), schedule="one-cycle", random_state=0)
+    check_same(pruner, {"sparsity": [0.1, 0.3]})
+    assert "4 fits are trained one by one: out of memory" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("estimator", "grid", "reason"),
+    [
+        (LogisticRegression(), {"C": [1.0, 2.0]}, "the estimator is neither a pruner nor"),
+        (
+            MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0).set_callbacks(
+                ScoringMonitor(scoring="accuracy")
+            ),
+            {"sparsity": [0.1, 0.2]},
+            "there are callbacks of scikit-learn",
+        ),
+    ],
+    ids=["no pruner", "callbacks"],
+)
+def test_scikit_learn_takes_over(estimator, grid, reason, caplog):
+    results = [
+        search(estimator, grid, cv=2).fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
+        for search in (BatchedGridSearchCV, GridSearchCV)
+    ]
+    assert_array_equal(*results)
+    [message] = caplog.messages
+    assert message.startswith(f"BatchedGridSearchCV stacks no fits: {reason}")
+
+
+def test_global_random_streams_are_left_alone():
+    torch.manual_seed(3)
+    np.random.seed(3)
+    expected = torch.rand(2), np.random.uniform(size=2)
+    torch.manual_seed(3)
+    np.random.seed(3)
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    BatchedGridSearchCV(pruner, GRID, cv=2, refit=False, n_jobs=2).fit(CIRCLE.X, CIRCLE.y)
+    assert torch.equal(torch.rand(2), expected[0])
+    assert_array_equal(np.random.uniform(size=2), expected[1])
+
+
+def test_a_limit_of_memory_must_be_positive():
+    search = BatchedGridSearchCV(MagnitudePruner(CIRCLE.make_net()), {}, max_batch_bytes=0)
+    with pytest.raises(InvalidParameterError, match="'max_batch_bytes' parameter"):
+        search.fit(CIRCLE.X, CIRCLE.y)
+
+
+def test_an_unknown_parameter_is_an_error_and_leaves_the_search_as_it_was():
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1))
+    search = BatchedGridSearchCV(pruner, {"density": [0.5]})
+    with pytest.raises(ValueError, match="Invalid parameter 'density'"):
+        search.fit(CIRCLE.X, CIRCLE.y)
+    assert search.estimator is pruner
+    assert "__sklearn_clone__" not in vars(pruner)
+
+
+def test_parameters_are_those_of_scikit_learn():
+    for batched, ordinary in [
+        (BatchedGridSearchCV, GridSearchCV),
+        (BatchedRandomizedSearchCV, RandomizedSearchCV),
+    ]:
+        names = [*inspect.signature(batched).parameters]
+        assert names == [*inspect.signature(ordinary).parameters, "max_batch_bytes"]
+        search = batched(MagnitudePruner(CIRCLE.make_net()), {"sparsity": [0.5]}, cv=4)
+        assert clone(search).get_params()["cv"] == 4
