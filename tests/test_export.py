@@ -38,7 +38,8 @@ def pruned(module, density, X=IMAGES, seed=0, dtype=torch.float64):
         for layer in module.modules():
             if isinstance(layer, nn.modules.batchnorm._BatchNorm):
                 layer.weight.add_(1)
-        for _ in range(20):  # batch normalisation forgets a tenth of its statistics each time
+        # Batch normalisation forgets a tenth of its statistics each time.
+        for _ in range(20 if list(module.buffers()) else 0):
             module.train()(X.to(dtype))
     return module.eval()
 
@@ -64,7 +65,7 @@ def n_parameters(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("density", [1, 0.3, 0.05, 0.01, 0])
+@pytest.mark.parametrize("density", [1, 0.3, 0.01])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_outputs_stay_the_same(name, density):
     module = pruned(NETWORKS[name](), density)
@@ -73,7 +74,7 @@ def test_outputs_stay_the_same(name, density):
         assert outputs.std(dim=0).max() > 0.05 * outputs.abs().max(), "hardly depends on inputs"
     small = assert_same(module)
     assert n_parameters(small) <= n_parameters(module)
-    if density < 0.05:
+    if density < 0.1:
         assert n_parameters(small) < 0.7 * n_parameters(module)
     single = pruned(NETWORKS[name](), density, dtype=torch.float32)
     assert_same(single, IMAGES.float(), tolerance=1e-5)
@@ -125,7 +126,7 @@ def test_constants_are_followed_through_layers():
     assert small.get_submodule("4").bias.tolist() == [3.875]
 
 
-def convolutions(*between, padding=0, n_pixels=1, **settings):
+def convolutions(*between, padding=0, **settings):
     """One live channel, two constants and one that is always 0, then two channels."""
     module = nn.Sequential(
         *(nn.Conv2d(1, 4, 3), *between),
@@ -154,7 +155,7 @@ def convolutions(*between, padding=0, n_pixels=1, **settings):
         # Averages near the border are others.
         (convolutions(nn.ReLU(), nn.AvgPool2d(2, padding=1)), 3),
         (convolutions(nn.ReLU(), nn.AvgPool2d(2, divisor_override=3)), 3),
-        # What is 0 is so in all of these, and the third constant is not 0 in this one.
+        # Of tanh, the third constant is not 0.
         (convolutions(nn.Tanh(), padding=1), 2),
         (convolutions(nn.Tanh()), 1),
     ],
@@ -356,7 +357,7 @@ NETS_OF_IMAGES = {
 @pytest.mark.parametrize("name", NETS_OF_ROWS | NETS_OF_IMAGES)
 def test_unknown_operations_keep_what_they_read(name):
     X = IMAGES[:, 0, 0] if name in NETS_OF_ROWS else IMAGES
-    for seed in range(10):
+    for seed in range(6):
         assert_same(pruned((NETS_OF_ROWS | NETS_OF_IMAGES)[name], 0.2, X, seed), X)
 
 
