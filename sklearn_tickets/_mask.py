@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, Self
 
 import numpy as np
@@ -15,41 +15,11 @@ from torch import Tensor, nn
 from sklearn_tickets._flow import trace_paths
 from sklearn_tickets._mask_file import read_bits, write_bits
 from sklearn_tickets._module import plain_module, prunable_parameters
-from sklearn_tickets._selection import kth_largest
-
-# Numbers looked at together: small enough for the cache.
-_CHUNK = 2**18
+from sklearn_tickets._selection import top_k
 
 
 class LayerCollapseWarning(UserWarning):
     """No kept weight connects an input to an output: the sparse network is constant."""
-
-
-def _top_k(
-    scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], k: int, rng: np.random.RandomState
-) -> list[np.ndarray]:
-    """Mark exactly the `k` largest scores; equal ones at the border are drawn at random."""
-    dtype = np.result_type(*scores)
-
-    def candidates() -> Iterator[np.ndarray]:
-        for values, is_alive in zip(scores, alive, strict=True):
-            for start in range(0, len(values), _CHUNK):
-                part = slice(start, start + _CHUNK)
-                yield values[part][is_alive[part]]
-
-    threshold = kth_largest(candidates, dtype, k)
-    keep = [is_alive & (values > threshold) for values, is_alive in zip(scores, alive, strict=True)]
-    ties = [
-        np.flatnonzero(is_alive & (values == threshold))
-        for values, is_alive in zip(scores, alive, strict=True)
-    ]
-    n_missing = k - sum(map(np.count_nonzero, keep))
-    drawn = rng.choice(sum(map(len, ties)), size=n_missing, replace=False)
-    ends = np.cumsum([len(positions) for positions in ties])
-    for i, (kept, positions) in enumerate(zip(keep, ties, strict=True)):
-        own = drawn[(drawn < ends[i]) & (drawn >= ends[i] - len(positions))]
-        kept[positions[own - (ends[i] - len(positions))]] = True
-    return keep
 
 
 class TicketMask(Mapping[str, Tensor]):
@@ -283,7 +253,7 @@ class TicketMask(Mapping[str, Tensor]):
                     )
             n_parameters, n_alive = sum(map(len, alive)), sum(map(np.count_nonzero, alive))
             k = max(1, round(density * n_parameters))
-            chosen = _top_k(values, alive, k, random) if k < n_alive else alive
+            chosen = top_k(values, alive, k, random) if k < n_alive else alive
             kept |= {
                 name: part.reshape(self._shapes[name])
                 for name, part in zip(names, chosen, strict=True)

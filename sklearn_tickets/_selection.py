@@ -1,11 +1,13 @@
-"""Exact selection: the k-th largest of very many numbers, without sorting or copying them."""
+"""Exact selection: the largest of very many numbers, without sorting or copying them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 _BITS = 16
+# Numbers looked at together: small enough for the cache.
+_CHUNK = 2**18
 _UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -61,3 +63,47 @@ def kth_largest(chunks: Callable[[], Iterable[NDArray]], dtype: np.dtype, k: int
             is_negative = order[place] >= bins.size // 2
             order = bins if is_negative else bins[::-1]
     return dtype.type(np.array(prefix, dtype=unsigned).view(dtype))
+
+
+def top_k(
+    scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], k: int, rng: np.random.RandomState
+) -> list[np.ndarray]:
+    """Mark exactly the `k` largest scores; equal ones at the border are drawn at random.
+
+    Parameters
+    ----------
+    scores : sequence of float ndarray of shape (n_i,)
+        What competes with each other, in parts.
+    alive : sequence of bool ndarray of shape (n_i,)
+        Which of them may be marked. Scores of others are ignored.
+    k : int
+        How many to mark, from 1 to the number of those.
+    rng : RandomState
+        Draws among equal scores.
+
+    Returns
+    -------
+    marked : list of bool ndarray of shape (n_i,)
+        The parts, in order.
+    """
+    dtype = np.result_type(*scores)
+
+    def candidates() -> Iterator[np.ndarray]:
+        for values, is_alive in zip(scores, alive, strict=True):
+            for start in range(0, len(values), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                yield values[part][is_alive[part]]
+
+    threshold = kth_largest(candidates, dtype, k)
+    keep = [is_alive & (values > threshold) for values, is_alive in zip(scores, alive, strict=True)]
+    ties = [
+        np.flatnonzero(is_alive & (values == threshold))
+        for values, is_alive in zip(scores, alive, strict=True)
+    ]
+    n_missing = k - sum(map(np.count_nonzero, keep))
+    drawn = rng.choice(sum(map(len, ties)), size=n_missing, replace=False)
+    ends = np.cumsum([len(positions) for positions in ties])
+    for i, (kept, positions) in enumerate(zip(keep, ties, strict=True)):
+        own = drawn[(drawn < ends[i]) & (drawn >= ends[i] - len(positions))]
+        kept[positions[own - (ends[i] - len(positions))]] = True
+    return keep
