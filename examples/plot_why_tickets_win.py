@@ -77,7 +77,7 @@ plt.show()
 # -----------------------
 # The control has the ticket's mask, on other initial weights. With small batches it does as well,
 # with large ones it does not. (Large batches also mean fewer steps, which other weights would
-# need most; the guide's benchmarks tell these two apart by warm-up.)
+# need most; docs/benchmarks.md tells these two apart by small batches at a lower rate.)
 pruners = {
     name: IterativeMagnitudePruner(
         net, sparsity=0.95, n_rounds=6, store_rounds=True, train_ticket=False, random_state=0
