@@ -1,10 +1,9 @@
-"""Training that can be returned to: `train` a skorch net, and rewind it to a `TrainingState`."""
+"""Training that can be returned to: a `Training` of a skorch net, and its `TrainingState`s."""
 
 import copy
 import dis
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -13,9 +12,11 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from sklearn_tickets._module import plain_module
+from sklearn_tickets._train import L1Penalty, one_cycle, sparing
 
 # Names that no callback of a user has.
-_SNAPSHOT, _RESUME = "sklearn_tickets.snapshot", "sklearn_tickets.resume"
+_OWN = "sklearn_tickets."
+_SNAPSHOT, _RESUME = _OWN + "snapshot", _OWN + "resume"
 
 
 class _Snapshot(Callback):
@@ -103,70 +104,93 @@ def _without(callbacks: list[tuple[str, Callback]], *names: str) -> list[tuple[s
     return [(name, callback) for name, callback in callbacks if name not in names]
 
 
-def train(
-    net: NeuralNet,
-    X: np.ndarray,
-    y: np.ndarray,
-    until: int,
-    snapshot: int | None = None,
-    callbacks: Mapping[str, Callback] = MappingProxyType({}),
-) -> TrainingState | None:
-    """Train `net` until its history has `until` epochs.
+@dataclass(eq=False)
+class Training:
+    """A training of a net until its history has so many epochs, yet to be done.
 
-    Parameters
+    Attributes
     ----------
     net : NeuralNet
-        An initialised net; callbacks may stop it early.
+        Initialised; callbacks may stop it early.
     X, y : ndarray
         The data.
     until : int
         Total number of epochs, those in the history included.
     snapshot : int or None, default=None
         The epoch at whose end to copy the state.
+    schedule : {"one-cycle"} or None, default=None
+        The schedule of the learning rate, besides those of the net.
+    penalty : L1Penalty or None, default=None
+        What is added to the loss.
     callbacks : mapping of str to Callback, default={}
         Callbacks for this training only, besides the net's own.
-
-    Returns
-    -------
-    state : TrainingState or None
-        The copy, None if training did not pass that epoch.
-
-    Raises
-    ------
-    ValueError
-        If the training loss is not finite.
-    KeyboardInterrupt
-        If the user interrupts; skorch alone would take this for the end of the training.
+    passed : TrainingState or None
+        The copy; None as long as training has not passed that epoch.
     """
-    if until <= len(net.history):
-        return None
-    camera = _Snapshot(snapshot or 0)
-    # Last, when the others are done with an epoch; and first, in case one of them stops there.
-    own = [(name, callback.initialize()) for name, callback in callbacks.items()]
-    net.callbacks_ = [
-        (_SNAPSHOT, camera),
-        *net.callbacks_,
-        *own,
-        (_SNAPSHOT, camera),
-    ]
-    net.notify("on_train_begin", X=X, y=y)
-    try:
-        net.fit_loop(X, y, epochs=until - len(net.history))
-    except KeyboardInterrupt as interrupt:
-        # Callbacks end a training like this (EarlyStopping). The user's own must get through.
-        if not _is_raised_by_callback(interrupt):
-            raise
-    finally:
-        net.notify("on_train_end", X=X, y=y)
-        net.callbacks_ = _without(net.callbacks_, _SNAPSHOT, _RESUME, *callbacks)
-    loss = last_train_loss(net)
-    if not np.isfinite(loss):
-        raise ValueError(
-            f"The training loss of estimator={type(net).__name__} is {loss} after "
-            f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X, or "
-            "check its criterion."
-        )
-    return getattr(camera, "state_", None)
+
+    net: NeuralNet
+    X: np.ndarray
+    y: np.ndarray
+    until: int
+    snapshot: int | None = None
+    schedule: str | None = None
+    penalty: L1Penalty | None = None
+    callbacks: Mapping[str, Callback] = field(default_factory=dict)
+    passed: TrainingState | None = field(default=None, init=False)
+
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs are left."""
+        return max(0, self.until - len(self.net.history))
+
+    def run(self) -> None:
+        """Do it with skorch.
+
+        Raises
+        ------
+        ValueError
+            If the training loss is not finite.
+        KeyboardInterrupt
+            If the user interrupts; skorch alone would take this for the end of the training.
+        """
+        callbacks = dict(self.callbacks)
+        if self.schedule == "one-cycle" and self.n_epochs:
+            callbacks["one_cycle"] = one_cycle(self.net, self.X, self.y, self.n_epochs)
+        if self.penalty is not None:
+            callbacks["l1_penalty"] = self.penalty
+        with sparing(self.net):
+            self.run_as(self.net.fit_loop, callbacks)
+
+    def run_as(
+        self, fit_loop: Callable[..., Any], callbacks: Mapping[str, Callback] | None = None
+    ) -> None:
+        """Do all that is around the loop over epochs, which is given, and called like skorch's."""
+        net, X, y, n_epochs = self.net, self.X, self.y, self.n_epochs
+        if not n_epochs:
+            return
+        camera = _Snapshot(self.snapshot or 0)
+        own = [(_OWN + name, callback.initialize()) for name, callback in (callbacks or {}).items()]
+        # Last, when the others are done with an epoch; and first, in case one of them stops there.
+        net.callbacks_ = [(_SNAPSHOT, camera), *net.callbacks_, *own, (_SNAPSHOT, camera)]
+        net.notify("on_train_begin", X=X, y=y)
+        try:
+            fit_loop(X, y, epochs=n_epochs)
+        except KeyboardInterrupt as interrupt:
+            # Callbacks end a training like this (EarlyStopping). The user's own must get through.
+            if not _is_raised_by_callback(interrupt):
+                raise
+        finally:
+            net.notify("on_train_end", X=X, y=y)
+            names = [name for name, _ in own]
+            net.callbacks_ = _without(net.callbacks_, _SNAPSHOT, _RESUME, *names)
+        loss = last_train_loss(net)
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"The training loss of estimator={type(net).__name__} is {loss} after "
+                f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X, or "
+                "check its criterion."
+            )
+        self.passed = getattr(camera, "state_", self.passed)
 
 
 def _is_raised_by_callback(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """What training a ticket needs around skorch.
 
-The mask is held by `HoldMask`, `seeded` keeps the global random streams apart, and
-`batch_iterator` slices arrays instead of collating samples.
+The mask is held by `HoldMask`, `seeded` keeps the global random streams apart,
+`batch_iterator` slices arrays instead of collating samples, and `sparing` saves calls.
 """
 
 import threading
@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from skorch.dataset import Dataset
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, Subset
 
@@ -140,6 +140,21 @@ def independent_rng(random_state: int | np.random.RandomState | None) -> np.rand
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
+def random_streams() -> tuple[Any, ...]:
+    """The states of the global random streams of torch, of its GPUs, and of NumPy."""
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return torch.get_rng_state(), gpus, np.random.get_state()
+
+
+def set_random_streams(streams: tuple[Any, ...]) -> None:
+    """Return the global random streams to earlier states."""
+    cpu, gpus, numpy_state = streams
+    torch.set_rng_state(cpu)
+    if gpus:
+        torch.cuda.set_rng_state_all(gpus)
+    np.random.set_state(numpy_state)
+
+
 @contextmanager
 def seeded(seed: int, device: str | torch.device) -> Iterator[None]:
     """Run a block on random streams of its own, and put the global ones back.
@@ -147,21 +162,80 @@ def seeded(seed: int, device: str | torch.device) -> Iterator[None]:
     Streams are global to a process, so concurrent threads take turns.
     """
     device = torch.device(device)
-    cuda = [device] if device.type == "cuda" else []
-    with _STREAMS, torch.random.fork_rng(devices=cuda):
-        numpy_state = np.random.get_state()
+    if device.type == "cuda":
+        torch.cuda.init()
+    with _STREAMS:
+        others = random_streams()
         np.random.seed(seed)
         torch.default_generator.manual_seed(seed)
-        for used in cuda:
-            with torch.cuda.device(used):
+        if device.type == "cuda":
+            with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         try:
             yield
         finally:
-            np.random.set_state(numpy_state)
+            set_random_streams(others)
 
 
-class _ArrayBatches:
+class _Sparing:
+    """What `sparing` puts in place of a net's methods."""
+
+    def __init__(self, net: NeuralNet) -> None:
+        self.net = net
+        self.listeners: dict[str, list[Callback]] = {}
+        self.layers: list[nn.Module] = []
+
+    def notify(self, event: str, **kwargs: Any) -> None:
+        """Call those who do something about an event; who they are may change with the epoch."""
+        if event not in ("on_batch_begin", "on_grad_computed", "on_batch_end"):
+            self.listeners.clear()
+            self.layers.clear()
+            NeuralNet.notify(self.net, event, **kwargs)
+            return
+        if event not in self.listeners:
+            idle = getattr(Callback, event)
+            self.listeners[event] = [
+                callback
+                for _, callback in self.net.callbacks_
+                if getattr(getattr(callback, event), "__func__", None) is not idle
+            ]
+        getattr(self.net, event)(self.net, **kwargs)
+        for callback in self.listeners[event]:
+            getattr(callback, event)(self.net, **kwargs)
+
+    def set_training(self, training: bool = True) -> None:
+        """Switch between training and evaluation if a layer is in the other mode."""
+        if not self.layers:
+            parts = (self.net.module_, self.net.criterion_)
+            self.layers.extend(layer for part in parts for layer in part.modules())
+        if any(layer.training is not training for layer in self.layers):
+            NeuralNet._set_training(self.net, training)
+
+
+@contextmanager
+def sparing(net: NeuralNet) -> Iterator[None]:
+    """Spare a net, in each batch, to tell layers and callbacks what changes nothing for them.
+
+    A net with more than a module and a criterion, or with methods of its own, is left alone.
+    """
+    is_plain = (
+        type(net).notify is NeuralNet.notify
+        and type(net)._set_training is NeuralNet._set_training
+        and (net._modules, net._criteria) == (["module"], ["criterion"])
+        and isinstance(net.criterion_, nn.Module)
+    )
+    if not is_plain:
+        yield
+        return
+    spared = _Sparing(net)
+    net.notify, net._set_training = spared.notify, spared.set_training
+    try:
+        yield
+    finally:
+        del net.notify, net._set_training
+
+
+class ArrayBatches:
     """Batches cut from two tensors, in a new random order at every pass if `shuffle`."""
 
     def __init__(self, X: Tensor, y: Tensor, batch_size: int, shuffle: bool) -> None:
@@ -220,4 +294,4 @@ def batch_iterator(dataset: Any, batch_size: int = 1, shuffle: bool = False, **k
     ):
         return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
     X, y = as_tensor(source.X), as_tensor(source.y)
-    return _ArrayBatches(X[rows], y[rows], batch_size, shuffle)
+    return ArrayBatches(X[rows], y[rows], batch_size, shuffle)

@@ -1,5 +1,7 @@
 """Our contract, on every pruner; and on broken pruners, which it must catch."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -29,17 +31,18 @@ class PrunesTenTooFew(MagnitudePruner):
 
 
 class DoesNotHoldTheMask(MagnitudePruner):
-    def _fitted_attributes(self, net, *args):
+    def _fitted_attributes(self, run, *args):
         with torch.no_grad():
-            for parameter in net.module_.parameters():
+            for parameter in run.net.module_.parameters():
                 parameter += 1e-6
-        return super()._fitted_attributes(net, *args)
+        return super()._fitted_attributes(run, *args)
 
 
 class ReportsAnotherMask(MagnitudePruner):
-    def _fitted_attributes(self, net, rounds, *args):
-        shuffled = rounds[-1] | {"mask": rounds[-1]["mask"].shuffled(0)}
-        return super()._fitted_attributes(net, [*rounds[:-1], shuffled], *args)
+    def _fitted_attributes(self, run, rounds, *args):
+        shuffled = run.mask.shuffled(0)
+        rounds = [*rounds[:-1], rounds[-1] | {"mask": shuffled}]
+        return super()._fitted_attributes(replace(run, mask=shuffled), rounds, *args)
 
 
 class RevivesParameters(RandomPruner):

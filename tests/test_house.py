@@ -31,7 +31,7 @@ ALLOWED = {
     "_mask": {"_module", "_flow", "_mask_file", "_selection"},
     "_reader": set(),
     "_train": {"_mask", "_module"},
-    "_rewind": {"_module"},
+    "_rewind": {"_module", "_train"},
     "_inference": {"_train", "_mask", "_module"},
     "models": set(),
     "datasets": {"models", "_train", "_mask", "_module"},
@@ -41,8 +41,8 @@ ALLOWED = {
     "inspection": {
         *("pruners", "metrics", "_rewind", "_inference", "_train", "_mask", "_flow", "_module"),
     },
-    "export": {"datasets", "_module"},
-    "model_selection": {"pruners", "_rewind", "_train", "_mask", "_module"},
+    "export": {"datasets", "_train", "_module"},
+    "model_selection": {"pruners", "datasets", "_rewind", "_train", "_mask", "_module"},
     "utils": {"pruners", "models", "_train", "_mask", "_module"},
 }
 

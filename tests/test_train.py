@@ -21,9 +21,9 @@ from torch.optim.lr_scheduler import (
 )
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from sklearn_tickets import MLP, HoldMask, TicketMask
+from sklearn_tickets import MLP, GivenMaskPruner, HoldMask, TicketMask
 from sklearn_tickets._inference import hidden_features, infer
-from sklearn_tickets._rewind import TrainingState, last_train_loss, train
+from sklearn_tickets._rewind import Training, TrainingState, last_train_loss
 from sklearn_tickets._train import batch_iterator, hold_mask, seeded
 
 RNG = np.random.RandomState(0)
@@ -391,6 +391,12 @@ def without_timings(history):
     ]
 
 
+def train(net, X, Y, until, snapshot=None):
+    training = Training(net, X, Y, until, snapshot)
+    training.run()
+    return training.passed
+
+
 def trained(net, until, snapshot=None):
     state = train(net, X, Y, until, snapshot)
     return weights(net), state
@@ -540,6 +546,21 @@ def test_training_loss_that_is_not_finite_is_an_error(params):
     ):
         train(net, X, Y, 3)
     assert not any("snapshot" in name for name, _ in net.callbacks_)
+
+
+def test_a_training_that_fails_puts_random_streams_back():
+    pruner = GivenMaskPruner(make_net(lr=1e30, max_epochs=3), random_state=0)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    expected = torch.rand(3), np.random.uniform(size=3)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    with pytest.raises(ValueError, match="loss of estimator=NeuralNetRegressor is nan") as error:
+        pruner.fit(X, Y)
+    # Even while the error, and with it all that the fit has known, is kept.
+    assert torch.equal(torch.rand(3), expected[0])
+    np.testing.assert_array_equal(np.random.uniform(size=3), expected[1])
+    assert error.value
 
 
 def test_last_train_loss_is_a_mean_over_rows_of_training_batches():

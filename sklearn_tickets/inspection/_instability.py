@@ -12,7 +12,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_tickets._module import plain_module
-from sklearn_tickets._rewind import TrainingState, train
+from sklearn_tickets._rewind import Training, TrainingState
 from sklearn_tickets._train import independent_rng, one_cycle, seeded
 from sklearn_tickets.inspection._connectivity import ModeConnectivity
 from sklearn_tickets.inspection._line import error_function, errors_on_line
@@ -170,7 +170,9 @@ def _trained_pairs(net, X, y, start_epochs, seeds):
     ends: dict[int, list[dict[str, Tensor]]] = {}
     with seeded(shared_seed, net.device):
         for k in sorted(set(start_epochs)):
-            state = train(net, X, y, k, k) if k else TrainingState.of(net)
+            shared = Training(net, X, y, until=k, snapshot=k)
+            shared.run()
+            state = shared.passed if k else TrainingState.of(net)
             if state is None:
                 raise ValueError(
                     f"start_epochs={start_epochs}: a callback of the net stopped the training "
@@ -180,7 +182,7 @@ def _trained_pairs(net, X, y, start_epochs, seeds):
             for seed in own_seeds:
                 state.restore(net)
                 with seeded(seed, net.device):
-                    train(net, X, y, net.max_epochs)
+                    Training(net, X, y, until=net.max_epochs).run()
                 ends[k].append(TrainingState.of(net).module)
             state.restore(net)
     return ends

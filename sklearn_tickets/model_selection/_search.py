@@ -1,34 +1,26 @@
 """`BatchedGridSearchCV` and `BatchedRandomizedSearchCV`: searches that train candidates together.
 
-scikit-learn's searches ask for one fit after the other. Here, fits run ahead of it: each goes
-as far as its ticket's training, the trainings of many are done as one, and what scikit-learn
-then sets up, fits and scores is fitted already.
+scikit-learn's searches ask for one fit after the other. Here, fits run ahead of it, many side by
+side, and what scikit-learn then sets up, fits and scores is fitted already.
 """
 
 import copy
-import logging
-import time
 import types
-from collections import defaultdict
 from collections.abc import Iterator
 from itertools import product
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+from joblib import parallel_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import _safe_split
 
-from sklearn_tickets.model_selection._fit import Fit, pruner_of
-from sklearn_tickets.model_selection._stack import Stack, Trained
+from sklearn_tickets.model_selection._fit import LOGGER, Fit, fit_in_batches, pruner_of
 
-_LOGGER = logging.getLogger("sklearn_tickets")
-# Smaller stacks are slower than skorch.
-_SMALLEST = 3
 _LIMIT = {"max_batch_bytes": [Interval(Integral, 1, None, closed="left")]}
 
 
@@ -65,7 +57,7 @@ class _BatchedSearch(BaseSearchCV):
         }
         for obstacle, is_there in obstacles.items():
             if is_there:
-                _LOGGER.info("%s stacks no fits: %s.", type(self).__name__, obstacle)
+                LOGGER.info("%s stacks no fits: %s.", type(self).__name__, obstacle)
                 return super().fit(X, y, **params)
         given, stand_in = self.estimator, clone(self.estimator)
         # scikit-learn clones the estimator, and clones of the clone are what it fits and scores.
@@ -116,55 +108,17 @@ class _BatchedSearch(BaseSearchCV):
         y: Any,
         seconds: list[float],
     ) -> Iterator[BaseEstimator]:
-        """Yield fitted estimators, in order; as many at a time are fitted as memory allows."""
-        obstacles: dict[bytes, str | None] = {}
-        told: set[str | None] = {None}
-        waiting: list[Fit] = []
-        n_bytes = 0
-        for i, (parameters, (train, _)) in enumerate(tasks, 1):
-            fit = Fit(clone(template).set_params(**clone(parameters, safe=False)), obstacles)
-            fit.run(*_safe_split(fit.estimator, X, y, train))
-            if fit.obstacle not in told:
-                told.add(fit.obstacle)
-                _LOGGER.info("%s does not stack fits: %s.", type(self).__name__, fit.obstacle)
-            waiting.append(fit)
-            n_bytes += fit.training.n_bytes if fit.training else 0
-            if not 0 < n_bytes < self.max_batch_bytes or i == len(tasks):
-                self._train(waiting)
-                for fit in waiting:
-                    seconds.append(fit.seconds)
-                    yield fit.hand_out()
-                waiting, n_bytes = [], 0
-
-    def _train(self, fits: list[Fit]) -> None:
-        """Train what has been put off, in stacks side by side."""
-        waiting = [(fit.training, fit) for fit in fits if fit.training]
-        groups = defaultdict(list)
-        for training, fit in sorted(waiting, key=lambda pair: repr(pair[0].settings)):
-            groups[training.key].append(fit)
-        with parallel_config("threading"):
-            n_jobs = effective_n_jobs(self.n_jobs)
-            stacks = []
-            for group in groups.values():
-                n_stacks = max(1, min(n_jobs, len(group) // _SMALLEST))
-                stacks += [group[i::n_stacks] for i in range(n_stacks)]
-            Parallel(n_jobs=n_jobs)(delayed(_train_stack)(stack) for stack in stacks)
-
-
-def _train_stack(fits: list[Fit]) -> None:
-    """Train as one network, or one by one if they are few or something goes wrong."""
-    began = time.perf_counter()
-    trained: list[Trained | None] = [None] * len(fits)
-    if len(fits) >= _SMALLEST:
-        try:
-            trained = [*Stack([fit.training for fit in fits if fit.training]).train()]
-            _LOGGER.debug("Trained %d fits as one network.", len(fits))
-        except Exception as error:
-            _LOGGER.info("%d fits are trained one by one: %s", len(fits), error)
-    for fit in fits:
-        fit.seconds += (time.perf_counter() - began) / len(fits)
-    for fit, outcome in zip(fits, trained, strict=True):
-        fit.finish(outcome)
+        """Yield fitted estimators, in order."""
+        started = (
+            (
+                Fit(clone(template).set_params(**clone(parameters, safe=False))),
+                _safe_split(template, X, y, train),
+            )
+            for parameters, (train, _) in tasks
+        )
+        for fit in fit_in_batches(started, self.n_jobs, self.max_batch_bytes):
+            seconds.append(fit.seconds)
+            yield fit.hand_out()
 
 
 class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
@@ -172,9 +126,9 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
     It finds what scikit-learn's ``GridSearchCV`` finds, with the same parameters and
     attributes. Small networks keep no processor busy; stacked, as in [1]_, many of them take
-    little longer than a few. For every fit, the pruner looks for its ticket as ever;
-    then the tickets of all fits are trained at once, each from its own weights, under its own
-    mask, on its own fold, in its own order of batches and with its own learning rate.
+    little longer than a few. All fits go from training to training side by side, and each is
+    trained from its own weights, under its own mask, on its own fold, in its own order of
+    batches and with its own learning rate and penalty.
 
     Parameters
     ----------
@@ -205,8 +159,7 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
     Attributes
     ----------
     cv_results_ : dict
-        As in scikit-learn. The time of a fit is that of its search for the ticket, and its
-        share of the stack's.
+        As in scikit-learn. The time of a fit is its own, and its share of the stacks'.
     best_estimator_ : estimator
         The best candidate, fitted to all data in the ordinary way.
     best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
@@ -226,19 +179,19 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
     and optimisers work weight by weight. So scores are scikit-learn's but for rounding, and on
     the CPU, of networks of linear layers, mostly the same to the last bit.
 
-    Fits are stacked if their networks, numbers of samples and epochs, batch sizes, losses and
-    kinds of optimiser are the same, if there are three of them at least, and if a stack is
-    known to compute the same:
+    Trainings of rounds and of tickets are stacked if their networks, numbers of samples and
+    epochs, batch sizes, losses and kinds of optimiser are the same, if there are three of them
+    at least, and if a stack is known to compute the same:
 
     - skorch's plain classifier or regressor, without callbacks or ``train_split``, and with
       its default iterator, on the CPU or a GPU;
     - cross-entropy or squared error, and SGD, Adam or AdamW;
     - no batch normalisation, nothing random in the module, and no hooks;
-    - one set of weights to start from, not a state of the optimiser: not ``rewind_epoch=k``.
+    - trainings of the weights. Masks that are learned are learned one after the other.
 
-    All other fits are ordinary ones; why is logged once at level INFO, by the logger
-    ``"sklearn_tickets"``. The training in rounds is an ordinary one, too. Such fits run one
-    after the other: where nothing is stacked, ``GridSearchCV`` with `n_jobs` is faster.
+    All else is trained in the ordinary way, one after the other; why is logged once at level
+    INFO, by the logger ``"sklearn_tickets"``. Where nothing is stacked, ``GridSearchCV`` with
+    `n_jobs` is faster. A stack that memory does not suffice for is split in two.
 
     References
     ----------

@@ -5,32 +5,24 @@ what a step of its own would do: where it can be had, with the same bits. Roundi
 in training, and in the end they would decide about some of the predictions.
 """
 
-import copy
 import threading
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import torch
-from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import OneCycleLR
 from torch.overrides import TorchFunctionMode
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._train import _ArrayBatches
+from sklearn_tickets.model_selection._member import CannotStackError, Member, skeleton
+from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 
-# Numbers that a processor's widest registers hold.
-_VECTOR = 16
 # A step runs faster when all its operations are known; to record them takes as long as many steps.
-_TRACE_AFTER = 50
+_RECORD_FROM = 150
 # torch changes its own classes while it records.
-_TRACING = threading.Lock()
+_RECORDING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -41,60 +33,18 @@ class Trained:
     ----------
     weights : dict of str to Tensor
         By the parameters' names.
+    state : dict of int to dict
+        The optimiser's.
+    stream : Tensor
+        The state of the random stream.
     losses : list of float
         Of every batch, in order.
     """
 
     weights: dict[str, Tensor]
-    losses: list[float]
-
-
-@dataclass(frozen=True)
-class Training:
-    """The training of one ticket, about to begin.
-
-    Attributes
-    ----------
-    net : NeuralNet
-        Initialised, at the weights to start from.
-    mask : TicketMask
-        What to keep of its module.
-    batches : iterable
-        The data.
-    stream : Tensor
-        The state of torch's random stream, from which the batches' order is drawn.
-    epochs : int
-        How many.
-    settings : dict
-        The optimiser's, learning rate included.
-    schedule : {"one-cycle"} or None
-        As of a pruner.
-    key : bytes
-        Equal for trainings that can be stacked.
-    """
-
-    net: NeuralNet
-    mask: TicketMask
-    batches: _ArrayBatches
+    state: dict[int, dict[str, Any]]
     stream: Tensor
-    epochs: int
-    settings: dict[str, Any]
-    schedule: str | None
-    key: bytes
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that a stack takes for it.
-
-        Twice the data and five times the weights: with gradients, two moments, and the mask.
-        """
-        weights = sum(p.nbytes for p in self.net.module_.parameters())
-        return 5 * weights + 2 * (self.batches.X.nbytes + self.batches.y.nbytes)
-
-
-def skeleton(module: nn.Module) -> nn.Module:
-    """A copy of a module in training mode, without the numbers in its parameters and buffers."""
-    return copy.deepcopy(module).to("meta").train()
+    losses: list[float]
 
 
 class Stack:
@@ -102,15 +52,15 @@ class Stack:
 
     Parameters
     ----------
-    trainings : sequence of Training
+    members : sequence of Member
         Of the same `key`; fastest if those of the same `settings` are side by side.
     """
 
-    def __init__(self, trainings: Sequence[Training]) -> None:
-        self.trainings = trainings
-        self.first = trainings[0]
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
+        self.first = members[0]
         self.skeleton = skeleton(self.first.net.module_)
-        modules = [t.net.module_ for t in trainings]
+        modules = [member.net.module_ for member in members]
         parameters = [dict(module.named_parameters()) for module in modules]
         self.weights = {
             name: torch.stack([own[name].detach() for own in parameters]).requires_grad_(
@@ -134,82 +84,110 @@ class Stack:
 
     def train(self) -> list[Trained]:
         """Train all networks; the nets that they come from stay as they are."""
-        first, batches = self.first, self.first.batches
-        weights = [weight for weight in self.weights.values() if weight.requires_grad]
-        gradients = [torch.empty_like(weight) for weight in weights]
-        optimizer = self._optimizer(weights, gradients)
-        schedule = first.schedule and OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=first.epochs * len(batches),
-            cycle_momentum=False,
-        )
-        held, factors = [], []
-        for name, weight in self.weights.items():
-            if any(name in t.mask for t in self.trainings):
-                all_kept = torch.ones(weight.shape[1:], dtype=torch.bool)
-                masks = [t.mask.get(name, all_kept) for t in self.trainings]
-                held.append(weight)
-                factors.append(torch.stack(masks).to(weight))
-        streams = [torch.Generator().set_state(t.stream) for t in self.trainings]
-        in_order = torch.arange(len(batches.X))
-        calls: Counter[int] = Counter()
-        steps: dict[int, Callable] = {}
+        trained = {
+            index: weight
+            for index, weight in enumerate(self.weights.values())
+            if weight.requires_grad
+        }
+        gradients = {index: torch.empty_like(weight) for index, weight in trained.items()}
+        optimizer = StackedOptimizer(self.members, trained, gradients)
+        held, factors = self._masks()
+        penalised = self._penalties(gradients)
+        streams = [torch.Generator().set_state(member.stream) for member in self.members]
         losses = []
-        for _ in range(first.epochs):
-            orders = [
-                torch.randperm(len(in_order), generator=stream) if batches.shuffle else in_order
-                for stream in streams
-            ]
-            drawn = [*zip(self.trainings, orders, strict=True)]
-            X = torch.stack([t.batches.X[order] for t, order in drawn]).to(first.net.device)
-            y = torch.stack([t.batches.y[order] for t, order in drawn]).to(first.net.device)
-            size = batches.batch_size
-            for batch in zip(X.split(size, dim=1), y.split(size, dim=1), strict=True):
-                n_rows = batch[0].shape[1]
-                calls[n_rows] += 1
-                if calls[n_rows] == _TRACE_AFTER:
-                    with _TRACING:
-                        steps[n_rows] = make_fx(lambda w, X, y: self.step(w, X, y))(
-                            self.weights, *batch
-                        )
-                if n_rows in steps:
-                    with torch.no_grad():
-                        loss, gradient = steps[n_rows](self.weights, *batch)
-                else:
-                    loss, gradient = self.step(self.weights, *batch)
-                torch._foreach_copy_(gradients, gradient)
-                optimizer.step()
+        compute = self._compute()
+        for _ in range(self.first.training.n_epochs):
+            for X, y in self._batches(streams):
+                loss, gradient = compute(X, y)
                 with torch.no_grad():
+                    torch._foreach_copy_([*gradients.values()], gradient)
+                    for slope, weight, strength in penalised:
+                        slope.addcmul_(weight.sign(), strength)
+                    optimizer.step()
                     torch._foreach_mul_(held, factors)
-                if schedule:
-                    schedule.step()
                 losses.append(loss)
         return [
-            Trained({name: weight[i].detach() for name, weight in self.weights.items()}, row)
+            Trained(
+                {name: weight[i].detach() for name, weight in self.weights.items()},
+                optimizer.state(i),
+                streams[i].get_state(),
+                row,
+            )
             for i, row in enumerate(torch.stack(losses, dim=1).tolist())
         ]
 
-    def _optimizer(self, weights: list[Tensor], gradients: list[Tensor]) -> Optimizer:
-        """One optimiser of views into the stack, with a group for each of its settings.
+    def _masks(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The weights that some mask covers, and the factors that hold all masks."""
+        held, factors = [], []
+        for name, weight in self.weights.items():
+            if any(name in member.mask for member in self.members):
+                all_kept = torch.ones(weight.shape[1:], dtype=torch.bool)
+                masks = [member.mask.get(name, all_kept) for member in self.members]
+                held.append(weight)
+                factors.append(torch.stack(masks).to(weight))
+        return held, factors
 
-        Fused optimisers round the last numbers of a tensor, which fill no register, in another
-        way. Where there are such, every network's are a tensor of their own.
-        """
-        groups, start = [], 0
-        for settings, alike in groupby(t.settings for t in self.trainings):
-            stop = start + len([*alike])
-            views = []
-            for weight, gradient in zip(weights, gradients, strict=True):
-                has_rest = settings.get("fused") and weight[0].numel() % _VECTOR
-                step = 1 if has_rest else stop - start
-                for i in range(start, stop, step):
-                    view = weight.detach()[i : i + step]
-                    view.grad = gradient[i : i + step]
-                    views.append(view)
-            groups.append({"params": views} | settings)
-            start = stop
-        return type(self.first.net.optimizer_)(groups)
+    def _penalties(self, gradients: dict[int, Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Gradients and weights with a penalty, and the penalty's strength for each network."""
+        penalised = []
+        penalties = [member.training.penalty for member in self.members]
+        for index, (name, weight) in enumerate(self.weights.items()):
+            strengths = [p.l1 if p is not None and name in p.names else 0.0 for p in penalties]
+            if any(strengths) and index in gradients:
+                strength = torch.tensor(strengths).to(weight).view(-1, *[1] * (weight.ndim - 1))
+                penalised.append((gradients[index], weight.detach(), strength))
+        return penalised
+
+    def _batches(self, streams: list[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch, each network's in an order of its own."""
+        batches, device = self.first.batches, self.first.net.device
+        in_order = torch.arange(len(batches.X))
+        orders = [
+            torch.randperm(len(in_order), generator=stream) if batches.shuffle else in_order
+            for stream in streams
+        ]
+        drawn = [(m.batches, order) for m, order in zip(self.members, orders, strict=True)]
+        X = torch.stack([own.X[order] for own, order in drawn]).to(device)
+        y = torch.stack([own.y[order] for own, order in drawn]).to(device)
+        size = batches.batch_size
+        yield from zip(X.split(size, dim=1), y.split(size, dim=1), strict=True)
+
+    def _compute(self) -> Callable[[Tensor, Tensor], tuple[Tensor, list[Tensor]]]:
+        """`step` at the present weights, recorded for sizes of batches that occur often."""
+        batches, n_epochs = self.first.batches, self.first.training.n_epochs
+        n_full, n_rest = divmod(len(batches.X), batches.batch_size)
+        n_steps = {batches.batch_size: n_full * n_epochs, n_rest: n_epochs}
+        recorded: dict[int, Callable] = {}
+
+        def compute(X, y):
+            n_rows = X.shape[1]
+            if n_steps[n_rows] < _RECORD_FROM:
+                return self.step(self.weights, X, y)
+            if n_rows not in recorded:
+                with _RECORDING:
+                    recorded[n_rows] = make_fx(lambda w, X, y: self.step(w, X, y))(
+                        self.weights, X, y
+                    )
+            with torch.no_grad():
+                return recorded[n_rows](self.weights, X, y)
+
+        return compute
+
+
+def try_out(member: Member) -> None:
+    """Raise a CannotStackError if torch cannot pass a few rows through a stack, or not the same."""
+    try:
+        stack, device = Stack([member]), member.net.device
+        X, y = member.batches.X[None, :2], member.batches.y[None, :2]
+        stack.step(stack.weights, X.to(device), y.to(device))
+    except Exception as error:
+        reason = str(error).partition(". ")[0]
+        raise CannotStackError(f"torch cannot stack the module: {reason}") from error
+    if any(
+        not torch.equal(stack.buffers[name][0], buffer)
+        for name, buffer in member.net.module_.named_buffers()
+    ):
+        raise CannotStackError("the module changes its buffers, as batch normalisation does")
 
 
 class _StackedLinear(torch.autograd.Function):

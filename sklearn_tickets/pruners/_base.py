@@ -9,8 +9,10 @@ settings of these rounds, the same for every algorithm.
 import copy
 import time
 import warnings
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
 from numbers import Integral, Real
-from types import MappingProxyType
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
@@ -26,21 +28,27 @@ from sklearn_tickets._inference import hidden_features, infer, normalisation_sta
 from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
 from sklearn_tickets._module import plain_module
 from sklearn_tickets._reader import classification_scale, regression_scale
-from sklearn_tickets._rewind import TrainingState, last_train_loss, train
-from sklearn_tickets._train import (
-    L1Penalty,
-    check_held,
-    hold_mask,
-    independent_rng,
-    one_cycle,
-    seeded,
-)
+from sklearn_tickets._rewind import Training, TrainingState, last_train_loss
+from sklearn_tickets._train import L1Penalty, check_held, hold_mask, independent_rng, seeded
 from sklearn_tickets.pruners._fitted import FittedTicketMixin
 from sklearn_tickets.pruners._net import check_module, make_net
 from sklearn_tickets.pruners._shared_docs import share_docs
 
 # Chosen on the planted circle and helix; cross entropy stands more of it than a squared error.
 AUTO_L1 = {True: 3e-4, False: 1e-4}
+
+
+@dataclass
+class Run:
+    """What the rounds of a fit have in common, and hand on."""
+
+    net: NeuralNet
+    X: np.ndarray
+    y: np.ndarray
+    rng: np.random.RandomState
+    mask: TicketMask
+    start: TrainingState
+    rewind_to: TrainingState
 
 
 class BasePruner(
@@ -193,6 +201,14 @@ class BasePruner(
         LayerCollapseWarning
             If no kept weight lies on a path from an input to an output.
         """
+        # Closed at once if a training fails: random streams are put back at its end.
+        with closing(self._trainings(X, y)) as trainings:
+            for training in trainings:
+                training.run()
+        return self
+
+    def _trainings(self, X, y) -> Generator[Training, None, None]:
+        """Fit, but leave each training to the caller before going on."""
         X, y, classes = self._check_data(X, y)
         self._check_epochs()
         net = make_net(self.estimator, X, y, classes)
@@ -201,82 +217,81 @@ class BasePruner(
             net.initialize()
             check_module(net, X, y, classes)
             start = self._starting_point(net)
+            mask = self._full_mask(net)
+            hold_mask(net, mask)
+            run = Run(net, X, y, rng, mask, start, rewind_to=start)
+            rounds: list[dict] = []
 
-            def attributes(rounds):
-                return self._fitted_attributes(net, rounds, start, X, y, classes)
+            def attributes():
+                return self._fitted_attributes(run, rounds, classes)
 
             context = self._init_callback_context(max_subtasks=self.n_rounds)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            rounds: list[dict] = []
-            running = self._run_rounds(net, X, y, rng, start)
-            for _ in range(self.n_rounds):
+            for t in range(1, self.n_rounds + 1):
                 task = context.subcontext("round")
                 task.call_on_fit_task_begin(estimator=self, X=X, y=y)
-                rounds.append(next(running))
+                rounds.append((yield from self._round(t, run)))
                 if task.call_on_fit_task_end(
                     estimator=self,
                     X=X,
                     y=y,
-                    reconstruction_attributes=lambda: copy.deepcopy(attributes(rounds)),
+                    reconstruction_attributes=lambda: copy.deepcopy(attributes()),
                 ):
                     break
             if self.train_ticket:
-                self._train(net, X, y, self._n_epochs(self.final_epochs))
-                check_held(net, rounds[-1]["mask"])
+                yield self._training(net, X, y, self._n_epochs(self.final_epochs))
+                check_held(net, run.mask)
         if rounds[-1]["collapsed"]:
             warnings.warn(
                 f"{type(self).__name__} left no path from inputs to outputs at sparsity="
-                f"{rounds[-1]['mask'].sparsity:.4g}: the sparse network is constant. Use a lower "
-                "sparsity, more rounds or scope='layer'.",
+                f"{run.mask.sparsity:.4g}: the sparse network is constant. Use a lower sparsity, "
+                "more rounds or scope='layer'.",
                 LayerCollapseWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
-        for name, value in attributes(rounds).items():
+        for name, value in attributes().items():
             setattr(self, name, value)
         context.call_on_fit_task_end(
             estimator=self, X=X, y=y, reconstruction_attributes=lambda: vars(self)
         )
-        return self
 
-    def _fitted_attributes(self, net, rounds, start, X, y, classes):
+    def _fitted_attributes(self, run, rounds, classes):
         """What fit publishes, by name."""
-        mask = rounds[-1]["mask"]
-        strong = mask.apply(start.module)
+        net, X, initial = run.net, run.X, run.start.module
+        strong = run.mask.apply(initial)
         statistics = normalisation_statistics(net.module_, X, strong)
         outputs = infer(net.module_, X, strong | statistics)
         if classes is None:
-            of_kind = {"output_scale_": regression_scale(outputs, y)}
+            of_kind = {"output_scale_": regression_scale(outputs, run.y)}
         else:
-            of_kind = {"output_scale_": classification_scale(outputs, y), "classes_": classes}
+            of_kind = {"output_scale_": classification_scale(outputs, run.y), "classes_": classes}
         return of_kind | {
-            "mask_": mask,
+            "mask_": run.mask,
             "estimator_": net,
             "strong_statistics_": statistics,
-            "initial_state_": {name: value.cpu() for name, value in start.module.items()},
+            "initial_state_": {name: value.cpu() for name, value in initial.items()},
             "rounds_": rounds,
-            "input_support_": mask.input_support(net.module_, X),
-            "_n_features_out": hidden_features(net.module_, X[:1], mask).shape[1],
+            "input_support_": run.mask.input_support(net.module_, X),
+            "_n_features_out": hidden_features(net.module_, X[:1], run.mask).shape[1],
         }
 
-    def _run_rounds(self, net, X, y, rng, start):
-        """Train, score, prune and rewind; yield the record of each round."""
-        mask = self._full_mask(net)
-        hold_mask(net, mask)
-        rewind_to = start
-        for t in range(1, self.n_rounds + 1):
-            began = time.perf_counter()
-            if self._n_epochs(self.round_epochs):
-                until = self._n_epochs(self.round_epochs)
-                penalty = self._l1_penalty(mask)
-                passed = self._train(net, X, y, until, self.rewind_epoch, penalty)
-                if t == 1 and self.rewind_epoch:
-                    rewind_to = self._check_passed(passed, len(net.history))
-            mask = self._search(net, mask, self._density(t), X, y, rng)
-            train_loss = last_train_loss(net)
-            stored = self._stored(net)
-            rewind_to.restore(net, keep_weights=self.rewind_epoch is None)
-            hold_mask(net, mask)
-            yield self._record(t, net, mask, X, train_loss, began) | stored
+    def _round(self, t, run) -> Generator[Training, None, dict]:
+        """Train, score, prune and rewind; leave the training to the caller, return a record."""
+        began = time.perf_counter()
+        net, until = run.net, self._n_epochs(self.round_epochs)
+        if until:
+            training = self._training(
+                net, run.X, run.y, until, self.rewind_epoch, self._l1_penalty(run.mask)
+            )
+            yield training
+            if t == 1 and self.rewind_epoch:
+                run.rewind_to = self._passed(training)
+        run.mask = self._search(net, run.mask, self._density(t), run.X, run.y, run.rng)
+        train_loss = last_train_loss(net)
+        stored = self._stored(net)
+        run.rewind_to.restore(net, keep_weights=self.rewind_epoch is None)
+        hold_mask(net, run.mask)
+        return self._record(t, run, train_loss, began) | stored
 
     def _density(self, t):
         """The density after round t; None leaves it to the algorithm."""
@@ -286,9 +301,10 @@ class BasePruner(
         """What a round's record keeps of its training."""
         return {"state": TrainingState.of(net).module} if self.store_rounds else {}
 
-    def _record(self, t, net, mask, X, train_loss, began):
+    def _record(self, t, run, train_loss, began):
         """What `rounds_` tells about a round."""
-        effective = mask.effective(net.module_, X)
+        mask = run.mask
+        effective = mask.effective(run.net.module_, run.X)
         return {
             "round": t,
             "density": mask.density,
@@ -348,29 +364,26 @@ class BasePruner(
                 "earlier epoch."
             )
 
-    def _check_passed(self, state, n_epochs):
+    def _passed(self, training):
         """The state at the epoch to rewind to, unless training was stopped before it."""
-        if state is None:
+        if training.passed is None:
             raise ValueError(
-                f"rewind_epoch={self.rewind_epoch} is beyond the {n_epochs} epochs after which a "
-                "callback of estimator stopped the training; rewind to an earlier epoch."
+                f"rewind_epoch={self.rewind_epoch} is beyond the {len(training.net.history)} "
+                "epochs after which a callback of estimator stopped the training; rewind to an "
+                "earlier epoch."
             )
-        return state
+        return training.passed
 
-    def _train(self, net, X, y, until, snapshot=None, callbacks=MappingProxyType({})):
-        """Train until so many epochs are in the history, along the schedule."""
-        if self.schedule == "one-cycle" and until > len(net.history):
-            schedule = one_cycle(net, X, y, until)
-            callbacks = {"sklearn_tickets.one_cycle": schedule, **callbacks}
-        return train(net, X, y, until, snapshot, callbacks)
+    def _training(self, net, X, y, until, snapshot=None, penalty=None, **callbacks) -> Training:
+        """A training until so many epochs are in the history, along the schedule."""
+        return Training(net, X, y, until, snapshot, self.schedule, penalty, callbacks)
 
     def _l1_penalty(self, mask):
-        """The penalty on the weights' magnitudes while rounds are trained, as a callback."""
+        """The penalty on the weights' magnitudes while rounds are trained."""
         if not self.l1:
-            return {}
+            return None
         strength = AUTO_L1[is_classifier(self.estimator)] if self.l1 == "auto" else self.l1
-        weights = [name for name, kept in mask.items() if kept.ndim > 1]
-        return {"sklearn_tickets.l1_penalty": L1Penalty(strength, weights)}
+        return L1Penalty(strength, [name for name, kept in mask.items() if kept.ndim > 1])
 
     def _n_epochs(self, epochs):
         return self.estimator.max_epochs if epochs is None else epochs

@@ -68,11 +68,11 @@ class LearnedMaskPruner(BasePruner):
         auto = AUTO_PENALTY[is_classifier(self.estimator)]
         return auto if self.penalty == "auto" else self.penalty
 
-    def _learn(self, net, layout, gates, X, y, n_epochs, snapshot=None):
-        """Train the gates, and the net's weights unless they are frozen."""
+    def _learning(self, net, layout, gates, X, y, n_epochs, snapshot=None):
+        """A training of the gates, and of the net's weights unless they are frozen."""
         learn = LearnMask(gates, layout, lr=self.mask_lr, n_epochs=n_epochs, frozen=self._frozen)
         until = len(net.history) + n_epochs
-        return self._train(net, X, y, until, snapshot, {"sklearn_tickets.learn_mask": learn})
+        return self._training(net, X, y, until, snapshot, learn_mask=learn)
 
     def _choose(self, gates, layout, mask, density, rng) -> TicketMask:
         """Keep the best-scored; or, without a density, what the gates let through."""
@@ -87,7 +87,7 @@ class LearnedMaskPruner(BasePruner):
     def _search(self, net, mask, density, X, y, rng):
         layout = Layout(mask, self.scope)
         gates = self._make_gates(net, layout, density, X)
-        self._learn(net, layout, gates, X, y, self._n_epochs(self.mask_epochs))
+        self._learning(net, layout, gates, X, y, self._n_epochs(self.mask_epochs)).run()
         return self._choose(gates, layout, mask, density, rng)
 
 
@@ -125,29 +125,32 @@ class TrainedMaskPruner(LearnedMaskPruner):
 
     _frozen = False
 
-    def _run_rounds(self, net, X, y, rng, start):
-        mask = self._full_mask(net)
-        hold_mask(net, mask)
-        layout = Layout(mask, self.scope)
-        gates = self._make_gates(net, layout, self._density(1), X)
-        rewind_to = start
-        for t in range(1, self.n_rounds + 1):
-            began = time.perf_counter()
-            n_epochs = self._n_epochs(self.round_epochs)
-            passed = self._learn(net, layout, gates, X, y, n_epochs, self.rewind_epoch)
-            if t == 1 and self.rewind_epoch:
-                rewind_to = self._check_passed(passed, len(net.history))
-            mask = self._choose(gates, layout, mask, self._density(t), rng)
-            trained = replace(start, module=TrainingState.of(net).module)
-            train_loss = last_train_loss(net)
-            # What the net computes stays the same without gates, but for what is pruned.
-            with torch.no_grad():
-                for name, gate in layout.split(gates.expected()).items():
-                    plain_module(net.module_).get_parameter(name).mul_(gate)
-            stored = self._stored(net)
-            rewind_to.restore(net, keep_weights=self.rewind_epoch is None)
-            hold_mask(net, mask)
-            yield self._record(t, net, mask, X, train_loss, began) | stored
-            trained.restore(net)
-            hold_mask(net, mask)
-            gates.begin_round(layout.join(dict(~mask)).to(net.device), self._density(t + 1))
+    def _round(self, t, run):
+        began = time.perf_counter()
+        net = run.net
+        if t == 1:
+            run.layout = Layout(run.mask, self.scope)
+            run.gates = self._make_gates(net, run.layout, self._density(t), run.X)
+        else:
+            run.trained.restore(net)
+            hold_mask(net, run.mask)
+            pruned = run.layout.join(dict(~run.mask)).to(net.device)
+            run.gates.begin_round(pruned, self._density(t))
+        n_epochs = self._n_epochs(self.round_epochs)
+        learning = self._learning(
+            net, run.layout, run.gates, run.X, run.y, n_epochs, self.rewind_epoch
+        )
+        yield learning
+        if t == 1 and self.rewind_epoch:
+            run.rewind_to = self._passed(learning)
+        run.mask = self._choose(run.gates, run.layout, run.mask, self._density(t), run.rng)
+        run.trained = replace(run.start, module=TrainingState.of(net).module)
+        train_loss = last_train_loss(net)
+        # What the net computes stays the same without gates, but for what is pruned.
+        with torch.no_grad():
+            for name, gate in run.layout.split(run.gates.expected()).items():
+                plain_module(net.module_).get_parameter(name).mul_(gate)
+        stored = self._stored(net)
+        run.rewind_to.restore(net, keep_weights=self.rewind_epoch is None)
+        hold_mask(net, run.mask)
+        return self._record(t, run, train_loss, began) | stored

@@ -68,7 +68,7 @@ def make_net(
         warnings.warn(
             "estimator is already fitted, but a pruner starts from a fresh copy of its module. To "
             "prune the trained weights, pass a net around ModuleTemplate(estimator.module_).",
-            stacklevel=4,
+            stacklevel=5,
         )
     sizes = {
         "n_features": math.prod(X.shape[1:]),

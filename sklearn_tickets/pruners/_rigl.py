@@ -171,7 +171,7 @@ class RigLPruner(BasePruner):
             rng=rng,
         )
         until = len(net.history) + n_epochs
-        self._train(net, X, y, until, callbacks={"sklearn_tickets.drop_and_grow": moving})
+        self._training(net, X, y, until, drop_and_grow=moving).run()
         return moving.mask
 
 

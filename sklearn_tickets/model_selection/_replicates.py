@@ -1,0 +1,88 @@
+"""`fit_replicates`: the same pruner on many planted tickets, trained as one network."""
+
+from collections.abc import Sequence
+
+from sklearn.base import clone
+
+from sklearn_tickets.datasets import PlantedTicket
+from sklearn_tickets.model_selection._fit import Fit, fit_in_batches
+from sklearn_tickets.pruners import BasePruner
+
+
+def fit_replicates(
+    pruner: BasePruner,
+    planted_list: Sequence[PlantedTicket],
+    *,
+    n_jobs: int | None = None,
+    max_batch_bytes: int = 2**30,
+) -> list[BasePruner]:
+    """Fit a pruner to each of several planted tickets, in their host networks.
+
+    A single ticket found may be luck: figures are of several hosts. Their trainings are done as
+    one, as by `BatchedGridSearchCV`, and each pruner comes to what it would have come to alone.
+
+    Parameters
+    ----------
+    pruner : pruner
+        Any pruner, around a net of the kind that the tickets' ``make_net`` makes: classifier or
+        regressor. It is cloned, and the net's module replaced by the host.
+    planted_list : sequence of PlantedTicket
+        What to find, as from ``PlantedTicketGenerator(random_state=seed).generate(n_samples)``.
+    n_jobs : int or None, default=None
+        Number of stacks trained side by side, in threads.
+    max_batch_bytes : int, default=2**30
+        Limit of the memory for fits whose training waits or runs: weights, gradients,
+        optimiser state and data. More fits than go into it are stacked in several batches.
+
+    Returns
+    -------
+    fitted : list of pruner
+        One for each planted ticket, in order.
+
+    Raises
+    ------
+    TypeError
+        If `pruner` is no pruner.
+    Exception
+        What the first fit that fails has failed with.
+
+    See Also
+    --------
+    BatchedGridSearchCV : Searches for the best settings on given data; says what is stacked.
+
+    Notes
+    -----
+    It does the same as ::
+
+        [
+            clone(pruner).set_params(estimator__module=planted.module).fit(planted.X, planted.y)
+            for planted in planted_list
+        ]
+
+    With an integer as its ``random_state``, all replicates see batches in the same order; what
+    differs are hosts and data.
+
+    Examples
+    --------
+    >>> from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator, ticket_overlap
+    >>> from sklearn_tickets.model_selection import fit_replicates
+    >>> planted_list = [
+    ...     PlantedTicketGenerator(width=20, random_state=seed).generate(200) for seed in range(3)
+    ... ]
+    >>> pruner = MagnitudePruner(planted_list[0].make_net(max_epochs=2), random_state=0)
+    >>> fitted = fit_replicates(pruner, planted_list)
+    >>> [type(replicate).__name__ for replicate in fitted]
+    ['MagnitudePruner', 'MagnitudePruner', 'MagnitudePruner']
+    """
+    if not isinstance(pruner, BasePruner):
+        raise TypeError(f"pruner must be a pruner of sklearn_tickets; got {pruner!r}.")
+    fits = (
+        (Fit(clone(pruner).set_params(estimator__module=planted.module)), (planted.X, planted.y))
+        for planted in planted_list
+    )
+    fitted = []
+    for fit in fit_in_batches(fits, n_jobs, max_batch_bytes):
+        if fit.error is not None:
+            raise fit.error
+        fitted.append(fit.estimator)
+    return fitted

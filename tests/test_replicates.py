@@ -1,0 +1,109 @@
+"""Pruners that are fitted to many planted tickets at once are those that are fitted to each."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from sklearn_tickets import (
+    ContinuousSparsificationPruner,
+    IterativeMagnitudePruner,
+    MagnitudePruner,
+    PlantedTicketGenerator,
+    SNIPPruner,
+)
+from sklearn_tickets.model_selection import fit_replicates
+
+
+def plant(task, seeds=range(4), width=20):
+    return [
+        PlantedTicketGenerator(task, depth=3, width=width, random_state=seed).generate(80)
+        for seed in seeds
+    ]
+
+
+CIRCLES, HELICES = plant("circle"), plant("helix", width=30)
+NET = CIRCLES[0].make_net(max_epochs=2)
+
+
+@pytest.fixture
+def stacked(caplog):
+    """The sizes of the stacks so far."""
+    caplog.set_level(logging.DEBUG, logger="sklearn_tickets")
+    message = "Trained %d fits as one network."
+    return lambda: [record.args[0] for record in caplog.records if record.msg == message]
+
+
+@pytest.mark.parametrize(
+    ("pruner", "planted_list", "sizes"),
+    [
+        (MagnitudePruner(NET), CIRCLES, [4]),
+        (SNIPPruner(NET), CIRCLES, [4]),
+        (IterativeMagnitudePruner(NET, n_rounds=2, rewind_epoch=1), CIRCLES, [4] * 4),
+        (
+            MagnitudePruner(CIRCLES[0].make_net(output_scale=True, max_epochs=2)),
+            CIRCLES,
+            [4],
+        ),
+        (
+            MagnitudePruner(HELICES[0].make_net(max_epochs=2)),
+            HELICES,
+            [4],
+        ),
+        (
+            ContinuousSparsificationPruner(NET, n_rounds=1, round_epochs=1),
+            CIRCLES,
+            [4],
+        ),
+    ],
+    ids=["magnitude", "SNIP", "rounds", "output scale", "regression", "learned mask"],
+)
+def test_replicates_are_what_they_would_be_alone(pruner, planted_list, sizes, stacked):
+    pruner = clone(pruner).set_params(random_state=1, sparsity=0.3)
+    fitted = fit_replicates(pruner, planted_list)
+    assert stacked() == sizes
+    assert len(fitted) == len(planted_list)
+    for replicate, planted in zip(fitted, planted_list, strict=True):
+        alone = clone(pruner).set_params(estimator__module=planted.module)
+        alone.fit(planted.X, planted.y)
+        assert replicate.mask_ == alone.mask_
+        assert vars(replicate).keys() == vars(alone).keys()
+        np.testing.assert_allclose(replicate.predict(planted.X), alone.predict(planted.X), 1e-4)
+        for name, value in alone.estimator_.module_.state_dict().items():
+            own = replicate.estimator_.module_.state_dict()[name]
+            torch.testing.assert_close(own, value, rtol=1e-4, atol=1e-6)
+
+
+def test_replicates_differ_and_the_pruner_stays_as_it_was():
+    pruner = MagnitudePruner(NET, sparsity=0.5, random_state=0)
+    first, second, *_ = fit_replicates(pruner, CIRCLES, n_jobs=2)
+    assert first.mask_ != second.mask_
+    assert not hasattr(pruner, "mask_")
+    assert pruner.estimator.module is CIRCLES[0].module
+
+
+def test_other_architectures_and_numbers_of_samples_are_stacked_apart(stacked):
+    others = [
+        PlantedTicketGenerator(depth=3, width=30, random_state=seed).generate(90)
+        for seed in range(3)
+    ]
+    fit_replicates(MagnitudePruner(NET, sparsity=0.5, random_state=0), CIRCLES + others)
+    assert stacked() == [4, 3]
+
+
+def test_memory_is_limited(stacked):
+    fit_replicates(MagnitudePruner(NET, sparsity=0.5, random_state=0), CIRCLES, max_batch_bytes=1)
+    assert stacked() == []
+
+
+def test_the_error_of_a_replicate_is_raised():
+    pruner = MagnitudePruner(CIRCLES[0].make_net(lr=1e30), sparsity=0.5, random_state=0)
+    with pytest.raises(ValueError, match="The training loss of estimator=NeuralNetClassifier"):
+        fit_replicates(pruner, CIRCLES)
+
+
+def test_only_pruners_are_fitted():
+    with pytest.raises(TypeError, match="pruner must be a pruner of sklearn_tickets"):
+        fit_replicates(NET, CIRCLES)
