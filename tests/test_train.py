@@ -548,6 +548,64 @@ def test_training_loss_that_is_not_finite_is_an_error(params):
     assert not any("snapshot" in name for name, _ in net.callbacks_)
 
 
+class Listener(Callback):
+    """Notes what it is told; counts the batches by an attribute of its own."""
+
+    def __init__(self):
+        self.told = []
+        self.on_grad_computed = lambda net, **kwargs: self.told.append("grad")
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        self.told.append("begin")
+        net.module_.layers[0].eval()
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.told.append(net.module_.layers[0].training)
+
+
+def test_callbacks_are_told_of_every_batch():
+    listener = Listener()
+    net = initialized(callbacks=[("listener", listener)], batch_size=len(X))
+    train(net, X, Y, 2)
+    # A layer that a callback switches is in training mode again when the batch is trained.
+    assert dict(net.callbacks_)["listener"].told == ["begin", "grad", True] * 2
+
+
+def test_modules_are_validated_in_evaluation_mode():
+    modes = []
+
+    class Watched(MLP):
+        def forward(self, X):
+            modes.append([layer.training for layer in self.modules()])
+            return super().forward(X)
+
+    net = initialized(module=Watched, train_split=ValidSplit(2), batch_size=len(X))
+    train(net, X, Y, 2)
+    assert [set(mode) for mode in modes] == [{True}, {False}] * 2
+
+
+def test_nets_with_methods_of_their_own_keep_them():
+    events = []
+
+    class Talking(NeuralNetRegressor):
+        def notify(self, method_name, **kwargs):
+            events.append(method_name)
+            super().notify(method_name, **kwargs)
+
+    net = initialized(net_class=Talking, batch_size=len(X))
+    train(net, X, Y, 1)
+    assert events.count("on_batch_end") == 1
+
+
+def test_a_net_is_as_before_when_it_has_been_trained():
+    net = initialized()
+    names = vars(net).keys()
+    train(net, X, Y, 1)
+    assert vars(net).keys() == names
+    with pytest.raises(ValueError, match="loss of estimator"):
+        train(initialized(lr=1e30), X, Y, 3)
+
+
 def test_a_training_that_fails_puts_random_streams_back():
     pruner = GivenMaskPruner(make_net(lr=1e30, max_epochs=3), random_state=0)
     torch.manual_seed(1)

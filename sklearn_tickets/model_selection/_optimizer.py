@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Sequence
-from itertools import groupby
+from dataclasses import dataclass
+from itertools import chain, groupby
 from typing import Any
 
 import torch
@@ -17,6 +18,17 @@ _VECTOR = 16
 _FUSED = {Adam: torch._fused_adam_, AdamW: torch._fused_adamw_}
 
 
+@dataclass(eq=False)
+class _View:
+    """What some networks have of a parameter."""
+
+    index: int
+    rows: slice
+    weight: Tensor
+    # Where the gradient is copied to, if not the one at hand is taken.
+    gradient: Tensor | None
+
+
 class StackedOptimizer:
     """An optimiser of views into stacked weights, with a group for each of its settings.
 
@@ -27,36 +39,35 @@ class StackedOptimizer:
     ----------
     members : sequence of Member
         Fewest groups if those of the same settings are side by side.
-    weights, gradients : dict of int to Tensor of shape (n_members, ...)
+    weights : dict of int to Tensor of shape (n_members, ...)
         By the parameters' indices in the optimisers.
     """
 
-    def __init__(
-        self,
-        members: Sequence[Member],
-        weights: dict[int, Tensor],
-        gradients: dict[int, Tensor],
-    ) -> None:
-        # Of each view: which parameter, and of which networks.
-        self.places: list[tuple[int, range, Tensor]] = []
+    def __init__(self, members: Sequence[Member], weights: dict[int, Tensor]) -> None:
+        self.copies: dict[int, Tensor] = {}
+        self.groups: list[list[_View]] = []
         groups, start = [], 0
         for settings, alike in groupby(member.settings for member in members):
             stop = start + len([*alike])
-            first = len(self.places)
+            views = []
             for index, weight in weights.items():
                 has_rest = settings.get("fused") and weight[0].numel() % _VECTOR
-                step = 1 if has_rest and weight.device.type == "cpu" else stop - start
+                step = stop - start
+                if has_rest and weight.device.type == "cpu":
+                    self.copies.setdefault(index, torch.empty_like(weight))
+                    step = 1
                 for i in range(start, stop, step):
-                    view = weight.detach()[i : i + step]
-                    view.grad = gradients[index][i : i + step]
-                    self.places.append((index, range(i, i + step), view))
-            groups.append({"params": [view for *_, view in self.places[first:]]} | settings)
+                    rows = slice(i, i + step)
+                    copied = self.copies[index][rows] if index in self.copies else None
+                    views.append(_View(index, rows, weight.detach()[rows], copied))
+            self.groups.append(views)
+            groups.append({"params": [view.weight for view in views]} | settings)
             start = stop
-        net, training = members[0].net, members[0].training
-        self.optimizer = type(net.optimizer_)(groups)
-        for index, rows, view in self.places:
-            states = [members[i].state.get(index, {}) for i in rows]
-            self.optimizer.state[view] = {
+        training = members[0].training
+        self.optimizer = type(training.net.optimizer_)(groups)
+        for view in chain(*self.groups):
+            states = [member.state.get(view.index, {}) for member in members[view.rows]]
+            self.optimizer.state[view.weight] = {
                 name: torch.stack([state[name] for state in states])
                 if _is_of_weights(value)
                 else copy.deepcopy(value)
@@ -68,19 +79,25 @@ class StackedOptimizer:
             total_steps=training.n_epochs * len(members[0].batches),
             cycle_momentum=False,
         )
-        self.fused: list[tuple[dict[str, Any], list]] = []
+        self.moments: list[list[list[Tensor]]] = []
 
-    def step(self) -> None:
+    def step(self, gradients: dict[int, Tensor]) -> None:
         """Move all weights, and the schedule on."""
-        if self.fused:
-            kernel = _FUSED[type(self.optimizer)]
-            for group, tensors in self.fused:
-                tensors[-1][0].add_(1)
-                beta1, beta2 = group["betas"]
-                names = ("lr", "weight_decay", "eps", "amsgrad", "maximize")
-                settings = {name: group[name] for name in names}
-                kernel(*tensors, beta1=beta1, beta2=beta2, **settings)
+        for index, gradient in self.copies.items():
+            gradient.copy_(gradients[index])
+        slopes = [
+            [
+                gradients[view.index][view.rows] if view.gradient is None else view.gradient
+                for view in views
+            ]
+            for views in self.groups
+        ]
+        if self.moments:
+            self._fused_step(slopes)
         else:
+            for views, slopes_of_group in zip(self.groups, slopes, strict=True):
+                for view, slope in zip(views, slopes_of_group, strict=True):
+                    view.weight.grad = slope
             self.optimizer.step()
             if type(self.optimizer) in _FUSED:
                 self._fuse()
@@ -88,31 +105,47 @@ class StackedOptimizer:
             self.schedule.step()
 
     def _fuse(self) -> None:
-        """Call torch's kernels without its loop over tensors, which counts each one's steps."""
+        """From now on call torch's kernels without its loops, which count each tensor's steps."""
         groups = self.optimizer.param_groups
         if not all(group["fused"] for group in groups):
             return
         for group in groups:
-            views = group["params"]
-            states = [self.optimizer.state[view] for view in views]
+            states = [self.optimizer.state[weight] for weight in group["params"]]
             n_steps = states[0]["step"].clone()
             for state in states:
                 state["step"] = n_steps
-            moments = [
-                [state[name] for state in states if name in state]
-                for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-            ]
-            gradients = [view.grad for view in views]
-            self.fused.append((group, [views, gradients, *moments, [n_steps] * len(views)]))
+            names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
+            self.moments.append(
+                [[state[name] for state in states if name in state] for name in names]
+            )
+
+    def _fused_step(self, slopes: list[list[Tensor]]) -> None:
+        kernel = _FUSED[type(self.optimizer)]
+        groups = self.optimizer.param_groups
+        for group, own, moments in zip(groups, slopes, self.moments, strict=True):
+            moments[-1][0].add_(1)
+            kernel(
+                group["params"],
+                own,
+                *moments,
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                **{
+                    name: group[name]
+                    for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize")
+                },
+            )
 
     def state(self, i: int) -> dict[int, dict[str, Any]]:
         """What the optimiser of network i is left with."""
         state: dict[int, dict[str, Any]] = {}
-        for index, rows, view in self.places:
-            if i in rows:
-                state[index] = {
-                    name: copy.deepcopy(value[i - rows.start] if _is_of_weights(value) else value)
-                    for name, value in self.optimizer.state[view].items()
+        for view in chain(*self.groups):
+            if view.rows.start <= i < view.rows.stop:
+                state[view.index] = {
+                    name: copy.deepcopy(
+                        value[i - view.rows.start] if _is_of_weights(value) else value
+                    )
+                    for name, value in self.optimizer.state[view.weight].items()
                 }
         return state
 

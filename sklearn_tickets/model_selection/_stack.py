@@ -89,21 +89,22 @@ class Stack:
             for index, weight in enumerate(self.weights.values())
             if weight.requires_grad
         }
-        gradients = {index: torch.empty_like(weight) for index, weight in trained.items()}
-        optimizer = StackedOptimizer(self.members, trained, gradients)
+        optimizer = StackedOptimizer(self.members, trained)
         held, factors = self._masks()
-        penalised = self._penalties(gradients)
+        penalised = self._penalties()
         streams = [torch.Generator().set_state(member.stream) for member in self.members]
         losses = []
         compute = self._compute()
         for _ in range(self.first.training.n_epochs):
             for X, y in self._batches(streams):
-                loss, gradient = compute(X, y)
+                loss, slopes = compute(X, y)
                 with torch.no_grad():
-                    torch._foreach_copy_([*gradients.values()], gradient)
-                    for slope, weight, strength in penalised:
-                        slope.addcmul_(weight.sign(), strength)
-                    optimizer.step()
+                    # Fused optimisers read memory from start to end.
+                    contiguous = (slope.contiguous() for slope in slopes)
+                    gradients = dict(zip(trained, contiguous, strict=True))
+                    for index, weight, strength in penalised:
+                        gradients[index] = gradients[index].addcmul(weight.sign(), strength)
+                    optimizer.step(gradients)
                     torch._foreach_mul_(held, factors)
                 losses.append(loss)
         return [
@@ -127,15 +128,15 @@ class Stack:
                 factors.append(torch.stack(masks).to(weight))
         return held, factors
 
-    def _penalties(self, gradients: dict[int, Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Gradients and weights with a penalty, and the penalty's strength for each network."""
+    def _penalties(self) -> list[tuple[int, Tensor, Tensor]]:
+        """The weights with a penalty, by their indices, and its strength for each network."""
         penalised = []
         penalties = [member.training.penalty for member in self.members]
         for index, (name, weight) in enumerate(self.weights.items()):
             strengths = [p.l1 if p is not None and name in p.names else 0.0 for p in penalties]
-            if any(strengths) and index in gradients:
+            if any(strengths) and weight.requires_grad:
                 strength = torch.tensor(strengths).to(weight).view(-1, *[1] * (weight.ndim - 1))
-                penalised.append((gradients[index], weight.detach(), strength))
+                penalised.append((index, weight.detach(), strength))
         return penalised
 
     def _batches(self, streams: list[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
