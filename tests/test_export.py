@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
+from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional
 
-from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
+from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator, RandomPruner
 from sklearn_tickets.export import compact
 from sklearn_tickets.models import MLP, VGG, ConvNet, LeNet5, ResNet
 
@@ -351,6 +352,9 @@ NETS_OF_IMAGES = {
     "normalised rows": nn.Sequential(
         *(nn.Flatten(1, 2), nn.Linear(8, 6), nn.BatchNorm1d(8), nn.Linear(6, 3))
     ),
+    "as many normalised rows as units": nn.Sequential(
+        *(nn.Flatten(1, 2), nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    ),
 }
 
 
@@ -359,6 +363,45 @@ def test_unknown_operations_keep_what_they_read(name):
     X = IMAGES[:, 0, 0] if name in NETS_OF_ROWS else IMAGES
     for seed in range(6):
         assert_same(pruned((NETS_OF_ROWS | NETS_OF_IMAGES)[name], 0.2, X, seed), X)
+
+
+ROWS = IMAGES.reshape(8, 64)
+
+
+def normalised(*before):
+    """Twice five units, three of them without incoming weights, normalised."""
+    module = nn.Sequential(
+        *(*before, nn.Linear(64, 5), nn.BatchNorm1d(5), nn.ReLU()),
+        *(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
+    )
+    pruned(module, 1, ROWS)
+    module[-6].weight.data[:3] = module[-3].weight.data[:3] = 0
+    return module
+
+
+class Rows(nn.Module):
+    def forward(self, X):
+        return X.view(-1, 64).relu()
+
+
+@pytest.mark.parametrize("before", [nn.Flatten(), Rows()])
+def test_batch_normalisation_of_matrices_is_folded_into_linear_layers(before):
+    assert sizes(assert_same(normalised(before), ROWS)) == [(64, 2), (2, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("X", [ROWS, ROWS[:1].tolist(), ROWS.numpy(), ROWS[None], None])
+def test_of_other_inputs_the_number_of_axes_decides(X):
+    module = normalised()
+    small = compact(module, X)
+    is_matrix = X is not None and np.ndim(X) == 2
+    assert sizes(small)[0] == ((64, 2) if is_matrix else (64, 5))
+    torch.testing.assert_close(small(ROWS), module(ROWS))
+
+
+def test_pruners_know_the_axes_of_their_inputs():
+    net = NeuralNetClassifier(normalised, criterion=nn.CrossEntropyLoss, max_epochs=1)
+    pruner = RandomPruner(net, sparsity=0.1, round_epochs=0, train_ticket=False, random_state=0)
+    assert sizes(compact(pruner.fit(ROWS.numpy(), np.arange(8) % 3)))[0] == (64, 2)
 
 
 # Pruners and planted tickets -------------------------------------------------------------

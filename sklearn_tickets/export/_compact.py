@@ -7,26 +7,16 @@ units. An operation that is not known here keeps all units that it reads.
 """
 
 import copy
-from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sklearn_tickets._module import plain_module
 from sklearn_tickets.datasets._planted_module import ScaledLinear
-
-# The layers whose units are removed, and what normalises these.
-_LAYERS: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Linear: nn.BatchNorm1d,
-    nn.Conv1d: nn.BatchNorm1d,
-    nn.Conv2d: nn.BatchNorm2d,
-    nn.Conv3d: nn.BatchNorm3d,
-}
-_CONVOLUTION_SETTINGS = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
-_NO_PADDING = (0, (0,), (0, 0), (0, 0, 0), "valid")
+from sklearn_tickets.export._units import NO_PADDING, NORMALISED_BY, Layer, Units
 
 # Names of modules, functions and methods alike: MaxPool2d and max_pool2d are "maxpool2d".
 _IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d"}
@@ -40,83 +30,8 @@ _POOLS = {
 }
 
 
-@dataclass(eq=False)
-class _Units:
-    """The units that a node of the graph computes."""
-
-    # The value of each, NaN if it depends on the input. Further axes, of length 1, tell what
-    # a unit is: none a number, one a flattened map, two a map.
-    constant: Tensor
-    # The nodes that keep the same units, this one among them.
-    peers: set[fx.Node]
-    # Whether an output depends on it.
-    needed: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.needed = torch.zeros(len(self.constant), dtype=torch.bool)
-
-
-class _Layer:
-    """A linear layer or a convolution, in float64.
-
-    The axes of its weight are units, units before them, and taps: the pixels of a kernel or of
-    a flattened map. Constants before the layer go into its bias, and their weights become 0.
-    """
-
-    def __init__(self, module: Any, before: _Units | None) -> None:
-        self.module = module
-        # What is not made of units counts as a single one, which depends on the input.
-        constant = torch.full((1,), torch.nan) if before is None else before.constant.flatten()
-        self.weight = module.weight.cpu().double().reshape(len(module.weight), len(constant), -1)
-        self.bias = self.weight.new_zeros(len(self.weight))
-        if module.bias is not None:
-            self.bias += module.bias.cpu()
-        known = ~constant.isnan()
-        if getattr(module, "padding_mode", "") == "zeros" and module.padding not in _NO_PADDING:
-            # Next to zeros, no bias stands for the constants: one of them stands for all.
-            merged, known = known & (constant != 0), known & (constant == 0)
-            if merged.any():
-                largest = constant.abs().nan_to_num(0).argmax()
-                weight = (self.weight[:, merged] * constant[merged, None]).sum(dim=1)
-                self.weight[:, merged] = 0
-                self.weight[:, largest] = weight / constant[largest]
-        self.bias += (self.weight[:, known].sum(dim=2) * constant[known]).sum(dim=1)
-        self.weight[:, known] = 0
-
-    def can_fold(self, norm: Any) -> bool:
-        """Whether it is batch normalisation of the layer's units."""
-        is_kind = type(norm) is _LAYERS[type(self.module)]
-        return is_kind and norm.track_running_stats and norm.num_features == len(self.bias)
-
-    def fold(self, norm: Any) -> None:
-        """Do what the batch normalisation behind the layer does, too."""
-        norm = copy.deepcopy(norm).cpu().double()
-        statistics = norm.running_mean, norm.running_var, norm.eps
-        folded = fuse_conv_bn_weights(self.weight, self.bias, *statistics, norm.weight, norm.bias)
-        self.weight, self.bias = (parameter.data for parameter in folded)
-
-    def constant(self) -> Tensor:
-        """What each unit is, as in `_Units`."""
-        constant = self.bias.masked_fill(self.weight.any(dim=2).any(dim=1), torch.nan)
-        return constant if isinstance(self.module, nn.Linear) else constant[:, None, None]
-
-    def dense(self, rows: Tensor | slice, columns: Tensor | slice) -> nn.Module:
-        """A layer of the units that are kept, of the module's kind, dtype and device."""
-        old = self.module
-        weight, bias = self.weight[rows][:, columns], self.bias[rows]
-        weight = weight.reshape(len(bias), -1, *old.weight.shape[2:])
-        has_bias = old.bias is not None or bool(bias.any())
-        settings = {name: vars(old)[name] for name in _CONVOLUTION_SETTINGS if name in vars(old)}
-        # On the device "meta" no weights are drawn from torch's global random stream.
-        new = type(old)(weight.shape[1], len(bias), bias=has_bias, device="meta", **settings)
-        new.weight = nn.Parameter(weight.to(old.weight))
-        if has_bias:
-            new.bias = nn.Parameter(bias.to(old.weight))
-        return new
-
-
 @torch.no_grad()
-def compact(network: Any) -> fx.GraphModule:
+def compact(network: Any, X: Any = None) -> fx.GraphModule:
     r"""Make a pruned network as small as the units that its outputs depend on.
 
     Neurons and channels without a way to the outputs are left out. Those that do not depend on
@@ -127,6 +42,9 @@ def compact(network: Any) -> fx.GraphModule:
     ----------
     network : fitted pruner or torch.nn.Module
         A pruner's sparse network, or any module whose pruned weights are 0. It is not changed.
+    X : array-like of shape (n_samples, n_features) or (n_samples, ...), default=None
+        Inputs of a module that takes nothing else. Their number of axes alone is read, which a
+        pruner knows.
 
     Returns
     -------
@@ -158,9 +76,13 @@ def compact(network: Any) -> fx.GraphModule:
     that are added, as in residual networks, lose the units that no reader of any of them needs.
     All units that another operation reads are kept. A layer keeps at least one unit.
 
+    Batch normalisation behind a linear layer is such an operation unless it reads a matrix, as
+    it does if X has two axes, or behind ``flatten(1)``: of three axes it takes the second, which
+    need not be that of the units.
+
     A unit goes if none of its weights is left. Of n weights a random mask of density d leaves
     none with the probability :math:`e^{-dn}`. Between wide layers, of 1024 units, hardly one
-    goes at a density of 1 %, and nothing is gained; at 0.1 %, a third of them reads nothing.
+    goes at a density of 1 %, and `to_sparse` gains more; at 0.1 %, a third of them reads nothing.
 
     References
     ----------
@@ -190,9 +112,10 @@ def compact(network: Any) -> fx.GraphModule:
                 f"network must be a fitted pruner or a torch.nn.Module; got {network!r}. Of a "
                 "search, pass best_estimator_."
             )
+        X = network.input_support_[None]
         network = network.estimator_.module_
     traced = _trace(copy.deepcopy(plain_module(network)).eval())
-    layers, units = _follow(traced)
+    layers, units = _follow(traced, X is not None and np.ndim(X) == 2)
     for node in reversed(traced.graph.nodes):
         if node in units:
             needed = units[node].needed
@@ -243,13 +166,17 @@ def _trace(module: nn.Module) -> fx.GraphModule:
     return traced
 
 
-def _follow(traced: fx.GraphModule) -> tuple[dict[fx.Node, _Layer], dict[fx.Node, _Units]]:
+def _follow(
+    traced: fx.GraphModule, reads_rows: bool
+) -> tuple[dict[fx.Node, Layer], dict[fx.Node, Units]]:
     """Find the layers that may become smaller, and all nodes that pass on their units.
 
-    On the way, constants go into biases, and batch normalisation goes into layers.
+    On the way, constants go into biases, and batch normalisation goes into layers. The network
+    reads a matrix, a row for each sample, if `reads_rows`.
     """
-    layers: dict[fx.Node, _Layer] = {}
-    units: dict[fx.Node, _Units] = {}
+    layers: dict[fx.Node, Layer] = {}
+    units: dict[fx.Node, Units] = {}
+    matrices: set[fx.Node] = set()
     owners = [
         node.target if node.op == "call_module" else str(node.target).rpartition(".")[0]
         for node in traced.graph.nodes
@@ -259,21 +186,28 @@ def _follow(traced: fx.GraphModule) -> tuple[dict[fx.Node, _Layer], dict[fx.Node
         module: Any = traced.get_submodule(node.target) if node.op == "call_module" else None
         sources = node.all_input_nodes
         source: Any = sources[0] if sources else None
+        if _is_matrix(node, module, matrices, reads_rows):
+            matrices.add(node)
         if (
-            type(module) in _LAYERS
+            type(module) in NORMALISED_BY
             and owners.count(node.target) == 1
             and _fits(module, units.get(source))
         ):
-            layers[node] = _Layer(module, units.get(source))
-            units[node] = _Units(layers[node].constant(), {node})
-        elif source in layers and len(source.users) == 1 and layers[source].can_fold(module):
+            layers[node] = Layer(module, units.get(source))
+            units[node] = Units(layers[node].constant(), {node})
+        elif (
+            source in layers
+            and len(source.users) == 1
+            and layers[source].can_fold(module)
+            and (source in matrices or type(layers[source].module) is not nn.Linear)
+        ):
             layers[source].fold(module)
             units[source].constant = layers[source].constant()
             node.replace_all_uses_with(source)
             traced.graph.erase_node(node)
         elif (constant := _passed_on(node, module, units)) is not None:
             peers = {node}.union(*(units[source].peers for source in sources))
-            units[node] = _Units(constant, peers)
+            units[node] = Units(constant, peers)
             for peer in peers:
                 units[peer].peers = peers
         else:
@@ -283,7 +217,33 @@ def _follow(traced: fx.GraphModule) -> tuple[dict[fx.Node, _Layer], dict[fx.Node
     return layers, units
 
 
-def _fits(module: Any, before: _Units | None) -> bool:
+def _operation(node: fx.Node, module: nn.Module | None) -> str:
+    """What a node does, in the words of `_IDLE`, `_ELEMENTWISE` and `_POOLS`."""
+    name = getattr(type(module) if module else node.target, "__name__", str(node.target)).lower()
+    return name[:-1].replace("_", "") + name[-1]  # at the end it stands for "in place"
+
+
+def _flattens(node: fx.Node, module: Any) -> bool:
+    """Whether a node flattens all axes but the first."""
+    given = (*node.args[1:], *node.kwargs.items())
+    dims = (module.start_dim, module.end_dim) if module else given
+    return dims in ((1,), (1, -1), (("start_dim", 1),))
+
+
+def _is_matrix(node: Any, module: Any, matrices: set[fx.Node], reads_rows: bool) -> bool:
+    """Whether it is known that a node computes a tensor of two axes."""
+    name, sources = _operation(node, module), node.all_input_nodes
+    if node.op == "placeholder":
+        return reads_rows
+    if name == "flatten":
+        return _flattens(node, module)
+    if name in ("view", "reshape"):
+        return len(node.args) == 3
+    keeps_axes = name in _IDLE | _ELEMENTWISE or type(module) is nn.Linear
+    return keeps_axes and matrices.issuperset(sources)
+
+
+def _fits(module: Any, before: Units | None) -> bool:
     """Whether the layer's weight has an axis for the units before it."""
     if not isinstance(module, nn.Linear):
         return module.groups == 1 and (before is None or before.constant.ndim == 3)
@@ -292,13 +252,12 @@ def _fits(module: Any, before: _Units | None) -> bool:
     return before.constant.shape == (module.in_features,)
 
 
-def _passed_on(node: Any, module: Any, units: dict[fx.Node, _Units]) -> Tensor | None:
+def _passed_on(node: Any, module: Any, units: dict[fx.Node, Units]) -> Tensor | None:
     """What the units behind an operation are, or None unless it passes on those before it."""
     if not node.all_input_nodes or not units.keys() >= set(node.all_input_nodes):
         return None
     constant, *others = [units[source].constant for source in node.all_input_nodes]
-    name = getattr(type(module) if module else node.target, "__name__", str(node.target)).lower()
-    name = name[:-1].replace("_", "") + name[-1]  # at the end it stands for "in place"
+    name = _operation(node, module)
     if name in _IDLE:
         return constant
     if name in _ELEMENTWISE and all(other.shape == constant.shape for other in others):
@@ -306,14 +265,11 @@ def _passed_on(node: Any, module: Any, units: dict[fx.Node, _Units]) -> Tensor |
         method = getattr(Tensor, node.target) if node.op == "call_method" else node.target
         return (module or method)(*args, **kwargs)
     if name == "flatten":
-        given = (*node.args[1:], *node.kwargs.items())
-        dims = (module.start_dim, module.end_dim) if module else given
-        is_whole = dims in ((1,), (1, -1), (("start_dim", 1),))
-        return constant.reshape(constant.shape[:2]) if is_whole else None
+        return constant.reshape(constant.shape[:2]) if _flattens(node, module) else None
     if name in _POOLS and constant.ndim == 3:
         # Functional average pools are not looked at more closely: they may count zeros.
         settings = vars(module) if module else {}
-        is_mean = settings.get("padding") in _NO_PADDING and not settings.get("divisor_override")
+        is_mean = settings.get("padding") in NO_PADDING and not settings.get("divisor_override")
         if name.startswith("avg") and not is_mean:
             return constant.masked_fill(constant != 0, torch.nan)
         return constant.clone()

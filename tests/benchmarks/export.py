@@ -1,14 +1,20 @@
-"""What compacting a pruned network gains: size, operations and latency on one core.
+"""What exporting a pruned network gains: size, operations and latency on one core.
 
-Run as ``OMP_NUM_THREADS=1 python tests/benchmarks/export.py`` (a minute): prints a markdown
-table, each cell the masked network and the compact one. Masks are unstructured. A unit goes if
-none of its weights is left or leads on, so that a hundredth of the weights may need nearly all
-units. Networks without effective weights have collapsed: they are constant.
+Run as ``OMP_NUM_THREADS=1 python tests/benchmarks/export.py`` (two minutes): prints a markdown
+table of the masked network, what `compact` makes of it, what `to_sparse` makes of that where it
+finds layers of few weights, and of its `to_onnx` file in ONNX Runtime. Behind each number there
+is how often it goes into the masked network's. Latencies are medians of runs taken in turns.
+Masks are unstructured; networks without effective weights have collapsed: they are constant.
 """
 
 import io
+import os
+import tempfile
 import time
 import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +30,7 @@ from sklearn_tickets import (
     RandomPruner,
     SynFlowPruner,
 )
-from sklearn_tickets.export import compact
+from sklearn_tickets.export import SparseLinear, compact, to_onnx, to_sparse
 from sklearn_tickets.models import MLP, VGG, ResNet
 
 NETWORKS = {
@@ -34,10 +40,11 @@ NETWORKS = {
 }
 PRUNERS = {"random": RandomPruner, "magnitude": MagnitudePruner, "SynFlow": SynFlowPruner}
 CASES = [
-    *(("MLP 4 x 1024", pruner, s) for pruner in PRUNERS for s in (0.9, 0.99, 0.999)),
+    *(("MLP 4 x 1024", pruner, sparsity) for pruner in PRUNERS for sparsity in (0.9, 0.99)),
     *((name, pruner, 0.99) for name in list(NETWORKS)[1:] for pruner in PRUNERS),
 ]
-
+# How many runs of how many images.
+RUNS = {1: 50, 256: 9}
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = (X[:1000] / 16).reshape(-1, 1, 8, 8).astype(np.float32)
@@ -62,35 +69,77 @@ def fitted(name: str, pruner: str, sparsity: float) -> BasePruner:
         return unfitted.fit(IMAGES, Y[:1000])
 
 
-@torch.no_grad()
-def measure(module: nn.Module) -> list[float]:
-    """Parameters, kB of a file, MFLOPs of an image, ms of one image and of 256."""
-    images = torch.from_numpy(IMAGES)
+def sizes(module: nn.Module) -> list[float]:
+    """Parameters, kB of a file, and MFLOPs of an image."""
     file = io.BytesIO()
     torch.save(module.state_dict(), file)
     with FlopCounterMode(display=False) as counter:
-        module(images[:1])
+        module(torch.from_numpy(IMAGES[:1]))
+    sparse = [layer for layer in module.modules() if isinstance(layer, SparseLinear)]
+    n_flops = counter.get_total_flops() + sum(2 * len(layer.values) for layer in sparse)
     n_parameters = sum(parameter.numel() for parameter in module.parameters())
-    numbers = [n_parameters, file.tell() / 1e3, counter.get_total_flops() / 1e6]
-    for n_rows, n_runs in ((1, 50), (256, 9)):
-        seconds = []
-        for _ in range(n_runs):
-            began = time.perf_counter()
-            module(images[:n_rows])
-            seconds.append(time.perf_counter() - began)
-        numbers.append(1000 * float(np.median(seconds)))
-    return numbers
+    return [n_parameters, file.tell() / 1e3, n_flops / 1e6]
 
+
+def onnx_session(network: BasePruner) -> tuple[float, Callable[[torch.Tensor], object]]:
+    """The kB of a network's ONNX file, and a function that runs it on as many threads as torch."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
+        to_onnx(network, path)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return os.path.getsize(path) / 1e3, lambda X: session.run(None, {"X": X.numpy()})
+
+
+def latencies(forms: dict[str, Callable[[torch.Tensor], object]]) -> dict[str, list[float]]:
+    """Median ms of each form, for each number of images in `RUNS`."""
+    medians: dict[str, list[float]] = {form: [] for form in forms}
+    for n_images, n_runs in RUNS.items():
+        images = torch.from_numpy(IMAGES[:n_images])
+        seconds: dict[str, list[float]] = {form: [] for form in forms}
+        for _ in range(n_runs):
+            for form, compute in forms.items():
+                began = time.perf_counter()
+                compute(images)
+                seconds[form].append(time.perf_counter() - began)
+        for form, runs in seconds.items():
+            medians[form].append(1000 * float(np.median(runs)))
+    return medians
+
+
+@torch.no_grad()
+def measured(network: BasePruner) -> dict[str, list[float]]:
+    """The numbers of a table row, for each form of a network."""
+    small, sparse = compact(network), to_sparse(network)
+    forms = {"masked": network.estimator_.module_.eval(), "compact": small}
+    if any(isinstance(layer, SparseLinear) for layer in sparse.modules()):
+        forms["sparse"] = sparse
+    numbers = {form: sizes(module) for form, module in forms.items()}
+    if HAS_ONNX:
+        n_parameters, _, n_flops = numbers["compact"]
+        size, forms["ONNX"] = onnx_session(network)
+        numbers["ONNX"] = [n_parameters, size, n_flops]
+    return {form: numbers[form] + times for form, times in latencies(forms).items()}
+
+
+HAS_ONNX = all(map(find_spec, ("onnx", "onnxscript", "onnxruntime")))
 
 if __name__ == "__main__":
-    print("| network | mask | pruned | effective | parameters | file, kB | MFLOPs |", end="")
-    print(" batch 1, ms | batch 256, ms | faster |\n|---|---|---|---|---|---|---|---|---|---|")
+    if not HAS_ONNX:
+        print("Without rows of ONNX Runtime: onnx, onnxscript or onnxruntime is not installed.\n")
+    header = "network, mask", "form", "parameters", "file, kB", "MFLOPs"
+    print(f"| {' | '.join([*header, *(f'batch {n}, ms' for n in RUNS)])} |")
+    print("|---" * (len(header) + len(RUNS)) + "|")
     for name, pruner, sparsity in CASES:
         network = fitted(name, pruner, sparsity)
-        before = measure(network.estimator_.module_.eval())
-        after = measure(compact(network))
-        numbers = [f"{a:,.4g} → {b:,.4g}" for a, b in zip(before, after, strict=True)]
-        effective = f"{network.rounds_[-1]['n_effective']:,}"
-        faster = f"{before[-1] / after[-1]:.1f} x"
-        cells = [name, pruner, f"{sparsity:.1%}", effective, *numbers, faster]
-        print(f"| {' | '.join(cells)} |", flush=True)
+        numbers = measured(network)
+        for form, row in numbers.items():
+            case = f"{name}, {pruner} {sparsity:.0%}" if form == "masked" else ""
+            cells = [
+                f"{value:,.4g}" + ("" if form == "masked" else f" ({before / value:.3g} x)")
+                for value, before in zip(row, numbers["masked"], strict=True)
+            ]
+            print(f"| {' | '.join([case, form, *cells])} |", flush=True)

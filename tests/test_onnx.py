@@ -1,0 +1,166 @@
+"""ONNX files: other programs compute what the network does."""
+
+import copy
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from sklearn_tickets import GivenMaskPruner, MagnitudePruner, PlantedTicketGenerator
+from sklearn_tickets.export import SparseLinear, compact, to_onnx
+from sklearn_tickets.models import VGG, LeNet5, ResNet
+
+reason = "writing and running ONNX files takes the extra onnx, and onnxruntime"
+pytest.importorskip("onnx", reason=reason)
+pytest.importorskip("onnxscript", reason=reason)
+onnxruntime = pytest.importorskip("onnxruntime", reason=reason)
+
+RNG = np.random.RandomState(0)
+IMAGES = RNG.standard_normal((40, 1, 8, 8)).astype(np.float32)
+LABELS = np.array(["a", "b", "c", "d"])[RNG.randint(4, size=40)]
+PLANTED = PlantedTicketGenerator("circle", depth=5, random_state=0).generate(100)
+
+
+def run(path, X):
+    """The outputs of an ONNX file."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (outputs,) = session.run(None, {"X": X})
+    return outputs
+
+
+def assert_same(path, module, X, tolerance=1e-5):
+    """For any number of samples, a file computes what a module does."""
+    with torch.no_grad():
+        expected = module(torch.from_numpy(X)).numpy()
+    scale = np.abs(expected).max()
+    assert np.ptp(expected, axis=0).max() > 0.01 * scale, "hardly depends on inputs"
+    for n in (len(X), 1, 2, 7):
+        outputs = run(path, X[:n])
+        assert outputs.dtype == X.dtype
+        assert_allclose(outputs, expected[:n], rtol=0, atol=tolerance * scale)
+
+
+def test_a_planted_ticket_is_written_as_small_as_it_is(tmp_path):
+    net = PLANTED.make_net(output_scale=True)
+    pruner = GivenMaskPruner(net, PLANTED.mask, train_ticket=False, random_state=0)
+    pruner.fit(PLANTED.X, PLANTED.y)
+    path = tmp_path / "ticket.onnx"
+    to_onnx(pruner, path)
+    X = PLANTED.X.astype(np.float32)
+    assert_same(path, pruner.estimator_.module_.eval(), X)
+    assert_array_equal(pruner.classes_[run(path, X).argmax(axis=1)], pruner.predict(X))
+    assert [file.name for file in tmp_path.iterdir()] == ["ticket.onnx"]
+    # Of 20,000 weights and biases 130 are left; the rest of the file says what to do with them.
+    assert path.stat().st_size < 5000
+    assert b".py" not in path.read_bytes(), "tells where the code lies"
+
+
+@pytest.mark.parametrize(
+    "module",
+    [LeNet5, partial(VGG, depth=11, width=0.1), partial(ResNet, depth=20, width=0.25)],
+    ids=["LeNet5", "VGG", "ResNet-20"],
+)
+def test_trained_image_networks_compute_the_same(tmp_path, module):
+    net = NeuralNetClassifier(
+        module,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        batch_size=20,
+        max_epochs=2,
+        train_split=None,
+        verbose=0,
+    )
+    pruner = MagnitudePruner(net, sparsity=0.6, round_epochs=1, random_state=0)
+    pruner.fit(IMAGES, LABELS)
+    to_onnx(pruner, tmp_path / "net.onnx")
+    assert_same(tmp_path / "net.onnx", pruner.estimator_.module_.eval(), IMAGES)
+
+
+class Words(nn.Module):
+    """Reads integers, drops out and normalises, in float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.norm = nn.Embedding(9, 4), nn.LayerNorm(4)
+        self.dropout = nn.Dropout(0.5)
+        self.double()
+
+    def forward(self, words):
+        return self.dropout(self.norm(self.table(words))).mean(dim=1)
+
+
+def test_a_module_is_written_as_it_is_and_left_alone(tmp_path):
+    words = RNG.randint(9, size=(10, 3))
+    module = Words().train()
+    before = copy.deepcopy(module)
+    stream, numpy_stream = torch.get_rng_state(), np.random.get_state()[1].copy()
+    path = tmp_path / "words.onnx"
+    path.write_bytes(b"an earlier file")
+    to_onnx(module, path, words[:1])
+    assert torch.equal(torch.get_rng_state(), stream)
+    assert_array_equal(np.random.get_state()[1], numpy_stream)
+    assert all(layer.training for layer in module.modules())
+    for name, value in before.state_dict().items():
+        assert torch.equal(module.state_dict()[name], value)
+    expected = module.eval()(torch.from_numpy(words)).detach().numpy()
+    assert_allclose(run(path, words), expected, atol=1e-12)
+
+
+# Errors ----------------------------------------------------------------------------------
+
+
+class Dynamic(nn.Module):
+    def forward(self, X):
+        return X if X.sum() > 0 else -X
+
+
+class Two(nn.Module):
+    def forward(self, X):
+        return X, 2 * X
+
+
+@pytest.mark.parametrize(
+    ("module", "X", "message"),
+    [
+        (nn.Linear(8, 3), None, "X=None: a module does not tell .* pass X"),
+        (nn.Linear(7, 3), IMAGES, r"export Linear for .* \(n_samples, 1, 8, 8\): .* Check X"),
+        (Dynamic(), IMAGES, "cannot export Dynamic .* data-dependent .* without control flow"),
+        (Two(), IMAGES, "must return one tensor, a row for each sample; Two"),
+        (nn.Flatten(0), IMAGES, "a row for each sample; Flatten"),
+        (nn.Sequential(SparseLinear(nn.Linear(8, 3))), IMAGES, r"write compact\(network\)"),
+    ],
+)
+def test_what_cannot_be_written_leaves_an_earlier_file(tmp_path, module, X, message):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"an earlier file")
+    with pytest.raises(ValueError, match=message):
+        to_onnx(module, path, X)
+    assert path.read_bytes() == b"an earlier file"
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    folder = tmp_path / "net.onnx"
+    folder.mkdir()
+    with pytest.raises(OSError, match="onnx"):
+        to_onnx(nn.Linear(8, 3), folder, IMAGES)
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_folders_and_networks_must_be_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"path=.*no existing folder; make it"):
+        to_onnx(nn.Linear(8, 3), tmp_path / "none" / "net.onnx", IMAGES)
+    with pytest.raises(TypeError, match="network must be a fitted pruner"):
+        to_onnx(PLANTED.make_net().initialize(), tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
+def test_without_onnx_the_error_tells_how_to_get_it(tmp_path, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=r"pip install 'sklearn-tickets\[onnx\]'"):
+        to_onnx(compact(nn.Linear(8, 3)), tmp_path / "net.onnx", IMAGES)
