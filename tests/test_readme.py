@@ -23,7 +23,7 @@ def test_the_guide_works_on_planted_problems_and_data_of_your_own():
     guide = (Path(__file__).parents[1] / "docs" / "user_guide.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     complete = [block for block in blocks if "from sklearn_tickets" in block]
-    assert len(complete) == 6
+    assert len(complete) == 8
     names = {}
     for block in complete:
         exec(block, names)
