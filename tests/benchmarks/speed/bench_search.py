@@ -1,0 +1,48 @@
+"""What stacking saves in a grid search, beside scikit-learn's, and as candidates get more.
+
+Circle, depth 5, width 100, 3000 samples, batches of 32, 10 epochs, three folds, two jobs.
+"""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator
+from sklearn_tickets.model_selection import BatchedGridSearchCV
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return PlantedTicketGenerator(random_state=0).generate(3000)
+
+
+def search(cls, planted, n_candidates=16, n_samples=3000, device="cpu"):
+    """Scores, of shape (n_folds, n_candidates)."""
+    pruner = MagnitudePruner(planted.make_net(device=device), random_state=0)
+    grid = {"sparsity": np.linspace(0.2, 0.9, n_candidates // 2), "scope": ["global", "layer"]}
+    found = cls(pruner, grid, cv=3, n_jobs=2, refit=False, error_score="raise")
+    results = found.fit(planted.X[:n_samples], planted.y[:n_samples]).cv_results_
+    return np.array([results[f"split{i}_test_score"] for i in range(3)])
+
+
+def test_batched_search_beside_grid_search(device, planted, compare):
+    for cls in (GridSearchCV, BatchedGridSearchCV):
+        search(cls, planted, 2, n_samples=100, device=device)  # starts workers, loads code
+    compare(
+        f"`BatchedGridSearchCV`, 16 x 3 fits, {device}; peer: `GridSearchCV`",
+        lambda: search(BatchedGridSearchCV, planted, device=device),
+        lambda: search(GridSearchCV, planted, device=device),
+        lambda theirs, own: np.abs(theirs - own).max(),
+        within=1e-3,
+        asked=">= 3",
+        n_rounds=3,
+        n_warm_ups=0,
+    )
+
+
+def test_growth_with_candidates(planted, grow):
+    jobs = {n: lambda n=n: search(BatchedGridSearchCV, planted, n) for n in (2, 4, 8, 16, 32)}
+    turns = {"n_rounds": 2, "n_warm_ups": 0}
+    grow("`BatchedGridSearchCV`, n candidates", jobs, per="s per candidate", **turns)
