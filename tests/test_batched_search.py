@@ -462,13 +462,27 @@ def test_what_rounds_leave_is_the_same(caplog):
                 assert_allclose(states[0]["state"][index][name], value, rtol=1e-3, atol=1e-7)
 
 
-def test_learned_masks_are_trained_one_by_one(caplog):
-    pruner = ContinuousSparsificationPruner(
-        CIRCLE.make_net(max_epochs=1), round_epochs=1, random_state=0
-    )
-    check_same(pruner, {"mask_init": [0.0, 0.1]})
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        ContinuousSparsificationPruner(CIRCLE.make_net(max_epochs=1), n_rounds=1),
+        EdgePopupPruner(CIRCLE.make_net(max_epochs=1), mask_epochs=1, train_ticket=True),
+        RigLPruner(CIRCLE.make_net(max_epochs=1), final_epochs=1),
+    ],
+    ids=lambda pruner: type(pruner).__name__,
+)
+def test_learned_masks_are_trained_one_by_one(pruner, caplog):
+    check_same(clone(pruner).set_params(sparsity=0.5), {"random_state": [0, 1]})
     assert "Trainings are not stacked: the pruner has a training of its own." in caplog.messages
     assert stacked(caplog) == [4]
+
+
+def test_with_several_jobs_what_cannot_be_stacked_is_left_to_scikit_learn(caplog):
+    pruner = EdgePopupPruner(CIRCLE.make_net(), mask_epochs=1, train_ticket=True, random_state=0)
+    check_same(pruner.set_params(final_epochs=1), {"sparsity": [0.4, 0.5]}, n_jobs=2)
+    assert caplog.messages == [
+        "BatchedGridSearchCV stacks no fits: the pruner has a training of its own."
+    ]
 
 
 def test_candidates_that_can_be_stacked_are_stacked_beside_others(caplog):

@@ -6,6 +6,7 @@ network, all others as ever.
 
 import logging
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
 from sklearn_tickets._rewind import Training
@@ -176,6 +177,23 @@ class Fit:
         finally:
             self._streams = random_streams()
             set_random_streams(others)
+
+
+def obstacle_to(estimator: BaseEstimator, X: Any, y: Any) -> str | None:
+    """Why the first training of an estimator could not be part of a stack, or None."""
+    fit = Fit(clone(estimator))
+    with warnings.catch_warnings():
+        # They come again when the estimator is fitted in earnest.
+        warnings.simplefilter("ignore")
+        fit.start(X, y)
+        try:
+            if fit.training is not None:
+                fit.member({})
+        except CannotStackError as error:
+            return str(error)
+        finally:
+            fit.close()
+    return None
 
 
 def fit_in_batches(

@@ -12,14 +12,20 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from joblib import parallel_config
+from joblib import effective_n_jobs, parallel_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import _safe_split
 
-from sklearn_tickets.model_selection._fit import LOGGER, Fit, fit_in_batches, pruner_of
+from sklearn_tickets.model_selection._fit import (
+    LOGGER,
+    Fit,
+    fit_in_batches,
+    obstacle_to,
+    pruner_of,
+)
 
 _LIMIT = {"max_batch_bytes": [Interval(Integral, 1, None, closed="left")]}
 
@@ -47,18 +53,10 @@ class _BatchedSearch(BaseSearchCV):
         self : object
             The fitted search.
         """
-        pruner = pruner_of(self.estimator)
-        obstacles = {
-            "the estimator is neither a pruner nor a pipeline ending in one": pruner is None,
-            "there are callbacks of scikit-learn": any(
-                getattr(owner, "_skl_callbacks", None) for owner in (self, self.estimator, pruner)
-            ),
-            "there are parameters of fit": bool(params.keys() - {"groups"}),
-        }
-        for obstacle, is_there in obstacles.items():
-            if is_there:
-                LOGGER.info("%s stacks no fits: %s.", type(self).__name__, obstacle)
-                return super().fit(X, y, **params)
+        obstacle = self._obstacle(X, y, params)
+        if obstacle is not None:
+            LOGGER.info("%s stacks no fits: %s.", type(self).__name__, obstacle)
+            return super().fit(X, y, **params)
         given, stand_in = self.estimator, clone(self.estimator)
         # scikit-learn clones the estimator, and clones of the clone are what it fits and scores.
         stand_in.__sklearn_clone__ = lambda: stand_in
@@ -69,6 +67,21 @@ class _BatchedSearch(BaseSearchCV):
                 return super().fit(X, y, **params)
         finally:
             self.estimator = given
+
+    def _obstacle(self, X, y, params):
+        """What speaks for scikit-learn's own search, or None."""
+        pruner = pruner_of(self.estimator)
+        if pruner is None:
+            return "the estimator is neither a pruner nor a pipeline ending in one"
+        owners = (self, self.estimator, pruner)
+        if any(getattr(owner, "_skl_callbacks", None) for owner in owners):
+            return "there are callbacks of scikit-learn"
+        if params.keys() - {"groups"}:
+            return "there are parameters of fit"
+        if effective_n_jobs(self.n_jobs) > 1:
+            # Rather than one by one here, what cannot be stacked is fitted in several processes.
+            return obstacle_to(self.estimator, X, y)
+        return None
 
     def _run_search(self, evaluate_candidates, *, callback_ctx=None):
         stand_in = self.estimator
@@ -139,7 +152,7 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         What is measured; None takes the estimator's ``score``.
     n_jobs : int or None, default=None
-        Number of stacks trained side by side, in threads.
+        Number of stacks trained side by side, in threads; of processes if none can be stacked.
     refit : bool, str or callable, default=True
         Whether to fit the best candidate to all data, and by which metric it is the best.
     cv : int, splitter or iterable, default=None
@@ -190,8 +203,9 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
     - trainings of the weights. Masks that are learned are learned one after the other.
 
     All else is trained in the ordinary way, one after the other; why is logged once at level
-    INFO, by the logger ``"sklearn_tickets"``. Where nothing is stacked, ``GridSearchCV`` with
-    `n_jobs` is faster. A stack that memory does not suffice for is split in two.
+    INFO, by the logger ``"sklearn_tickets"``. If `n_jobs` is not 1, and `estimator` as it is given
+    cannot be stacked, the search is scikit-learn's. A stack that memory does not suffice for is
+    split in two.
 
     References
     ----------
@@ -261,7 +275,7 @@ class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         What is measured; None takes the estimator's ``score``.
     n_jobs : int or None, default=None
-        Number of stacks trained side by side, in threads.
+        Number of stacks trained side by side, in threads; of processes if none can be stacked.
     refit : bool, str or callable, default=True
         Whether to fit the best candidate to all data, and by which metric it is the best.
     cv : int, splitter or iterable, default=None

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from inspect import isgenerator
 from numbers import Integral, Real
 
 import numpy as np
@@ -152,11 +153,13 @@ class BasePruner(
         """Score the parameters that `mask` covers, at `net`'s weights; higher is kept."""
         raise NotImplementedError(f"{type(self).__name__} implements neither _score nor _search.")
 
-    def _search(self, net, mask, density, X, y, rng) -> TicketMask:
+    def _search(
+        self, net, mask, density, X, y, rng
+    ) -> TicketMask | Generator[Training, None, TicketMask]:
         """Choose what to keep of `mask`: by default the best-scored.
 
-        Algorithms that learn their masks do it here. They may train `net` in place, it is
-        rewound afterwards.
+        Algorithms that learn their masks do it here. They may train `net`, which is rewound
+        afterwards: as generators, they yield each training to have it done.
         """
         if density == 1:
             return mask
@@ -286,7 +289,8 @@ class BasePruner(
             yield training
             if t == 1 and self.rewind_epoch:
                 run.rewind_to = self._passed(training)
-        run.mask = self._search(net, run.mask, self._density(t), run.X, run.y, run.rng)
+        found = self._search(net, run.mask, self._density(t), run.X, run.y, run.rng)
+        run.mask = (yield from found) if isgenerator(found) else found
         train_loss = last_train_loss(net)
         stored = self._stored(net)
         run.rewind_to.restore(net, keep_weights=self.rewind_epoch is None)

@@ -87,7 +87,7 @@ class LearnedMaskPruner(BasePruner):
     def _search(self, net, mask, density, X, y, rng):
         layout = Layout(mask, self.scope)
         gates = self._make_gates(net, layout, density, X)
-        self._learning(net, layout, gates, X, y, self._n_epochs(self.mask_epochs)).run()
+        yield self._learning(net, layout, gates, X, y, self._n_epochs(self.mask_epochs))
         return self._choose(gates, layout, mask, density, rng)
 
 

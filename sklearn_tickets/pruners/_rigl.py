@@ -171,7 +171,7 @@ class RigLPruner(BasePruner):
             rng=rng,
         )
         until = len(net.history) + n_epochs
-        self._training(net, X, y, until, drop_and_grow=moving).run()
+        yield self._training(net, X, y, until, drop_and_grow=moving)
         return moving.mask
 
 
