@@ -24,9 +24,9 @@ from sklearn_tickets import (
     strong_accuracy,
 )
 
-planted = PlantedTicketGenerator("circle", width=100, random_state=0).generate(4000)
-X, X_test = planted.X[:3000], planted.X[3000:]
-y, y_test = planted.y[:3000], planted.y[3000:]
+planted = PlantedTicketGenerator("circle", width=100, random_state=0).generate(2000)
+X, X_test = planted.X[:1500], planted.X[1500:]
+y, y_test = planted.y[:1500], planted.y[1500:]
 net = planted.make_net(max_epochs=10)
 
 densities = [0.5, 0.2, 0.1, 0.05]

@@ -39,7 +39,7 @@ net = NeuralNetClassifier(
     ModuleTemplate(module),
     criterion=nn.CrossEntropyLoss,
     optimizer=torch.optim.Adam,
-    lr=1e-3,
+    lr=3e-3,
     batch_size=32,
     iterator_train__shuffle=True,
     train_split=None,
@@ -47,11 +47,11 @@ net = NeuralNetClassifier(
 )
 # In rounds, a part is pruned and the rest fine-tuned, again and again.
 sparsities = [0.5, 0.8, 0.9, 0.95]
-in_rounds = {"n_rounds": 5, "round_epochs": 10, "rewind_epoch": None, "final_epochs": 20}
+in_rounds = {"n_rounds": 3, "round_epochs": 5, "rewind_epoch": None, "final_epochs": 10}
 procedures = {
-    "magnitude, at once": (MagnitudePruner, {"final_epochs": 20}),
+    "magnitude, at once": (MagnitudePruner, {"final_epochs": 10}),
     "magnitude, in rounds": (MagnitudePruner, in_rounds),
-    "random, at once": (RandomPruner, {"final_epochs": 20}),
+    "random, at once": (RandomPruner, {"final_epochs": 10}),
 }
 accuracy = {
     name: [
@@ -63,11 +63,11 @@ accuracy = {
     for name, (cls, settings) in procedures.items()
 }
 # The dense network gets the same fine-tuning.
-dense = GivenMaskPruner(net, final_epochs=20, random_state=0).fit(X_train, y_train)
+dense = GivenMaskPruner(net, final_epochs=10, random_state=0).fit(X_train, y_train)
 
 # %%
-# At once, four fifths of the trained weights can go for a point of accuracy; the largest are
-# the ones to keep. In rounds, nine tenths go for two points.
+# At once, four fifths of the trained weights can go for two points of accuracy; the largest are
+# the ones to keep. In rounds, 95 % go for seven points, where at once they cost 23.
 fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 for name, values in accuracy.items():
     ax.plot(sparsities, values, marker="o", label=name)
