@@ -4,6 +4,7 @@ import gc
 import inspect
 import logging
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -116,7 +117,8 @@ def make_net(module, **settings):
 
 def stacked(caplog):
     """The sizes of the stacks so far."""
-    return [r.args[0] for r in caplog.records if r.msg == "Trained %d fits as one network."]
+    found = (re.fullmatch(r"Trained (\d+) fits as one network\.", m) for m in caplog.messages)
+    return [int(match[1]) for match in found if match]
 
 
 def weigh(estimator, X, y):
@@ -166,14 +168,18 @@ def test_recorded_steps_are_those_of_grid_search(caplog, monkeypatch):
 
 def test_stacks_are_trained_side_by_side(caplog):
     pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
-    scores = [
-        BatchedGridSearchCV(pruner, GRID, cv=2, n_jobs=n_jobs, refit=False)
-        .fit(CIRCLE.X, CIRCLE.y)
-        .cv_results_["mean_test_score"]
-        for n_jobs in (None, 2)
-    ]
-    assert_array_equal(*scores)
-    assert stacked(caplog) == [8, 4, 4]
+    check_same(pruner, GRID | {"random_state": [0, 1, 2, 3]}, n_jobs=2)
+    assert stacked(caplog) == [16, 16]
+
+
+def test_fits_that_fail_in_another_process_say_where():
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    search = BatchedGridSearchCV(
+        pruner, {"sparsity": [0.5, 2.0]}, cv=2, n_jobs=2, error_score="raise"
+    )
+    with pytest.raises(InvalidParameterError, match="'sparsity' parameter") as error:
+        search.fit(CIRCLE.X, CIRCLE.y)
+    assert "_validate_params" in error.value.__notes__[0]
 
 
 @pytest.mark.parametrize("fused", [True, None])
@@ -477,12 +483,10 @@ def test_learned_masks_are_trained_one_by_one(pruner, caplog):
     assert stacked(caplog) == [4]
 
 
-def test_with_several_jobs_what_cannot_be_stacked_is_left_to_scikit_learn(caplog):
-    pruner = EdgePopupPruner(CIRCLE.make_net(), mask_epochs=1, train_ticket=True, random_state=0)
-    check_same(pruner.set_params(final_epochs=1), {"sparsity": [0.4, 0.5]}, n_jobs=2)
-    assert caplog.messages == [
-        "BatchedGridSearchCV stacks no fits: the pruner has a training of its own."
-    ]
+def test_several_jobs_fit_what_cannot_be_stacked(caplog):
+    pruner = EdgePopupPruner(CIRCLE.make_net(), mask_epochs=1, random_state=0)
+    check_same(pruner, {"sparsity": [0.4, 0.5]}, n_jobs=2)
+    assert caplog.messages == ["Trainings are not stacked: the pruner has a training of its own."]
 
 
 def test_candidates_that_can_be_stacked_are_stacked_beside_others(caplog):
@@ -532,8 +536,9 @@ def test_a_stack_that_memory_does_not_suffice_for_is_split(error, caplog, monkey
     pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), random_state=0)
     check_same(pruner, {"sparsity": [0.1, 0.2, 0.3], "scope": ["global", "layer"]}, cv=3)
     # 18 are two times nine, these four and five, and two of the five are too few for a stack.
+    # The same is told once.
     assert stacked(caplog) == [4, 3, 4, 3]
-    assert sum("fits is split: " in message for message in caplog.messages) == 5
+    assert sum("fits is split: " in message for message in caplog.messages) == 3
 
 
 @pytest.mark.parametrize(

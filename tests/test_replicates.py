@@ -1,6 +1,7 @@
 """Pruners that are fitted to many planted tickets at once are those that are fitted to each."""
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -32,8 +33,8 @@ NET = CIRCLES[0].make_net(max_epochs=2)
 def stacked(caplog):
     """The sizes of the stacks so far."""
     caplog.set_level(logging.DEBUG, logger="sklearn_tickets")
-    message = "Trained %d fits as one network."
-    return lambda: [record.args[0] for record in caplog.records if record.msg == message]
+    pattern = re.compile(r"Trained (\d+) fits as one network\.")
+    return lambda: [int(n) for n in pattern.findall(caplog.text)]
 
 
 @pytest.mark.parametrize(

@@ -141,10 +141,11 @@ class StackedOptimizer:
         state: dict[int, dict[str, Any]] = {}
         for view in chain(*self.groups):
             if view.rows.start <= i < view.rows.stop:
+                # A deep copy of a view would be one of the whole stack.
                 state[view.index] = {
-                    name: copy.deepcopy(
-                        value[i - view.rows.start] if _is_of_weights(value) else value
-                    )
+                    name: value[i - view.rows.start].clone()
+                    if _is_of_weights(value)
+                    else copy.deepcopy(value)
                     for name, value in self.optimizer.state[view.weight].items()
                 }
         return state

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from sklearn.base import clone
+from joblib import effective_n_jobs
+from sklearn.utils.parallel import Parallel
 
 from sklearn_tickets.datasets import PlantedTicket
-from sklearn_tickets.model_selection._fit import Fit, fit_in_batches
+from sklearn_tickets.model_selection._together import Task, fit_together
 from sklearn_tickets.pruners import BasePruner
 
 
@@ -29,10 +30,11 @@ def fit_replicates(
     planted_list : sequence of PlantedTicket
         What to find, as from ``PlantedTicketGenerator(random_state=seed).generate(n_samples)``.
     n_jobs : int or None, default=None
-        Number of stacks trained side by side, in threads.
+        Number of processes.
     max_batch_bytes : int, default=2**30
         Limit of the memory for fits whose training waits or runs: weights, gradients,
-        optimiser state and data. More fits than go into it are stacked in several batches.
+        optimiser state and data, of all jobs together. More fits than go into it are trained
+        in several batches.
 
     Returns
     -------
@@ -76,13 +78,13 @@ def fit_replicates(
     """
     if not isinstance(pruner, BasePruner):
         raise TypeError(f"pruner must be a pruner of sklearn_tickets; got {pruner!r}.")
-    fits = (
-        (Fit(clone(pruner).set_params(estimator__module=planted.module)), (planted.X, planted.y))
-        for planted in planted_list
-    )
+    tasks = [
+        Task(pruner, {"estimator__module": each.module}, each.X, each.y) for each in planted_list
+    ]
+    parallel = Parallel(n_jobs, return_as="generator")
     fitted = []
-    for fit in fit_in_batches(fits, n_jobs, max_batch_bytes):
-        if fit.error is not None:
-            raise fit.error
-        fitted.append(fit.estimator)
+    for outcome in fit_together(tasks, parallel, effective_n_jobs(n_jobs), max_batch_bytes):
+        if outcome.error is not None:
+            raise outcome.error
+        fitted.append(outcome.estimator)
     return fitted

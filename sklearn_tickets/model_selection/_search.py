@@ -17,15 +17,10 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.parallel import Parallel
 
-from sklearn_tickets.model_selection._fit import (
-    LOGGER,
-    Fit,
-    fit_in_batches,
-    obstacle_to,
-    pruner_of,
-)
+from sklearn_tickets.model_selection._fit import pruner_of
+from sklearn_tickets.model_selection._together import LOGGER, Outcome, Task, fit_together
 
 _LIMIT = {"max_batch_bytes": [Interval(Integral, 1, None, closed="left")]}
 
@@ -58,15 +53,17 @@ class _BatchedSearch(BaseSearchCV):
             LOGGER.info("%s stacks no fits: %s.", type(self).__name__, obstacle)
             return super().fit(X, y, **params)
         given, stand_in = self.estimator, clone(self.estimator)
+        self._jobs = Parallel(self.n_jobs, return_as="generator"), effective_n_jobs(self.n_jobs)
         # scikit-learn clones the estimator, and clones of the clone are what it fits and scores.
         stand_in.__sklearn_clone__ = lambda: stand_in
         self.estimator = stand_in
         try:
-            # One after the other: fits that ran ahead are here, not in other processes.
+            # Fits that ran ahead are here, not in other processes.
             with parallel_config(backend="sequential"):
                 return super().fit(X, y, **params)
         finally:
             self.estimator = given
+            del self._jobs
 
     def _obstacle(self, X, y, params):
         """What speaks for scikit-learn's own search, or None."""
@@ -78,9 +75,6 @@ class _BatchedSearch(BaseSearchCV):
             return "there are callbacks of scikit-learn"
         if params.keys() - {"groups"}:
             return "there are parameters of fit"
-        if effective_n_jobs(self.n_jobs) > 1:
-            # Rather than one by one here, what cannot be stacked is fitted in several processes.
-            return obstacle_to(self.estimator, X, y)
         return None
 
     def _run_search(self, evaluate_candidates, *, callback_ctx=None):
@@ -98,8 +92,7 @@ class _BatchedSearch(BaseSearchCV):
             def split(X, y=None, **kwargs):
                 """Split as ever; now that all fits are known, they can run ahead."""
                 splits = list(self._checked_cv_orig.split(X, y, **kwargs))
-                tasks = [*product(candidates, splits)]
-                fits = self._fit_ahead(template, tasks, X, y, seconds)
+                fits = self._fit_ahead(template, candidates, splits, X, y, seconds)
                 stand_in.__sklearn_clone__ = fits.__next__
                 return splits
 
@@ -113,25 +106,29 @@ class _BatchedSearch(BaseSearchCV):
         # The estimator that is fitted to all data is an ordinary one.
         del stand_in.__sklearn_clone__
 
-    def _fit_ahead(
-        self,
-        template: BaseEstimator,
-        tasks: list[tuple[dict[str, Any], tuple]],
-        X: Any,
-        y: Any,
-        seconds: list[float],
-    ) -> Iterator[BaseEstimator]:
-        """Yield fitted estimators, in order."""
-        started = (
-            (
-                Fit(clone(template).set_params(**clone(parameters, safe=False))),
-                _safe_split(template, X, y, train),
-            )
-            for parameters, (train, _) in tasks
-        )
-        for fit in fit_in_batches(started, self.n_jobs, self.max_batch_bytes):
-            seconds.append(fit.seconds)
-            yield fit.hand_out()
+    def _fit_ahead(self, template, candidates, splits, X, y, seconds) -> Iterator[BaseEstimator]:
+        """Yield fitted estimators, in order, and note how long they took."""
+        tasks = [
+            Task(template, parameters, X, y, rows)
+            for parameters, (rows, _) in product(candidates, splits)
+        ]
+        for outcome in fit_together(tasks, *self._jobs, self.max_batch_bytes):
+            seconds.append(outcome.seconds)
+            yield _fitted_once(outcome)
+
+
+def _fitted_once(outcome: Outcome) -> BaseEstimator:
+    """An estimator that lets itself be set up and fitted once more, to no effect."""
+    estimator: Any = outcome.estimator
+
+    def fit(X, y=None):
+        del estimator.set_params, estimator.fit
+        if outcome.error is not None:
+            raise outcome.error
+        return estimator
+
+    estimator.set_params, estimator.fit = lambda **parameters: estimator, fit
+    return estimator
 
 
 class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
@@ -152,7 +149,7 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         What is measured; None takes the estimator's ``score``.
     n_jobs : int or None, default=None
-        Number of stacks trained side by side, in threads; of processes if none can be stacked.
+        Number of processes, as in scikit-learn.
     refit : bool, str or callable, default=True
         Whether to fit the best candidate to all data, and by which metric it is the best.
     cv : int, splitter or iterable, default=None
@@ -167,7 +164,8 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
         Whether to score on the folds' training data, too.
     max_batch_bytes : int, default=2**30
         Limit of the memory for fits whose training waits or runs: weights, gradients,
-        optimiser state and data. More fits than go into it are stacked in several batches.
+        optimiser state and data, of all jobs together. More fits than go into it are trained
+        in several batches.
 
     Attributes
     ----------
@@ -202,10 +200,9 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
     - no batch normalisation, nothing random in the module, and no hooks;
     - trainings of the weights. Masks that are learned are learned one after the other.
 
-    All else is trained in the ordinary way, one after the other; why is logged once at level
-    INFO, by the logger ``"sklearn_tickets"``. If `n_jobs` is not 1, and `estimator` as it is given
-    cannot be stacked, the search is scikit-learn's. A stack that memory does not suffice for is
-    split in two.
+    All else is trained in the ordinary way; why is logged once at level INFO, by the logger
+    ``"sklearn_tickets"``. A stack that memory does not suffice for is split in two. With several
+    jobs, each gets its share of the fits, and trains stacks of its own.
 
     References
     ----------
@@ -275,7 +272,7 @@ class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         What is measured; None takes the estimator's ``score``.
     n_jobs : int or None, default=None
-        Number of stacks trained side by side, in threads; of processes if none can be stacked.
+        Number of processes, as in scikit-learn.
     refit : bool, str or callable, default=True
         Whether to fit the best candidate to all data, and by which metric it is the best.
     cv : int, splitter or iterable, default=None
@@ -292,7 +289,8 @@ class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
         Whether to score on the folds' training data, too.
     max_batch_bytes : int, default=2**30
         Limit of the memory for fits whose training waits or runs: weights, gradients,
-        optimiser state and data. More fits than go into it are stacked in several batches.
+        optimiser state and data, of all jobs together. More fits than go into it are trained
+        in several batches.
 
     Attributes
     ----------

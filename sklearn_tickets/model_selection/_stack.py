@@ -5,7 +5,6 @@ what a step of its own would do: where it can be had, with the same bits. Roundi
 in training, and in the end they would decide about some of the predictions.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
@@ -21,8 +21,6 @@ from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 
 # A step runs faster when all its operations are known; to record them takes as long as many steps.
 _RECORD_FROM = 150
-# torch changes its own classes while it records.
-_RECORDING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,13 @@ class Stack:
         buffers = [dict(module.named_buffers()) for module in modules]
         self.buffers = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
 
-    def step(self, weights: dict[str, Tensor], X: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def step(self, X: Tensor, y: Tensor, *weights: Tensor) -> list[Tensor]:
         """Compute the networks' losses on batches of their own, and the losses' gradients."""
+        named = dict(zip(self.weights, weights, strict=True))
         with _StackedLinears():
-            losses = vmap(self._loss)(weights, self.buffers, X, y)
-        trained = [weight for weight in weights.values() if weight.requires_grad]
-        return losses.detach(), [*torch.autograd.grad(losses.sum(), trained)]
+            losses = vmap(self._loss)(named, self.buffers, X, y)
+        trained = [weight for weight in weights if weight.requires_grad]
+        return [losses.detach(), *torch.autograd.grad(losses.sum(), trained)]
 
     def _loss(self, weights, buffers, X, y):
         outputs = functional_call(self.skeleton, weights | buffers, (X,))
@@ -97,7 +96,7 @@ class Stack:
         compute = self._compute()
         for _ in range(self.first.training.n_epochs):
             for X, y in self._batches(streams):
-                loss, slopes = compute(X, y)
+                loss, *slopes = compute(X, y, *self.weights.values())
                 with torch.no_grad():
                     # Fused optimisers read memory from start to end.
                     contiguous = (slope.contiguous() for slope in slopes)
@@ -153,26 +152,33 @@ class Stack:
         size = batches.batch_size
         yield from zip(X.split(size, dim=1), y.split(size, dim=1), strict=True)
 
-    def _compute(self) -> Callable[[Tensor, Tensor], tuple[Tensor, list[Tensor]]]:
-        """`step` at the present weights, recorded for sizes of batches that occur often."""
+    def _compute(self) -> Callable[..., list[Tensor]]:
+        """`step`, recorded for sizes of batches that occur often."""
         batches, n_epochs = self.first.batches, self.first.training.n_epochs
         n_full, n_rest = divmod(len(batches.X), batches.batch_size)
         n_steps = {batches.batch_size: n_full * n_epochs, n_rest: n_epochs}
-        recorded: dict[int, Callable] = {}
+        recorded: dict[int, GraphModule] = {}
 
-        def compute(X, y):
+        def compute(X, y, *weights):
             n_rows = X.shape[1]
             if n_steps[n_rows] < _RECORD_FROM:
-                return self.step(self.weights, X, y)
+                return self.step(X, y, *weights)
             if n_rows not in recorded:
-                with _RECORDING:
-                    recorded[n_rows] = make_fx(lambda w, X, y: self.step(w, X, y))(
-                        self.weights, X, y
-                    )
+                recorded[n_rows] = _without_aliases(make_fx(self.step)(X, y, *weights))
             with torch.no_grad():
-                return recorded[n_rows](self.weights, X, y)
+                return recorded[n_rows](X, y, *weights)
 
         return compute
+
+
+def _without_aliases(recorded: GraphModule) -> GraphModule:
+    """A recorded step, less what gives tensors other names, for gradients that are now known."""
+    for node in recorded.graph.nodes:
+        if node.target is torch.ops.aten.detach.default:
+            node.replace_all_uses_with(node.args[0])
+    recorded.graph.eliminate_dead_code()
+    recorded.recompile()
+    return recorded
 
 
 def try_out(member: Member) -> None:
@@ -180,7 +186,7 @@ def try_out(member: Member) -> None:
     try:
         stack, device = Stack([member]), member.net.device
         X, y = member.batches.X[None, :2], member.batches.y[None, :2]
-        stack.step(stack.weights, X.to(device), y.to(device))
+        stack.step(X.to(device), y.to(device), *stack.weights.values())
     except Exception as error:
         reason = str(error).partition(". ")[0]
         raise CannotStackError(f"torch cannot stack the module: {reason}") from error
@@ -196,7 +202,7 @@ class _StackedLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(X, weight, bias):
-        return torch.baddbmm(bias, X, weight.mT)
+        return torch.baddbmm(bias[:, None], X, weight.mT)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -209,20 +215,24 @@ class _StackedLinear(torch.autograd.Function):
         return (
             torch.bmm(gradient, weight) if needs_X else None,
             torch.bmm(gradient.mT, X) if needs_weight else None,
-            gradient.sum(dim=1, keepdim=True) if needs_bias else None,
+            gradient.sum(dim=1) if needs_bias else None,
         )
 
     @staticmethod
     def vmap(info, in_dims, *layer):
         X, weight, bias = (
-            values.expand(info.batch_size, *values.shape) if dim is None else values.movedim(dim, 0)
+            values.expand(info.batch_size, *values.shape)
+            if dim is None
+            else values.movedim(dim, 0)
+            if dim
+            else values
             for values, dim in zip(layer, in_dims, strict=True)
         )
         if 1 in X.shape[1:] or 1 in weight.shape[1:]:
             # Products with a vector have algorithms of their own.
             layers = zip(X, weight, bias, strict=True)
             return torch.stack([nn.functional.linear(*layer) for layer in layers]), 0
-        return _StackedLinear.apply(X, weight, bias[:, None]), 0
+        return _StackedLinear.apply(X, weight, bias), 0
 
 
 class _StackedLinears(TorchFunctionMode):

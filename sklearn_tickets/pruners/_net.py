@@ -87,6 +87,10 @@ def make_net(
                     "(n_samples, n_channels, image_size, image_size)."
                 )
             net.set_params(**{f"module__{name}": size})
+    has_print_log = net.callbacks != "disable" and not net.verbose
+    if has_print_log and not any(name.startswith("callbacks__print_log") for name in vars(net)):
+        # It makes a table in every epoch, printed or not.
+        net.set_params(callbacks__print_log=None)
     for iterator in ("iterator_train", "iterator_valid"):
         if getattr(net, iterator) is DataLoader:
             net.set_params(**{iterator: batch_iterator})

@@ -1,0 +1,213 @@
+"""`fit_together`: many fits side by side, in stacks and in processes."""
+
+import logging
+import time
+import traceback
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_tickets.model_selection._fit import Fit
+from sklearn_tickets.model_selection._member import CannotStackError, Member, n_bytes
+from sklearn_tickets.model_selection._stack import Stack
+
+LOGGER = logging.getLogger("sklearn_tickets")
+# Smaller stacks are slower than skorch.
+_SMALLEST = 3
+
+
+@dataclass
+class Task:
+    """A fit to be done.
+
+    Attributes
+    ----------
+    estimator : estimator
+        What to clone.
+    parameters : dict
+        What to set.
+    X, y : array-like
+        The data.
+    rows : array-like of int or None, default=None
+        Which of them to fit to; None takes all.
+    """
+
+    estimator: BaseEstimator
+    parameters: dict[str, Any]
+    X: Any
+    y: Any
+    rows: Any = None
+
+    def start(self) -> Fit:
+        """Fit, up to the first training."""
+        estimator = clone(self.estimator).set_params(**clone(self.parameters, safe=False))
+        data = self.X, self.y
+        if self.rows is not None:
+            data = _safe_split(estimator, *data, self.rows)
+        fit = Fit(estimator)
+        fit.start(*data)
+        return fit
+
+
+@dataclass
+class Outcome:
+    """What has become of a fit.
+
+    Attributes
+    ----------
+    estimator : estimator
+        Fitted, unless there is an error.
+    error : Exception or None
+        What the fit has failed with.
+    seconds : float
+        What it has taken: its own time, and its share of the stacks'.
+    """
+
+    estimator: BaseEstimator
+    error: Exception | None
+    seconds: float
+
+    def __getstate__(self) -> dict[str, Any]:
+        # On the way from another process the traceback would be lost.
+        if self.error is not None:
+            self.error.add_note("".join(traceback.format_exception(self.error)))
+        return vars(self)
+
+
+def fit_together(
+    tasks: Sequence[Task], parallel: Parallel, n_jobs: int, max_batch_bytes: int
+) -> Iterator[Outcome]:
+    """Do fits, as many at a time as memory allows.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        What to do.
+    parallel : Parallel
+        Returns a generator.
+    n_jobs : int
+        How many jobs it has at a time.
+    max_batch_bytes : int
+        Limit of the memory for trainings, of all jobs together.
+
+    Yields
+    ------
+    outcome : Outcome
+        In order.
+    """
+    told: set[str] = set()
+
+    def log(level: int, message: str) -> None:
+        """Tell everything once, but what has been done as often as it has been done."""
+        if level < logging.INFO or message not in told:
+            told.add(message)
+            LOGGER.log(level, message)
+
+    if n_jobs == 1:
+        yield from _fit_in_batches(tasks, max_batch_bytes, log)
+        return
+    size = _part_size(tasks, n_jobs, max_batch_bytes)
+    parts = [tasks[start : start + size] for start in range(0, len(tasks), size)]
+    for outcomes, notes in parallel(
+        delayed(_fit_part)(part, max_batch_bytes // n_jobs) for part in parts
+    ):
+        for note in notes:
+            log(*note)
+        yield from outcomes
+
+
+def _part_size(tasks: Sequence[Task], n_jobs: int, max_batch_bytes: int) -> int:
+    """How many tasks a job gets at a time: its share, if memory suffices."""
+    size = -(-len(tasks) // n_jobs)
+    with warnings.catch_warnings():
+        # They come again when the task is done in earnest.
+        warnings.simplefilter("ignore")
+        sample = tasks[0].start()
+    if sample.training is not None:
+        size = min(size, max_batch_bytes // n_jobs // n_bytes(sample.training))
+        sample.close()
+    return max(size, 1)
+
+
+def _fit_part(tasks: Sequence[Task], max_batch_bytes: int) -> tuple[list[Outcome], list]:
+    """Fit in another process, and bring what would be logged there."""
+    notes: list[tuple[int, str]] = []
+    outcomes = [*_fit_in_batches(tasks, max_batch_bytes, lambda *note: notes.append(note))]
+    return outcomes, notes
+
+
+def _fit_in_batches(
+    tasks: Sequence[Task], max_batch_bytes: int, log: Callable[[int, str], None]
+) -> Iterator[Outcome]:
+    """Start fits until their trainings fill the memory, and bring these to their ends."""
+    waiting, taken = [], 0
+    for i, task in enumerate(tasks, 1):
+        fit = task.start()
+        waiting.append(fit)
+        taken += 0 if fit.training is None else n_bytes(fit.training)
+        if not 0 < taken < max_batch_bytes or i == len(tasks):
+            _finish(waiting, log)
+            yield from (Outcome(fit.estimator, fit.error, fit.seconds) for fit in waiting)
+            waiting, taken = [], 0
+
+
+def _finish(fits: list[Fit], log: Callable[[int, str], None]) -> None:
+    """Bring fits that have started to their ends."""
+    obstacles: dict[bytes, str | None] = {}
+    try:
+        while waiting := [fit for fit in fits if fit.training is not None]:
+            groups: dict[bytes, list[tuple[Fit, Member]]] = defaultdict(list)
+            for fit in waiting:
+                if not fit.training.n_epochs:
+                    fit.train()
+                    continue
+                try:
+                    member = fit.member(obstacles)
+                except CannotStackError as error:
+                    log(logging.INFO, f"Trainings are not stacked: {error}.")
+                    fit.train()
+                else:
+                    groups[member.key].append((fit, member))
+            for group in groups.values():
+                _train(group, log)
+    finally:
+        for fit in fits:
+            fit.close()
+
+
+def _train(group: list[tuple[Fit, Member]], log: Callable[[int, str], None]) -> None:
+    """Train as one network, as several if memory does not suffice, or one by one."""
+    if len(group) < _SMALLEST:
+        for fit, _ in group:
+            fit.train()
+        return
+    group.sort(key=lambda pair: repr(pair[1].settings))
+    began = time.perf_counter()
+    problem = None
+    try:
+        trained = Stack([member for _, member in group]).train()
+    except Exception as error:
+        problem = str(error) or type(error).__name__
+    # Here, a stack that has failed is no longer in memory.
+    seconds = (time.perf_counter() - began) / len(group)
+    for fit, _ in group:
+        fit.seconds += seconds
+    if problem is None:
+        log(logging.DEBUG, f"Trained {len(group)} fits as one network.")
+        for (fit, member), own in zip(group, trained, strict=True):
+            fit.take_over(member, own)
+    elif "memory" in problem.lower():
+        log(logging.INFO, f"A stack of {len(group)} fits is split: {problem}")
+        half = len(group) // 2
+        _train(group[:half], log)
+        _train(group[half:], log)
+    else:
+        log(logging.INFO, f"{len(group)} fits are trained one by one: {problem}")
+        for fit, _ in group:
+            fit.train()
