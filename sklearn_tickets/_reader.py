@@ -55,8 +55,9 @@ def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     if n_classes == 1:
         return np.ones(1)
     stride = -(-len(y) // _MAX_ROWS)
-    outputs, y = outputs[::stride], y[::stride]
-    size = np.abs(outputs).mean(axis=0)
+    # One class per row: maxima over the few classes are then taken of long rows, side by side.
+    outputs, y = np.ascontiguousarray(outputs[::stride].T), y[::stride]
+    size = np.abs(outputs).mean(axis=1)
     ones = np.ones(n_classes)
     starts = [ones, np.divide(1.0, size, out=ones.copy(), where=size > 0)]
     return max(
@@ -81,18 +82,18 @@ def _ascend(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> np.ndarray
 
 
 def _n_right(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> int:
-    return int(np.sum((outputs * scale).argmax(axis=1) == y))
+    return int(np.sum((outputs * scale[:, None]).argmax(axis=0) == y))
 
 
 def _best_factor(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray, k: int) -> float:
     """The factor of class `k` with most right rows, the middle of its widest best step."""
-    rivals = outputs * scale
-    rivals[:, k] = -np.inf
-    rival = rivals.argmax(axis=1)
-    bar = rivals.max(axis=1)
+    rivals = outputs * scale[:, None]
+    rivals[k] = -np.inf
+    rival = rivals.argmax(axis=0)
+    bar = rivals.max(axis=0)
     # Predicting k rather than its rival gains or loses a row, or changes nothing.
     gain = (y == k).astype(np.int64) - (y == rival)
-    logit = outputs[:, k]
+    logit = outputs[k]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         flips_at = bar / logit
     flips = (flips_at > 0) & np.isfinite(flips_at) & (gain != 0)

@@ -126,14 +126,14 @@ def test_line_search_agrees_with_trying_every_step(problem, scale, k):
     def right(factor):
         return n_right(outputs, y, np.where(np.arange(3) == k, factor, scale))
 
-    assert right(_best_factor(outputs, y, scale, k)) == max(map(right, candidates))
+    assert right(_best_factor(outputs.T, y, scale, k)) == max(map(right, candidates))
 
 
 def test_line_search_hand_worked():
     """Class 1 must exceed 1 in two rows and stay below 4 in one."""
     outputs = np.array([[1.0, 2], [1, 1], [4, 1]])
     y = np.array([1, 1, 0])
-    factor = _best_factor(outputs, y, np.ones(2), 1)
+    factor = _best_factor(outputs.T, y, np.ones(2), 1)
     # Rows flip at 1/2, 1 and 4: the middle of (1, 4) on a logarithmic scale.
     assert factor == pytest.approx(2)
 
@@ -142,7 +142,7 @@ def test_line_search_takes_the_widest_of_the_best_steps():
     outputs = np.array([[1.0, 1], [2, 1], [100, 1]])
     y = np.array([1, 0, 1])
     # Factors in (1, 2) and beyond 100 get two rows right; the latter is wider.
-    assert _best_factor(outputs, y, np.ones(2), 1) == pytest.approx(200)
+    assert _best_factor(outputs.T, y, np.ones(2), 1) == pytest.approx(200)
 
 
 def test_output_that_is_zero_keeps_a_finite_factor():

@@ -100,10 +100,16 @@ def n_bytes(training: Training) -> int:
 
 def skeleton(module: nn.Module) -> nn.Module:
     """A copy of a module in training mode, without the numbers in its parameters and buffers."""
-    own = copy.copy(module)
-    # A planted network knows its ticket; it computes the same without.
-    vars(own).pop("ticket", None)
-    return copy.deepcopy(own).to("meta").train()
+    tensors = [*module.parameters(), *module.buffers()]
+    numberless: dict[int, Any] = {id(tensor): tensor.to("meta") for tensor in tensors}
+    for parameter in module.parameters():
+        numberless[id(parameter)] = nn.Parameter(
+            numberless[id(parameter)], requires_grad=parameter.requires_grad
+        )
+    if hasattr(module, "ticket"):
+        # A planted network knows its ticket; it computes the same without.
+        numberless[id(module.ticket)] = ()
+    return copy.deepcopy(module, numberless).train()
 
 
 def _check(training: Training) -> None:
