@@ -28,21 +28,24 @@ ALLOWED = {
     "_flow": {"_module"},
     "_mask_file": set(),
     "_selection": set(),
+    "_trace": set(),
     "_mask": {"_module", "_flow", "_mask_file", "_selection"},
     "_reader": set(),
     "_train": {"_mask", "_module"},
     "_rewind": {"_module", "_train"},
     "_inference": {"_train", "_mask", "_module"},
     "models": set(),
-    "datasets": {"models", "_train", "_mask", "_module"},
+    "datasets": {"models", "_train", "_trace", "_mask", "_module"},
     "pruners": {"_rewind", "_inference", "_train", "_reader", "_mask", "_flow", "_module"},
     "metrics": {"_train", "_mask", "_module"},
     "_repel": {"_module"},
     "inspection": {
         *("pruners", "metrics", "_rewind", "_inference", "_train", "_mask", "_flow", "_module"),
     },
-    "export": {"datasets", "_train", "_module"},
-    "model_selection": {"pruners", "datasets", "_rewind", "_train", "_mask", "_module"},
+    "export": {"datasets", "_train", "_trace", "_module"},
+    "model_selection": {
+        *("pruners", "datasets", "_rewind", "_train", "_trace", "_mask", "_module"),
+    },
     "utils": {"pruners", "models", "_train", "_mask", "_module"},
 }
 

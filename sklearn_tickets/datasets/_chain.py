@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import fx, nn
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from sklearn_tickets._trace import Tracer
 from sklearn_tickets.datasets._constructions import Layer
 from sklearn_tickets.datasets._planted_module import ScaledLinear
 
@@ -90,7 +91,7 @@ class Chain:
         )
 
 
-class _Tracer(fx.Tracer):
+class _ChainTracer(Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, _LAYERS) or super().is_leaf_module(m, module_qualified_name)
 
@@ -187,7 +188,7 @@ def read_chain(module: nn.Module, what: str) -> Chain:
 def _operations(module: nn.Module, what: str) -> Iterator[tuple[str, nn.Module]]:
     """Every operation of the forward: its name, and a module that does it."""
     try:
-        graph = _Tracer().trace(module)
+        graph = _ChainTracer().trace(module)
     except Exception as error:
         raise ValueError(
             f"The forward of {what}, {type(module).__name__}, cannot be followed: {error}"

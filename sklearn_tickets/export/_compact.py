@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, fx, nn
 
 from sklearn_tickets._module import plain_module
+from sklearn_tickets._trace import Tracer
 from sklearn_tickets.datasets._planted_module import ScaledLinear
 from sklearn_tickets.export._units import NO_PADDING, NORMALISED_BY, Layer, Units
 
@@ -150,7 +151,7 @@ def _trace(module: nn.Module) -> fx.GraphModule:
             plain.bias = None if layer.bias is None else nn.Parameter(layer.bias * scale)
             module.set_submodule(path, plain)
     try:
-        traced = fx.symbolic_trace(module)
+        traced = fx.GraphModule(module, Tracer().trace(module))
     except Exception as error:
         raise ValueError(
             f"The forward of {type(module).__name__} cannot be traced: {error}. Write it without "

@@ -16,6 +16,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
+from sklearn_tickets._trace import TRACING
 from sklearn_tickets.model_selection._member import CannotStackError, Member, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 
@@ -164,7 +165,8 @@ class Stack:
             if n_steps[n_rows] < _RECORD_FROM:
                 return self.step(X, y, *weights)
             if n_rows not in recorded:
-                recorded[n_rows] = _without_aliases(make_fx(self.step)(X, y, *weights))
+                with TRACING:
+                    recorded[n_rows] = _without_aliases(make_fx(self.step)(X, y, *weights))
             with torch.no_grad():
                 return recorded[n_rows](X, y, *weights)
 
