@@ -32,14 +32,18 @@ def test_other_threads_call_their_modules_as_ever():
 
 
 def test_tracers_take_turns():
-    call, followed = nn.Module.__call__, []
+    call, ended, followed = nn.Module.__call__, threading.Event(), []
 
-    def follow():
-        followed.append(Tracer().trace(nn.Sequential(nn.Linear(2, 2))))
+    class Late(nn.Linear):
+        def forward(self, X):
+            ended.wait(timeout=5)
+            return super().forward(X)
 
-    Tracer().trace(Halting(follow))
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
-    assert [str(node.target) for node in followed[0].nodes] == ["input", "0", "output"]
+    threads = set(threading.enumerate())
+    # The other one would begin before this one has ended, and end after it.
+    Tracer().trace(Halting(lambda: followed.append(Tracer().trace(Late(2, 2)))))
+    ended.set()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join()
+    assert len(followed) == 1
     assert nn.Module.__call__ is call
