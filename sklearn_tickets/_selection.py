@@ -92,7 +92,9 @@ def top_k(
         for values, is_alive in zip(scores, alive, strict=True):
             for start in range(0, len(values), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                yield values[part][is_alive[part]]
+                # Most often all are: then nothing need be copied.
+                own = is_alive[part]
+                yield values[part] if own.all() else values[part][own]
 
     threshold = kth_largest(candidates, dtype, k)
     keep = [is_alive & (values > threshold) for values, is_alive in zip(scores, alive, strict=True)]

@@ -497,6 +497,19 @@ def test_candidates_that_can_be_stacked_are_stacked_beside_others(caplog):
     assert "Trainings are not stacked: the optimizer is none of SGD" in caplog.text
 
 
+class OwnFit(MagnitudePruner):
+    """Starts from data of its own."""
+
+    def fit(self, X, y=None):
+        return super().fit(2 * X, y)
+
+
+def test_pruners_with_a_fit_of_their_own_keep_it(caplog):
+    pruner = OwnFit(CIRCLE.make_net(max_epochs=1), sparsity=0.2, random_state=0)
+    check_same(pruner, {"sparsity": [0.2, 0.3]})
+    assert stacked(caplog) == []
+
+
 def test_hooks_are_not_stacked(caplog):
     module = MLP(2, 4, hidden=(8,))
     module.register_forward_hook(double)

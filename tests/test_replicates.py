@@ -94,6 +94,13 @@ def test_other_architectures_and_numbers_of_samples_are_stacked_apart(stacked):
     assert stacked() == [4, 3]
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_none_and_one_are_fitted(n_jobs):
+    pruner = MagnitudePruner(NET, sparsity=0.5, random_state=0)
+    for n in (0, 1):
+        assert len(fit_replicates(pruner, CIRCLES[:n], n_jobs=n_jobs)) == n
+
+
 def test_memory_is_limited(stacked):
     fit_replicates(MagnitudePruner(NET, sparsity=0.5, random_state=0), CIRCLES, max_batch_bytes=1)
     assert stacked() == []

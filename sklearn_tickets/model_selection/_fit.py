@@ -59,7 +59,8 @@ class Fit:
         """Fit, up to the first training."""
         pruner = pruner_of(self.estimator)
         with self._at_work():
-            if pruner is None or getattr(pruner, "_skl_callbacks", None):
+            is_plain = pruner is not None and type(pruner).fit is BasePruner.fit
+            if not is_plain or getattr(pruner, "_skl_callbacks", None):
                 self.estimator.fit(X, y)
                 return
             # A pipeline fits its transformers; what it hands to the pruner waits for us.

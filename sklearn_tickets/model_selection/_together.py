@@ -109,7 +109,7 @@ def fit_together(
             told.add(message)
             LOGGER.log(level, message)
 
-    if n_jobs == 1:
+    if n_jobs == 1 or len(tasks) < 2:
         yield from _fit_in_batches(tasks, max_batch_bytes, log)
         return
     size = _part_size(tasks, n_jobs, max_batch_bytes)

@@ -139,7 +139,8 @@ if __name__ == "__main__":
         for form, row in numbers.items():
             case = f"{name}, {pruner} {sparsity:.0%}" if form == "masked" else ""
             cells = [
-                f"{value:,.4g}" + ("" if form == "masked" else f" ({before / value:.3g} x)")
+                (f"{value:,.0f}" if value >= 1000 else f"{value:.4g}")
+                + ("" if form == "masked" else f" ({before / value:.3g} x)")
                 for value, before in zip(row, numbers["masked"], strict=True)
             ]
             print(f"| {' | '.join([case, form, *cells])} |", flush=True)
