@@ -138,9 +138,9 @@ if __name__ == "__main__":
         numbers = measured(network)
         for form, row in numbers.items():
             case = f"{name}, {pruner} {sparsity:.0%}" if form == "masked" else ""
-            cells = [
-                (f"{value:,.0f}" if value >= 1000 else f"{value:.4g}")
-                + ("" if form == "masked" else f" ({before / value:.3g} x)")
-                for value, before in zip(row, numbers["masked"], strict=True)
-            ]
+            cells = []
+            for value, before in zip(row, numbers["masked"], strict=True):
+                number = f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+                times = "" if form == "masked" else f" ({before / value:.3g} x)"
+                cells.append(number + times)
             print(f"| {' | '.join([case, form, *cells])} |", flush=True)
