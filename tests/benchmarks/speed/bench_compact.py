@@ -44,6 +44,6 @@ def test_compact_beside_masked(pruner, settings, compare):
             lambda: masked(images),
             lambda theirs, own: (theirs - own).abs().max() / theirs.abs().max(),
             within=1e-5,
-            asked=">= 10",
+            goal=">= 10",
             n_rounds=100,
         )

@@ -46,7 +46,7 @@ def lean_loop(planted, device):
     return module
 
 
-def usual_loop(planted, device):
+def dataloader_loop(planted, device):
     """As most are written: a DataLoader, Adam as it comes, mask by mask."""
     module = planted.module().to(device)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
@@ -67,9 +67,9 @@ def usual_loop(planted, device):
 
 
 @pytest.mark.parametrize(
-    ("loop", "asked"), [(lean_loop, ">= 0.8"), (usual_loop, ">= 1.4")], ids=["lean", "usual"]
+    ("loop", "goal"), [(lean_loop, ">= 0.8"), (dataloader_loop, ">= 1.4")], ids=["lean", "usual"]
 )  # 0.8: at most a quarter more than the lean loop
-def test_fit_beside_a_loop(loop, asked, device, planted, compare):
+def test_fit_beside_a_loop(loop, goal, device, planted, compare):
     X, y = torch.from_numpy(planted.X).to(device), torch.from_numpy(planted.y).to(device)
 
     @torch.no_grad()
@@ -77,13 +77,13 @@ def test_fit_beside_a_loop(loop, asked, device, planted, compare):
         return (module(X).argmax(dim=1) == y).double().mean().item()
 
     compare(
-        f"`fit`, {N_EPOCHS} epochs, {device}; peer: {loop.__name__}",
+        f"`fit`, {N_EPOCHS} epochs, {device}; peer: {loop.__name__.replace('_', ' ')}",
         lambda: fit(planted, device=device),
         lambda: loop(planted, device),
         # Batches are drawn differently, and so accuracies are what is compared.
         lambda theirs, own: abs(accuracy(theirs) - accuracy(own)),
         within=0.05,
-        asked=asked,
+        goal=goal,
         n_rounds=5,
     )
 

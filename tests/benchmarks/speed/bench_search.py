@@ -36,7 +36,7 @@ def test_batched_search_beside_grid_search(device, planted, compare):
         lambda: search(GridSearchCV, planted, device=device),
         lambda theirs, own: np.abs(theirs - own).max(),
         within=1e-3,
-        asked=">= 3",
+        goal=">= 3",
         n_rounds=3,
         n_warm_ups=0,
     )

@@ -67,8 +67,8 @@ def fresh_process(job):
 ONCE = {"n_rounds": 1, "n_warm_ups": 0, "measure": fresh_process}
 
 
-@pytest.mark.parametrize(("n_millions", "asked"), [(1, ""), (25, ">= 30")])
-def test_time(n_millions, asked, compare):
+@pytest.mark.parametrize(("n_millions", "goal"), [(1, ""), (25, ">= 30")])
+def test_time(n_millions, goal, compare):
     module = network(n_millions)
 
     def n_wrong(theirs, own):
@@ -85,20 +85,20 @@ def test_time(n_millions, asked, compare):
         lambda: torchs(deepcopy(module)),
         n_wrong,
         within=0,
-        asked=asked,
+        goal=goal,
         n_rounds=3,
     )
 
 
-@pytest.mark.parametrize(("n_millions", "asked"), [(1, ""), (25, ">= 8")])
-def test_memory(n_millions, asked, compare):
+@pytest.mark.parametrize(("n_millions", "goal"), [(1, ""), (25, ">= 8")])
+def test_memory(n_millions, goal, compare):
     compare(
         f"memory to select among {n_millions} M weights; peer: `global_unstructured`",
         partial(peak, ours, n_millions),
         partial(peak, torchs, n_millions),
         lambda theirs, own: abs(theirs - own),
         within=0,
-        asked=asked,
+        goal=goal,
         unit="MB",
         **ONCE,
     )

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-COMPARED = "what | ours | peer | peer : ours (min - max) | asked | results differ by"
+COMPARED = "what | ours | peer | peer : ours (min - max) | goal | results differ by"
 GROWN = "growth | at each size, least | line | farthest from it"
 ROWS: dict[str, list[str]] = {COMPARED: [], GROWN: []}
 
@@ -99,14 +99,14 @@ def compare(take_turns):
     peer's result and ours, and fails the test if it is more than `within`.
     """
 
-    def run(what, ours, peer, difference, *, within, asked, unit="s", **turns):
+    def run(what, ours, peer, difference, *, within, goal, unit="s", **turns):
         (theirs, own), results = take_turns([peer, ours], **turns)
         differ = float(difference(*results))
         assert differ <= within, f"{what}: results differ by {differ:.3g}"
         median, peers, ratios = np.median(own), np.median(theirs), theirs / own
         ROWS[COMPARED].append(
             f"{what} | {median:.3g} {unit} | {peers:.3g} {unit} | "
-            f"{peers / median:.3g} ({ratios.min():.3g} - {ratios.max():.3g}) | {asked} | "
+            f"{peers / median:.3g} ({ratios.min():.3g} - {ratios.max():.3g}) | {goal} | "
             f"{differ:.1g} (at most {within:g})"
         )
 
