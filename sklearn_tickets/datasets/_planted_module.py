@@ -100,5 +100,9 @@ class PlantedModule:
             module.set_submodule(path, ScaledLinear(last, scale))
         return module
 
+    def __deepcopy__(self, memo: dict) -> "PlantedModule":
+        # It never changes, and a clone of a net needs no weights of its own.
+        return self
+
     def __repr__(self) -> str:
         return f"PlantedModule({type(self._host).__name__}, {self.ticket!r})"

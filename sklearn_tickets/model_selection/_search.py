@@ -48,8 +48,7 @@ class _BatchedSearch(BaseSearchCV):
         self : object
             The fitted search.
         """
-        obstacle = self._obstacle(X, y, params)
-        if obstacle is not None:
+        if obstacle := self._obstacle(params):
             LOGGER.info("%s stacks no fits: %s.", type(self).__name__, obstacle)
             return super().fit(X, y, **params)
         given, stand_in = self.estimator, clone(self.estimator)
@@ -65,7 +64,7 @@ class _BatchedSearch(BaseSearchCV):
             self.estimator = given
             del self._jobs
 
-    def _obstacle(self, X, y, params):
+    def _obstacle(self, params):
         """What speaks for scikit-learn's own search, or None."""
         pruner = pruner_of(self.estimator)
         if pruner is None:

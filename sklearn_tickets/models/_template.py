@@ -44,6 +44,10 @@ class ModuleTemplate:
     def __call__(self) -> nn.Module:
         return copy.deepcopy(self._module)
 
+    def __deepcopy__(self, memo: dict) -> "ModuleTemplate":
+        # It never changes, and a clone of a net needs no weights of its own.
+        return self
+
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self._module.parameters())
         return f"ModuleTemplate({type(self._module).__name__}, {count:,} parameters)"
