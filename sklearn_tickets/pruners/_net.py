@@ -34,7 +34,8 @@ def make_net(
     Returns
     -------
     net : NeuralNet
-        Not yet initialised. The default DataLoader is replaced by `batch_iterator`.
+        Not yet initialised. The default DataLoader is replaced by `batch_iterator`, and a net
+        that is not verbose has no callback that prints.
 
     Raises
     ------
@@ -87,8 +88,8 @@ def make_net(
                     "(n_samples, n_channels, image_size, image_size)."
                 )
             net.set_params(**{f"module__{name}": size})
-    has_print_log = net.callbacks != "disable" and not net.verbose
-    if has_print_log and not any(name.startswith("callbacks__print_log") for name in vars(net)):
+    is_silent = not net.verbose and net.callbacks != "disable"
+    if is_silent and not any(name.startswith("callbacks__print_log") for name in vars(net)):
         # It makes a table in every epoch, printed or not.
         net.set_params(callbacks__print_log=None)
     for iterator in ("iterator_train", "iterator_valid"):
