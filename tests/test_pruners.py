@@ -439,6 +439,23 @@ def test_one_cycle_leaves_momentum_alone(data):
 # The nets that can be wrapped -----------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("settings", "has_log"),
+    [
+        ({"verbose": 0}, False),
+        ({"verbose": 1}, True),
+        ({"verbose": 0, "callbacks__print_log__sink": len}, True),
+    ],
+    ids=["silent", "verbose", "own sink"],
+)
+def test_silent_nets_make_no_tables(settings, has_log, data, capsys):
+    net = make_net("classifier", max_epochs=1, **settings)
+    pruner = MagnitudePruner(net, sparsity=0.5, random_state=0).fit(*data)
+    log = dict(pruner.estimator_.callbacks_).get("print_log")
+    assert (log is not None) == has_log
+    assert bool(capsys.readouterr().out) == bool(settings["verbose"])
+
+
 def test_a_net_without_callbacks_can_be_pruned(data):
     net = make_net("classifier", callbacks="disable", max_epochs=2)
     pruner = IterativeMagnitudePruner(net, sparsity=0.5, n_rounds=2, random_state=0).fit(*data)
