@@ -142,6 +142,7 @@ def check_same(estimator, grid, planted=CIRCLE, *, rtol=1e-5, **settings):
         "refit": False,
     } | settings
     batched = BatchedGridSearchCV(estimator, grid, **settings).fit(planted.X, planted.y)
+    settings.pop("max_batch_bytes", None)
     expected = GridSearchCV(estimator, grid, **settings).fit(planted.X, planted.y).cv_results_
     assert batched.cv_results_.keys() == expected.keys()
     for name, values in expected.items():
@@ -349,6 +350,13 @@ def test_memory_limits_what_is_stacked_at_a_time(caplog):
         scores = search.fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
         assert stacked(caplog) == sizes
         assert_array_equal(scores, expected.cv_results_["mean_test_score"])
+
+
+def test_jobs_share_the_memory(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    each = 5 * 4 * CIRCLE.mask.n_parameters + 2 * 60 * (2 * 4 + 8)
+    check_same(pruner, GRID, n_jobs=2, max_batch_bytes=2 * 3 * each)
+    assert stacked(caplog) == [3, 3]
 
 
 def test_a_candidate_that_fails_gets_the_error_score(caplog):
