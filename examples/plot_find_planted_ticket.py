@@ -15,16 +15,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from sklearn_tickets import (
-    GivenMaskPruner,
-    MagnitudePruner,
-    PlantedTicketGenerator,
-    RandomPruner,
-    SynFlowPruner,
-    strong_accuracy,
-    ticket_chance_level,
-    ticket_overlap,
-)
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.metrics import strong_accuracy, ticket_chance_level, ticket_overlap
+from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, RandomPruner, SynFlowPruner
 
 planted = PlantedTicketGenerator(task="circle", random_state=0).generate(n_samples=3000)
 X_train, X_test, y_train, y_test = train_test_split(planted.X, planted.y, random_state=0)

@@ -11,12 +11,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_tickets import (
-    PlantedTicketGenerator,
-    SynFlowPruner,
-    sparse_accuracy,
-    ticket_overlap,
-)
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.metrics import sparse_accuracy, ticket_overlap
+from sklearn_tickets.pruners import SynFlowPruner
 
 planted = PlantedTicketGenerator(task="circle", random_state=0).generate(n_samples=2000)
 net = planted.make_net(max_epochs=5, lr=3e-3)

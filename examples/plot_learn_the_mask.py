@@ -14,14 +14,14 @@ is planted, so there is one to be found.
 # same weights once; the random mask is the control.
 import matplotlib.pyplot as plt
 
-from sklearn_tickets import (
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.metrics import strong_accuracy
+from sklearn_tickets.pruners import (
     ContinuousSparsificationPruner,
     EdgePopupPruner,
     GivenMaskPruner,
-    PlantedTicketGenerator,
     RandomPruner,
     SNIPPruner,
-    strong_accuracy,
 )
 
 planted = PlantedTicketGenerator("circle", width=100, random_state=0).generate(2000)

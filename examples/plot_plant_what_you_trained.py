@@ -17,17 +17,11 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 
-from sklearn_tickets import (
-    EdgePopupPruner,
-    MagnitudePruner,
-    SNIPPruner,
-    SynFlowPruner,
-    plant_ticket,
-    ticket_chance_level,
-    ticket_precision_score,
-)
+from sklearn_tickets.datasets import plant_ticket
 from sklearn_tickets.inspection import DetectabilityDisplay
+from sklearn_tickets.metrics import ticket_chance_level, ticket_precision_score
 from sklearn_tickets.models import ConvNet
+from sklearn_tickets.pruners import EdgePopupPruner, MagnitudePruner, SNIPPruner, SynFlowPruner
 
 X, y = load_digits(return_X_y=True)
 images = (X / 16).reshape(-1, 1, 8, 8).astype("float32")

@@ -16,7 +16,8 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_tickets import GivenMaskPruner, MagnitudePruner, ModuleTemplate, RandomPruner
+from sklearn_tickets.models import ModuleTemplate
+from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, RandomPruner
 
 X, y = load_digits(return_X_y=True)
 X = (X / 16).astype("float32")

@@ -16,7 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from skorch import NeuralNetClassifier
 
-from sklearn_tickets import MLP, MagnitudePruner
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import MagnitudePruner
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)

@@ -22,13 +22,14 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
 
-from sklearn_tickets import MLP, GivenMaskPruner, IterativeMagnitudePruner
 from sklearn_tickets.inspection import (
     InstabilityDisplay,
     RoundsDisplay,
     instability_analysis,
     round_connectivity,
 )
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import GivenMaskPruner, IterativeMagnitudePruner
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -99,7 +100,7 @@ _, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained", sharey=True
 for ax, (name, pruner) in zip(axes, pruners.items(), strict=True):
     densities = [record["density"] for record in pruner.rounds_[1:]]
     ax.plot(densities, accuracies(name, False), "o-", color="#0072b2", label="ticket")
-    ax.plot(densities, accuracies(name, True), "s--", color="#d55e00", label="re-initialised")
+    ax.plot(densities, accuracies(name, True), "s--", color="#d55e00", label="re-initialized")
     ax.set(xscale="log", xlabel="density", title=name)
     ax.set_xticks(densities, [f"{density:.2g}" for density in densities])
     ax.minorticks_off()
@@ -110,7 +111,7 @@ plt.show()
 # %%
 # Rounds
 # ------
-# In the stable training no barrier separates neighbouring rounds, and their weights point more
+# In the stable training no barrier separates neighboring rounds, and their weights point more
 # nearly in the same direction.
 fig, axes = plt.subplots(2, 2, figsize=(10, 9), layout="constrained")
 for row, (name, pruner) in zip(axes, pruners.items(), strict=True):

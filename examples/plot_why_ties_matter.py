@@ -15,7 +15,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from sklearn_tickets import TicketMask, ticket_recall_score
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.metrics import ticket_recall_score
 
 n = 1000
 scores = torch.ones(1, n)

@@ -1,96 +1,45 @@
-"""Lottery tickets for scikit-learn: plant a known ticket, prune, score who finds it."""
+"""Lottery tickets for scikit-learn: plant a known ticket, prune, score who finds it.
 
-from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
-from sklearn_tickets._repel import RepelOptima
-from sklearn_tickets._train import HoldMask
-from sklearn_tickets.datasets import PlantedTicketGenerator, plant_ticket
-from sklearn_tickets.metrics import (
-    effective_sparsity,
-    make_strong_scorer,
-    make_ticket_scorer,
-    sparse_accuracy,
-    sparse_neg_mean_squared_error,
-    sparse_r2,
-    strong_accuracy,
-    strong_neg_mean_squared_error,
-    strong_r2,
-    ticket_chance_level,
-    ticket_f1,
-    ticket_f1_score,
-    ticket_matched_overlap_score,
-    ticket_overlap,
-    ticket_overlap_score,
-    ticket_precision,
-    ticket_precision_score,
-    ticket_recall,
-    ticket_recall_score,
-)
-from sklearn_tickets.models import MLP, ModuleTemplate
-from sklearn_tickets.pruners import (
-    BasePruner,
-    BernoulliGatePruner,
-    ConcreteTicketPruner,
-    ContinuousSparsificationPruner,
-    EdgePopupPruner,
-    GemMinerPruner,
-    GeneticPruner,
-    GivenMaskPruner,
-    GraSPPruner,
-    HardConcretePruner,
-    IterativeMagnitudePruner,
-    LearningRateRewindingPruner,
-    MagnitudePruner,
-    RandomPruner,
-    RigLPruner,
-    SNIPPruner,
-    StochasticSparsificationPruner,
-    SynFlowPruner,
-)
+The names of a first session are here; everything else is imported from its subpackage.
+"""
+
+import importlib
+from typing import Any
+
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.metrics import sparse_accuracy, ticket_overlap
+from sklearn_tickets.pruners import SynFlowPruner
+
+__version__ = "0.1.0"
 
 __all__ = [
-    "MLP",
-    "BasePruner",
-    "BernoulliGatePruner",
-    "ConcreteTicketPruner",
-    "ContinuousSparsificationPruner",
-    "EdgePopupPruner",
-    "GemMinerPruner",
-    "GeneticPruner",
-    "GivenMaskPruner",
-    "GraSPPruner",
-    "HardConcretePruner",
-    "HoldMask",
-    "IterativeMagnitudePruner",
-    "LayerCollapseWarning",
-    "LearningRateRewindingPruner",
-    "MagnitudePruner",
-    "ModuleTemplate",
     "PlantedTicketGenerator",
-    "RandomPruner",
-    "RepelOptima",
-    "RigLPruner",
-    "SNIPPruner",
-    "StochasticSparsificationPruner",
     "SynFlowPruner",
-    "TicketMask",
-    "effective_sparsity",
-    "make_strong_scorer",
-    "make_ticket_scorer",
-    "plant_ticket",
+    "__version__",
     "sparse_accuracy",
-    "sparse_neg_mean_squared_error",
-    "sparse_r2",
-    "strong_accuracy",
-    "strong_neg_mean_squared_error",
-    "strong_r2",
-    "ticket_chance_level",
-    "ticket_f1",
-    "ticket_f1_score",
-    "ticket_matched_overlap_score",
     "ticket_overlap",
-    "ticket_overlap_score",
-    "ticket_precision",
-    "ticket_precision_score",
-    "ticket_recall",
-    "ticket_recall_score",
 ]
+
+_SUBPACKAGES = (
+    "benchmark",
+    "datasets",
+    "export",
+    "inspection",
+    "masks",
+    "metrics",
+    "model_selection",
+    "models",
+    "pruners",
+    "training",
+    "utils",
+)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_SUBPACKAGES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"sklearn_tickets.{name}")
+    raise AttributeError(f"module 'sklearn_tickets' has no attribute {name!r}")

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from sklearn_tickets.benchmark import DEFAULT, PRUNERS, SeekDisplay, format_report, seek
 from sklearn_tickets.datasets import PlantedTicketGenerator
-from sklearn_tickets.datasets._tasks import TASKS
+from sklearn_tickets.datasets.tasks import TASKS
 
 _FULL = {"n_samples": 10_000, "rounds": 10, "epochs": 5}
 _QUICK = {"n_samples": 2_000, "rounds": 4, "epochs": 2}

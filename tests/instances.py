@@ -6,8 +6,8 @@ import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
-from sklearn_tickets import (
-    MLP,
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import (
     BernoulliGatePruner,
     ConcreteTicketPruner,
     ContinuousSparsificationPruner,

@@ -9,16 +9,6 @@ from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
-from sklearn_tickets import (
-    MLP,
-    GivenMaskPruner,
-    MagnitudePruner,
-    ModuleTemplate,
-    RandomPruner,
-    SNIPPruner,
-    SynFlowPruner,
-    TicketMask,
-)
 from sklearn_tickets.inspection import (
     critical_compression,
     effective_nodes,
@@ -26,7 +16,15 @@ from sklearn_tickets.inspection import (
     gradient_flow,
     sparse_flops,
 )
-from sklearn_tickets.models import ResNet
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP, ModuleTemplate, ResNet
+from sklearn_tickets.pruners import (
+    GivenMaskPruner,
+    MagnitudePruner,
+    RandomPruner,
+    SNIPPruner,
+    SynFlowPruner,
+)
 
 # Paths, nodes and operations -------------------------------------------------------------
 
@@ -197,7 +195,7 @@ def test_gradient_flow_is_the_squared_norm_over_what_is_trained(net_class, crite
     mask = TicketMask({"0.weight": rng.uniform(size=(6, 4)) < 0.5})
     pruner = fitted_ticket(module, mask, X, y, net_class, criterion)
 
-    # By hand: batch normalisation with the statistics of all the rows, as constants.
+    # By hand: batch normalization with the statistics of all the rows, as constants.
     mask.apply_(module)
     with torch.no_grad():
         hidden = module[0](torch.from_numpy(X))

@@ -29,23 +29,18 @@ from skorch.callbacks import EpochScoring
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from sklearn_tickets import (
-    MLP,
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.model_selection import BatchedGridSearchCV, BatchedRandomizedSearchCV, _stack
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import (
     ContinuousSparsificationPruner,
     EdgePopupPruner,
     GivenMaskPruner,
     IterativeMagnitudePruner,
     LearningRateRewindingPruner,
     MagnitudePruner,
-    ModuleTemplate,
-    PlantedTicketGenerator,
     RigLPruner,
     SNIPPruner,
-)
-from sklearn_tickets.model_selection import (
-    BatchedGridSearchCV,
-    BatchedRandomizedSearchCV,
-    _stack,
 )
 
 CIRCLE = PlantedTicketGenerator("circle", depth=3, width=20, random_state=0).generate(120)
@@ -92,7 +87,7 @@ class Convolutional(nn.Sequential):
         )
 
 
-class Normalised(nn.Sequential):
+class Normalized(nn.Sequential):
     def __init__(self, n_features, n_outputs):
         super().__init__(
             nn.Linear(n_features, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, n_outputs)
@@ -193,7 +188,7 @@ def test_fits_that_fail_in_another_process_say_where():
     ],
     ids=["SGD", "Adam", "AdamW"],
 )
-def test_optimisers_with_settings_of_their_own(settings, fused, caplog):
+def test_optimizers_with_settings_of_their_own(settings, fused, caplog):
     net = CIRCLE.make_net(**settings, optimizer__fused=fused)
     pruner = MagnitudePruner(net.set_params(max_epochs=2), sparsity=0.5, random_state=0)
     decay = {"estimator__optimizer__weight_decay": [0.1]}
@@ -376,9 +371,9 @@ def test_a_candidate_that_fails_gets_the_error_score(caplog):
 
 OBSTACLES = {
     "training is random": (make_net(Noisy), "torch cannot stack the module: vmap: "),
-    "batch normalisation": (
-        make_net(Normalised),
-        "the module changes its buffers, as batch normalisation does",
+    "batch normalization": (
+        make_net(Normalized),
+        "the module changes its buffers, as batch normalization does",
     ),
     "unused": (make_net(Idle), "torch cannot stack the module: "),
     "local class": (make_net(type("Local", (MLP,), {})), "the module cannot be pickled"),

@@ -10,7 +10,6 @@ import torch
 from matplotlib.colors import to_rgba
 from sklearn.exceptions import FitFailedWarning
 
-from sklearn_tickets import GivenMaskPruner, MagnitudePruner, RandomPruner, SNIPPruner
 from sklearn_tickets.benchmark import COLUMNS, DEFAULT, PRUNERS, SeekDisplay, format_report, seek
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.metrics import (
@@ -20,6 +19,7 @@ from sklearn_tickets.metrics import (
     ticket_chance_level,
     ticket_overlap_score,
 )
+from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, RandomPruner, SNIPPruner
 
 matplotlib.use("agg")
 

@@ -16,8 +16,7 @@ from skorch.callbacks import EarlyStopping, LRScheduler
 from torch import nn
 from torch.optim.lr_scheduler import StepLR
 
-from sklearn_tickets import MLP, GivenMaskPruner, MagnitudePruner, TicketMask
-from sklearn_tickets._train import seeded
+from sklearn_tickets._random import seeded
 from sklearn_tickets.inspection import (
     ConnectivityDisplay,
     InstabilityDisplay,
@@ -26,6 +25,9 @@ from sklearn_tickets.inspection import (
     instability_analysis,
     linear_mode_connectivity,
 )
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner
 
 matplotlib.use("agg")
 
@@ -36,7 +38,7 @@ TARGETS = (np.sin(BLOBS[:, :1]) + BLOBS[:, 1:2]).astype("float32")
 
 
 def net_with(module, *values, kind=NeuralNetRegressor, **params):
-    """An initialised net whose parameters, and then buffers, are the given values."""
+    """An initialized net whose parameters, and then buffers, are the given values."""
     with seeded(0, "cpu"):
         net = kind(lambda: module, **params).initialize()
     for tensor, value in zip(net.module_.state_dict().values(), values, strict=True):
@@ -136,14 +138,14 @@ def test_metric_of_your_own():
     assert_allclose(line.errors, [1, 1, 3])
 
 
-def test_statistics_of_batch_normalisation_are_estimated_anew():
-    # A normalised output does not depend on the weight's size. Interpolated statistics would
+def test_statistics_of_batch_normalization_are_estimated_anew():
+    # A normalized output does not depend on the weight's size. Interpolated statistics would
     # make 2 / sqrt(5) of x in the middle, where the variance is 4.
-    def normalised(weight, variance):
+    def normalized(weight, variance):
         module = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
         return net_with(module, [[weight]], [1.0], [0.0], [0.0], [variance], 1)
 
-    a, b = normalised(1.0, 1.0), normalised(3.0, 9.0)
+    a, b = normalized(1.0, 1.0), normalized(3.0, 9.0)
     line = linear_mode_connectivity(a, b, SIGNS, SIGNS, n_points=3)
     assert_allclose(line.errors, 0, atol=1e-4)
     assert (1 - 2 / 5**0.5) ** 2 > 1e-2
@@ -213,7 +215,7 @@ def test_connectivity_display_draws_a_line_for_each_pair():
 # Instability ----------------------------------------------------------------------------
 
 
-def analyse(estimator, y, **options):
+def analyze(estimator, y, **options):
     return instability_analysis(
         estimator,
         BLOBS,
@@ -223,7 +225,7 @@ def analyse(estimator, y, **options):
 
 
 def test_copies_that_never_part_are_equal():
-    table = analyse(make_net(), COLORS).set_index(["start_epoch", "pair"])
+    table = analyze(make_net(), COLORS).set_index(["start_epoch", "pair"])
     assert table.index.tolist() == [(k, pair) for k in (0, 1, 4) for pair in (0, 1)]
     assert table.columns.tolist() == ["error_a", "error_b", "barrier"]
     last = table.loc[4]
@@ -233,7 +235,7 @@ def test_copies_that_never_part_are_equal():
 
 
 def test_pairs_of_a_net_start_from_weights_of_their_own():
-    table = analyse(make_net(NeuralNetRegressor), TARGETS, start_epochs=[4])
+    table = analyze(make_net(NeuralNetRegressor), TARGETS, start_epochs=[4])
     assert table["error_a"].nunique() == 2
 
 
@@ -242,7 +244,7 @@ def test_copies_go_on_as_if_training_had_not_been_interrupted(schedule):
     # Without noise all copies are one network: momentum and schedule are shared, too.
     callbacks = [LRScheduler(StepLR, step_size=1, gamma=0.5)] if schedule else []
     net = make_net(NeuralNetRegressor, iterator_train__shuffle=False, callbacks=callbacks)
-    table = analyse(net, TARGETS, start_epochs=(0, 1, 2, 3, 4))
+    table = analyze(net, TARGETS, start_epochs=(0, 1, 2, 3, 4))
     assert (table["barrier"] == 0).all()
     assert (table.groupby("pair")[["error_a", "error_b"]].nunique() == 1).all(axis=None)
 
@@ -251,7 +253,7 @@ def test_copies_go_on_as_if_training_had_not_been_interrupted(schedule):
 def test_ticket_is_trained_as_its_pruner_trains_it(schedule):
     net = make_net(NeuralNetRegressor, iterator_train__shuffle=False)
     pruner = MagnitudePruner(net, sparsity=0.5, schedule=schedule, random_state=0)
-    table = analyse(pruner.fit(BLOBS, TARGETS), TARGETS, start_epochs=(0, 2))
+    table = analyze(pruner.fit(BLOBS, TARGETS), TARGETS, start_epochs=(0, 2))
     error = mean_squared_error(TARGETS, pruner.predict(BLOBS))
     assert_allclose(table[["error_a", "error_b"]], error, rtol=1e-12)
 
@@ -267,7 +269,7 @@ def test_tickets_are_held_and_evaluated_on_the_test_data(monkeypatch):
     monkeypatch.setattr(_instability, "errors_on_line", spy)
     pruner = MagnitudePruner(make_net(), sparsity=0.6, random_state=0).fit(BLOBS, COLORS)
     X_test, y_test = BLOBS[:9] + 1, COLORS[:9]
-    table = analyse(pruner, COLORS, X_test=X_test, y_test=y_test, start_epochs=[1])
+    table = analyze(pruner, COLORS, X_test=X_test, y_test=y_test, start_epochs=[1])
     assert_allclose((9 * table[["error_a", "error_b"]]) % 1, 0, atol=1e-9)
     for a, b, X, X_train in calls:
         for state in (a, b):
@@ -280,22 +282,22 @@ def test_tickets_are_held_and_evaluated_on_the_test_data(monkeypatch):
 def test_rows_are_reproducible_and_do_not_depend_on_each_other():
     net = make_net(NeuralNetRegressor)
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
-    table = analyse(net, TARGETS)
+    table = analyze(net, TARGETS)
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)
     assert not net.initialized_
-    assert_frame_equal(table, analyse(net, TARGETS))
-    alone = analyse(net, TARGETS, start_epochs=[1], n_pairs=1)
+    assert_frame_equal(table, analyze(net, TARGETS))
+    alone = analyze(net, TARGETS, start_epochs=[1], n_pairs=1)
     row = table.query("start_epoch == 1 and pair == 0").reset_index(drop=True)
     assert_frame_equal(alone, row)
 
 
-def test_batch_normalisation_is_part_of_the_copies():
-    def normalised(hidden):
+def test_batch_normalization_is_part_of_the_copies():
+    def normalized(hidden):
         return nn.Sequential(nn.Linear(3, *hidden), nn.BatchNorm1d(*hidden), nn.Linear(*hidden, 1))
 
-    net = make_net(NeuralNetRegressor, module=normalised, iterator_train__shuffle=False)
-    table = analyse(net, TARGETS, n_pairs=1)
+    net = make_net(NeuralNetRegressor, module=normalized, iterator_train__shuffle=False)
+    table = analyze(net, TARGETS, n_pairs=1)
     assert (table["barrier"] == 0).all()
     assert table["error_a"].nunique() == 1
 
@@ -314,20 +316,20 @@ def test_batch_normalisation_is_part_of_the_copies():
 )
 def test_instability_errors(options, message):
     with pytest.raises(ValueError, match=message):
-        analyse(make_net(), COLORS, **options)
+        analyze(make_net(), COLORS, **options)
 
 
 def test_only_nets_and_fitted_pruners_can_be_trained():
     with pytest.raises(TypeError, match=r"estimator must be .* got LinearRegression"):
-        analyse(LinearRegression(), COLORS)
+        analyze(LinearRegression(), COLORS)
     with pytest.raises(NotFittedError, match="MagnitudePruner"):
-        analyse(MagnitudePruner(make_net()), COLORS)
+        analyze(MagnitudePruner(make_net()), COLORS)
 
 
 def test_copies_cannot_part_after_training_was_stopped():
     stop = EarlyStopping("train_loss", patience=2, threshold=1, sink=lambda _: None)
     with pytest.raises(ValueError, match=r"start_epochs=\(0, 4\): .* after 3 epochs"):
-        analyse(make_net(callbacks=[stop]), COLORS, start_epochs=(0, 4))
+        analyze(make_net(callbacks=[stop]), COLORS, start_epochs=(0, 4))
 
 
 def test_instability_display_shows_medians_and_ranges():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sklearn_tickets import MagnitudePruner, RandomPruner
+from sklearn_tickets.pruners import MagnitudePruner, RandomPruner
 from sklearn_tickets.utils import all_pruners, check_pruner
 from tests.instances import SETTINGS, instances, make_net
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_tickets import PlantedTicketGenerator, TicketMask
-from sklearn_tickets.datasets import PlantedModule
+from sklearn_tickets.datasets import PlantedModule, PlantedTicketGenerator
 from sklearn_tickets.inspection import DetectabilityDisplay, detectability
+from sklearn_tickets.masks import TicketMask
 
 matplotlib.use("agg")
 

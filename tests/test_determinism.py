@@ -8,7 +8,8 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 
-from sklearn_tickets import IterativeMagnitudePruner, PlantedTicketGenerator, SNIPPruner
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.pruners import IterativeMagnitudePruner, SNIPPruner
 
 PRUNERS = SNIPPruner, IterativeMagnitudePruner
 

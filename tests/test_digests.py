@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_tickets import PlantedTicketGenerator
+from sklearn_tickets.datasets import PlantedTicketGenerator
 from tests.instances import SETTINGS, instances
 
 RECORD = Path(__file__).with_name("digests.json")

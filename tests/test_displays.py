@@ -13,19 +13,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_tickets import (
-    GivenMaskPruner,
-    MagnitudePruner,
-    PlantedTicketGenerator,
-    RandomPruner,
-    SynFlowPruner,
-    TicketMask,
-)
-from sklearn_tickets.inspection import (
-    LayerDensityDisplay,
-    SparsityCurveDisplay,
-    TicketMaskDisplay,
-)
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.inspection import LayerDensityDisplay, SparsityCurveDisplay, TicketMaskDisplay
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, RandomPruner, SynFlowPruner
 
 matplotlib.use("agg")
 
@@ -56,7 +47,7 @@ def hollow_points(ax):
     return np.concatenate([line.get_xydata() for line in hollow]).tolist()
 
 
-def twenty_colours_and_markers(ax):
+def twenty_colors_and_markers(ax):
     handles = ax.get_legend().legend_handles
     return {(to_hex(line.get_color()), line.get_marker()) for line in handles[:20]}
 
@@ -104,7 +95,7 @@ def test_twenty_curves_look_different():
     tables = [TABLE[TABLE["pruner"] == "b"].assign(pruner=i) for i in range(20)]
     ax = SparsityCurveDisplay(pd.concat(tables)).plot().ax_
     assert legend_of(ax) == [str(i) for i in range(20)]
-    assert len(twenty_colours_and_markers(ax)) == 20
+    assert len(twenty_colors_and_markers(ax)) == 20
 
 
 def test_curves_refuse_tables_they_cannot_draw():
@@ -211,14 +202,14 @@ def test_curves_refuse_other_searches(params, scoring, message):
 
 # Masks against the ticket ---------------------------------------------------------------
 
-# Every pair of truth and finding: the colours are neither, superfluous, missed, found.
+# Every pair of truth and finding: the colors are neither, superfluous, missed, found.
 TRUE = TicketMask({"0.weight": [[0, 0], [1, 1]], "2.weight": [[0, 1]]})
 FOUND = TicketMask({"0.weight": [[0, 1], [0, 1]], "2.weight": [[0, 1]]})
 NEITHER, SUPERFLUOUS, MISSED, HIT = "#eeeeee", "#56b4e9", "#d55e00", "#1b1b1b"
 
 
-def colours_of(image, n_rows, n_columns):
-    """The colour in the middle of each cell."""
+def colors_of(image, n_rows, n_columns):
+    """The color in the middle of each cell."""
     rows, columns = image.get_array().shape
     at = np.ix_(
         [(2 * i + 1) * rows // (2 * n_rows) for i in range(n_rows)],
@@ -230,8 +221,8 @@ def colours_of(image, n_rows, n_columns):
 def test_layers_show_what_each_entry_is():
     display = TicketMaskDisplay.from_masks(TRUE, FOUND)
     first, second = display.ax_.images
-    assert colours_of(first, 2, 2) == [[NEITHER, SUPERFLUOUS], [MISSED, HIT]]
-    assert colours_of(second, 1, 2) == [[NEITHER, HIT]]
+    assert colors_of(first, 2, 2) == [[NEITHER, SUPERFLUOUS], [MISSED, HIT]]
+    assert colors_of(second, 1, 2) == [[NEITHER, HIT]]
     assert [text.get_text() for text in display.ax_.texts] == ["0 (2 x 2)", "2 (1 x 2)"]
     counts = ["kept by neither (2)", "superfluous (1)", "missed (1)", "found (2)"]
     assert legend_of(display.ax_) == counts
@@ -245,9 +236,9 @@ def test_layers_have_a_row_for_each_filter():
     kept = np.zeros((2, 3, 2, 2), dtype=bool)
     kept[1, 2, 1, 1] = True  # the last entry of the last filter
     (image,) = TicketMaskDisplay.from_masks(None, TicketMask({"weight": kept})).ax_.images
-    colours = np.full((2, 12), NEITHER)
-    colours[1, 11] = HIT
-    assert_array_equal(colours_of(image, 2, 12), colours)
+    colors = np.full((2, 12), NEITHER)
+    colors[1, 11] = HIT
+    assert_array_equal(colors_of(image, 2, 12), colors)
 
 
 def test_network_has_an_edge_for_each_kept_weight():
@@ -257,8 +248,8 @@ def test_network_has_an_edge_for_each_kept_weight():
     assert_allclose(superfluous.get_segments(), [[(0, low), (1, high)]])
     assert_allclose(missed.get_segments(), [[(0, high), (1, low)]])
     assert_allclose(found.get_segments(), [[(0, low), (1, low)], [(1, low), (2, middle)]])
-    for edges, colour in zip(ax.collections, (SUPERFLUOUS, MISSED, HIT), strict=False):
-        assert_allclose(edges.get_edgecolors(), [to_rgba(colour)])
+    for edges, color in zip(ax.collections, (SUPERFLUOUS, MISSED, HIT), strict=False):
+        assert_allclose(edges.get_edgecolors(), [to_rgba(color)])
     styles = {str(edges.get_linestyle()) for edges in (superfluous, missed, found)}
     assert len(styles) == 3
     assert [len(column.get_offsets()) for column in units] == [2, 2, 1]
@@ -369,7 +360,7 @@ def test_densities_are_drawn_layer_by_layer_with_empty_ones_at_the_edge():
 def test_twenty_masks_look_different_and_lie_in_their_layers(planted):
     masks = {f"mask {i}": planted.mask.shuffled(i) for i in range(20)}
     ax = LayerDensityDisplay.from_masks(masks).ax_
-    assert len(twenty_colours_and_markers(ax)) == 20
+    assert len(twenty_colors_and_markers(ax)) == 20
     places = np.array([line_of(ax, name).get_ydata() for name in masks])
     assert (abs(places - np.arange(4)) < 0.5).all()
     assert (np.diff(places, axis=0) > 0).all()

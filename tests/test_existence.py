@@ -11,9 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import binom, binomtest, norm
 
 from sklearn_tickets.datasets import ticket_existence_probability, ticket_existence_width
-from sklearn_tickets.datasets._constructions import feed_forward, linear
 from sklearn_tickets.datasets._existence import _log_overlap, _scaled, _tolerances
-from sklearn_tickets.datasets._tasks import TASKS, ReluTask
+from sklearn_tickets.datasets.tasks import TASKS, ReluTask, feed_forward, linear
 
 X = np.linspace(-1, 1, 21)[:, None]
 RELU = ReluTask().construct(4)

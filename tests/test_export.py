@@ -12,9 +12,10 @@ from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional
 
-from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator, RandomPruner
+from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.export import compact
 from sklearn_tickets.models import MLP, VGG, ConvNet, LeNet5, ResNet
+from sklearn_tickets.pruners import GivenMaskPruner, RandomPruner
 
 IMAGES = torch.randn(8, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 NETWORKS = {
@@ -39,7 +40,7 @@ def pruned(module, density, X=IMAGES, seed=0, dtype=torch.float64):
         for layer in module.modules():
             if isinstance(layer, nn.modules.batchnorm._BatchNorm):
                 layer.weight.add_(1)
-        # Batch normalisation forgets a tenth of its statistics each time.
+        # Batch normalization forgets a tenth of its statistics each time.
         for _ in range(20 if list(module.buffers()) else 0):
             module.train()(X.to(dtype))
     return module.eval()
@@ -202,7 +203,7 @@ def test_streams_lose_channels_that_are_dead_in_all_branches():
     assert sizes(assert_same(module))[-1] == (32, 5)
 
 
-def test_batch_normalisation_is_folded():
+def test_batch_normalization_is_folded():
     small = assert_same(pruned(VGG(1, 8, 5, depth=11, width=0.1), 0.5))
     assert not any("norm" in name for name, _ in small.named_modules())
 
@@ -275,7 +276,7 @@ def concatenated(net, X):
     return net.out(X[:, ::2])
 
 
-def read_before_normalisation(net, X):
+def read_before_normalization(net, X):
     X = net.a(X)
     return net.out(net.norm(X).relu() - X)
 
@@ -315,8 +316,8 @@ NETS_OF_ROWS = {
     "shared layer": Net(shared, a=nn.Linear(8, 8), b=nn.Linear(8, 8), out=nn.Linear(8, 3)),
     "tied weight": Net(tied, a=nn.Linear(8, 8), b=nn.Linear(8, 8)),
     "concatenated": Net(concatenated, a=nn.Linear(8, 6), b=nn.Linear(8, 6), out=nn.Linear(8, 3)),
-    "read before normalisation": Net(
-        read_before_normalisation, a=nn.Linear(8, 8), norm=nn.BatchNorm1d(8), out=nn.Linear(8, 3)
+    "read before normalization": Net(
+        read_before_normalization, a=nn.Linear(8, 8), norm=nn.BatchNorm1d(8), out=nn.Linear(8, 3)
     ),
     "statistics of the batch": nn.Sequential(
         *(nn.Linear(8, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Linear(8, 3))
@@ -349,10 +350,10 @@ NETS_OF_IMAGES = {
     "flattened pixels": nn.Sequential(nn.Conv2d(1, 4, 1), nn.Flatten(2), nn.Linear(64, 3)),
     "convolved rows": nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Conv2d(1, 4, 3)),
     "flattened rows": nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)),
-    "normalised rows": nn.Sequential(
+    "normalized rows": nn.Sequential(
         *(nn.Flatten(1, 2), nn.Linear(8, 6), nn.BatchNorm1d(8), nn.Linear(6, 3))
     ),
-    "as many normalised rows as units": nn.Sequential(
+    "as many normalized rows as units": nn.Sequential(
         *(nn.Flatten(1, 2), nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
     ),
 }
@@ -368,8 +369,8 @@ def test_unknown_operations_keep_what_they_read(name):
 ROWS = IMAGES.reshape(8, 64)
 
 
-def normalised(*before):
-    """Twice five units, three of them without incoming weights, normalised."""
+def normalized(*before):
+    """Twice five units, three of them without incoming weights, normalized."""
     module = nn.Sequential(
         *(*before, nn.Linear(64, 5), nn.BatchNorm1d(5), nn.ReLU()),
         *(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
@@ -385,13 +386,13 @@ class Rows(nn.Module):
 
 
 @pytest.mark.parametrize("before", [nn.Flatten(), Rows()])
-def test_batch_normalisation_of_matrices_is_folded_into_linear_layers(before):
-    assert sizes(assert_same(normalised(before), ROWS)) == [(64, 2), (2, 2), (2, 3)]
+def test_batch_normalization_of_matrices_is_folded_into_linear_layers(before):
+    assert sizes(assert_same(normalized(before), ROWS)) == [(64, 2), (2, 2), (2, 3)]
 
 
 @pytest.mark.parametrize("X", [ROWS, ROWS[:1].tolist(), ROWS.numpy(), ROWS[None], None])
 def test_of_other_inputs_the_number_of_axes_decides(X):
-    module = normalised()
+    module = normalized()
     small = compact(module, X)
     is_matrix = X is not None and np.ndim(X) == 2
     assert sizes(small)[0] == ((64, 2) if is_matrix else (64, 5))
@@ -399,7 +400,7 @@ def test_of_other_inputs_the_number_of_axes_decides(X):
 
 
 def test_pruners_know_the_axes_of_their_inputs():
-    net = NeuralNetClassifier(normalised, criterion=nn.CrossEntropyLoss, max_epochs=1)
+    net = NeuralNetClassifier(normalized, criterion=nn.CrossEntropyLoss, max_epochs=1)
     pruner = RandomPruner(net, sparsity=0.1, round_epochs=0, train_ticket=False, random_state=0)
     assert sizes(compact(pruner.fit(ROWS.numpy(), np.arange(8) % 3)))[0] == (64, 2)
 

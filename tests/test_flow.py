@@ -1,4 +1,4 @@
-"""`positive_flow`: sums over paths, conservation, normalisation, and no side effects."""
+"""`positive_flow`: sums over paths, conservation, normalization, and no side effects."""
 
 import copy
 from functools import reduce
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sklearn_tickets import MLP
-from sklearn_tickets._flow import positive_flow
+from sklearn_tickets._network import positive_flow
+from sklearn_tickets.models import MLP
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=30)
 
@@ -91,7 +91,7 @@ def test_deep_flow_does_not_overflow():
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_normalisation_is_multiplication_by_absolute_gamma(norm, shape):
+def test_normalization_is_multiplication_by_absolute_gamma(norm, shape):
     with torch.no_grad():
         norm.weight[0], norm.weight[1] = -3.0, 0.5
         if getattr(norm, "bias", None) is not None:

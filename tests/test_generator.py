@@ -13,9 +13,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
-from sklearn_tickets import TicketMask
-from sklearn_tickets.datasets import FunctionTask, HelixTask, PlantedTicketGenerator
-from sklearn_tickets.datasets._tasks import TASKS
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.datasets.tasks import TASKS, FunctionTask, HelixTask
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
 
 FINGERPRINT = """

@@ -10,7 +10,9 @@ from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sklearn_tickets import MLP, GeneticPruner, ModuleTemplate, TicketMask
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import GeneticPruner
 from sklearn_tickets.pruners._genetic import _Genetics
 from tests.instances import make_net
 
@@ -63,7 +65,7 @@ def test_moons_are_told_apart_without_training():
     assert (pruner.fit(X, y).strong_predict(X) == y).mean() > 0.9
 
 
-@pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
 @pytest.mark.parametrize("scope", ["global", "layer"])
 @pytest.mark.parametrize("sparsity", [0.7, 0.97, None])
 def test_the_count_is_met_and_no_layer_is_emptied(data, sparsity, scope):

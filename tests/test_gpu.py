@@ -7,17 +7,17 @@ import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_tickets import (
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.export import compact
+from sklearn_tickets.model_selection import BatchedGridSearchCV, fit_replicates
+from sklearn_tickets.pruners import (
     ContinuousSparsificationPruner,
     EdgePopupPruner,
     IterativeMagnitudePruner,
     MagnitudePruner,
-    PlantedTicketGenerator,
     RigLPruner,
     SNIPPruner,
 )
-from sklearn_tickets.export import compact
-from sklearn_tickets.model_selection import BatchedGridSearchCV, fit_replicates
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

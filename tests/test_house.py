@@ -1,91 +1,128 @@
 """The shape of the house: imports run one way, and every public name is documented."""
 
 import ast
+import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
 
 import sklearn_tickets
-from sklearn_tickets import (
-    benchmark,
-    datasets,
-    export,
-    inspection,
-    metrics,
-    model_selection,
-    models,
-    pruners,
-    utils,
-)
 
 PACKAGE = Path(sklearn_tickets.__file__).parent
 
-# What each part may import, besides itself. The benchmark and the command line may all.
+# The rooms, and what each may import besides itself. The command line may import all.
 ALLOWED = {
-    "_module": set(),
-    "_flow": {"_module"},
-    "_mask_file": set(),
-    "_selection": set(),
-    "_trace": set(),
-    "_mask": {"_module", "_flow", "_mask_file", "_selection"},
-    "_reader": set(),
-    "_train": {"_mask", "_module"},
-    "_rewind": {"_module", "_train"},
-    "_inference": {"_train", "_mask", "_module"},
+    "_random": set(),
+    "_network": set(),
+    "masks": {"_network"},
+    "training": {"_network", "_random", "masks"},
     "models": set(),
-    "datasets": {"models", "_train", "_trace", "_mask", "_module"},
-    "pruners": {"_rewind", "_inference", "_train", "_reader", "_mask", "_flow", "_module"},
-    "metrics": {"_train", "_mask", "_module"},
-    "_repel": {"_module"},
+    "datasets.tasks": set(),
+    "datasets": {"_network", "_random", "datasets.tasks", "masks", "models"},
+    "pruners.base": {"_network", "_random", "masks", "training"},
+    "pruners": {"_network", "masks", "pruners.base", "training"},
+    "metrics": {"_network", "masks"},
     "inspection": {
-        *("pruners", "metrics", "_rewind", "_inference", "_train", "_mask", "_flow", "_module"),
+        "_network",
+        "_random",
+        "masks",
+        "metrics",
+        "pruners",
+        "pruners.base",
+        "training",
     },
-    "export": {"datasets", "_train", "_trace", "_module"},
+    "export": {"_network", "models"},
     "model_selection": {
-        *("pruners", "datasets", "_rewind", "_train", "_trace", "_mask", "_module"),
+        "_network",
+        "_random",
+        "datasets",
+        "masks",
+        "pruners.base",
+        "training",
     },
-    "utils": {"pruners", "models", "_train", "_mask", "_module"},
+    "utils": {"_network", "masks", "models", "pruners", "pruners.base"},
+    "benchmark": {
+        "_random",
+        "datasets",
+        "datasets.tasks",
+        "masks",
+        "metrics",
+        "pruners",
+        "pruners.base",
+    },
 }
 
 
-def imported_parts(path):
-    """The parts of the package that a file imports."""
+def room_of(path):
+    """The room that a file of the package is in: its folder, or itself at the root."""
+    folders = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(folders[:-1]) or folders[0]
+
+
+def imports(path):
+    """What a file imports from the package, as (module, name)."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sklearn_tickets"):
-            inside = node.module.split(".")[1:]
-            yield from inside[:1] or [alias.name for alias in node.names]
+            inside = node.module.removeprefix("sklearn_tickets").lstrip(".")
+            yield from ((inside or alias.name, alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize("part", ALLOWED)
-def test_imports_run_one_way(part):
-    files = [PACKAGE / f"{part}.py"] if part.startswith("_") else (PACKAGE / part).glob("*.py")
-    for path in files:
-        assert set(imported_parts(path)) <= ALLOWED[part] | {part}, path.name
+FILES = [path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[1] != "_"]
+
+
+def test_every_room_is_on_the_plan():
+    assert {room_of(path) for path in FILES} == set(ALLOWED)
+    assert len(ALLOWED) <= 15
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way_and_through_the_door(path):
+    own = room_of(path)
+    for module, name in imports(path):
+        is_own = module == own or module.startswith(f"{own}._")
+        assert is_own or module in ALLOWED[own], f"imports {name} from {module}"
+
+
+def test_the_rooms_form_no_circle():
+    rooms = list(ALLOWED)
+    for room, allowed in ALLOWED.items():
+        assert all(rooms.index(other) < rooms.index(room) for other in allowed)
 
 
 def test_no_pruner_reads_the_truth():
-    for path in (PACKAGE / "pruners").glob("*.py"):
+    for path in (PACKAGE / "pruners").rglob("*.py"):
         tree = ast.parse(path.read_text())
         names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         names |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
         assert "ticket" not in names, path.name
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        *(sklearn_tickets, benchmark, datasets, export, inspection, metrics, model_selection),
-        *(models, pruners, utils),
-    ],
-)
+PUBLIC = [
+    sklearn_tickets,
+    *(
+        importlib.import_module(f"sklearn_tickets.{room}")
+        for room in ALLOWED
+        if not room.startswith("_") and room not in ("training", "pruners.base")
+    ),
+]
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
 def test_public_names_exist(module):
     for name in module.__all__:
         assert getattr(module, name) is not None
 
 
-PUBLIC = (sklearn_tickets, benchmark, datasets, export, inspection, model_selection, models, utils)
+def test_subpackages_are_attributes_as_soon_as_they_are_asked_for():
+    code = "import sklearn_tickets; print(sklearn_tickets.inspection.ticket_report.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "ticket_report"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        sklearn_tickets.nothing  # noqa: B018
 
 
 def public_objects():

@@ -38,9 +38,9 @@ def mnist(tmp_path):
     return tmp_path
 
 
-def record(label, colours=(0, 0, 0)):
+def record(label, colors=(0, 0, 0)):
     """The bytes of one image of CIFAR-10, the first two pixels of which differ in red."""
-    planes = np.repeat(np.array(colours, dtype=np.uint8), 1024)
+    planes = np.repeat(np.array(colors, dtype=np.uint8), 1024)
     planes[1] += 1
     return bytes([label]) + planes.tobytes()
 

@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from torch import nn
 
-from sklearn_tickets import EdgePopupPruner, GivenMaskPruner, MagnitudePruner, RandomPruner
 from sklearn_tickets.models import LeNet5, ResNet
+from sklearn_tickets.pruners import EdgePopupPruner, GivenMaskPruner, MagnitudePruner, RandomPruner
 from tests.instances import SETTINGS, make_net
 
 DIGITS, LABELS = load_digits(return_X_y=True)
@@ -69,8 +69,8 @@ def test_no_search_damages_batch_statistics(pruner_class):
         assert torch.equal(buffer, torch.full_like(buffer, name.endswith("var"))), name
 
 
-class Normalised(nn.Module):
-    """Batch normalisation behind one layer, whose statistics are easily worked out."""
+class Normalized(nn.Module):
+    """Batch normalization behind one layer, whose statistics are easily worked out."""
 
     def __init__(self):
         super().__init__()
@@ -85,7 +85,7 @@ def test_a_strong_ticket_is_read_with_its_own_statistics(n_samples):
     rng = np.random.RandomState(0)
     X = (rng.standard_normal((n_samples, 2)) * [10, 1] + 5).astype(np.float32)
     y = rng.randint(3, size=n_samples)
-    net = make_net("classifier", module=Normalised)
+    net = make_net("classifier", module=Normalized)
     pruner = RandomPruner(net, sparsity=0.5, train_ticket=False, random_state=0).fit(X, y)
     weight = pruner.initial_state_["layer.weight"] * pruner.mask_["layer.weight"]
     hidden = X.astype(np.float64) @ weight.numpy().T.astype(np.float64)
@@ -100,12 +100,12 @@ def test_a_strong_ticket_is_read_with_its_own_statistics(n_samples):
     assert torch.equal(pruner.estimator_.module_.norm.running_var, torch.ones(3))
 
 
-def test_nets_without_batch_normalisation_have_no_statistics():
+def test_nets_without_batch_normalization_have_no_statistics():
     pruner = MagnitudePruner(image_net(LeNet5), sparsity=0.5, random_state=0).fit(IMAGES, Y)
     assert pruner.strong_statistics_ == {}
 
 
-def test_strong_tickets_of_normalised_nets_are_worth_reading():
+def test_strong_tickets_of_normalized_nets_are_worth_reading():
     net = image_net(ResNet, module__width=0.5)
     images = (DIGITS / 16).reshape(-1, 1, 8, 8).astype(np.float32)
     pruner = EdgePopupPruner(net, sparsity=0.5, mask_epochs=4, random_state=0)

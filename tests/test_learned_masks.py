@@ -12,25 +12,24 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from sklearn_tickets import (
-    MLP,
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import (
     BernoulliGatePruner,
     ConcreteTicketPruner,
     ContinuousSparsificationPruner,
     EdgePopupPruner,
     GemMinerPruner,
     HardConcretePruner,
-    ModuleTemplate,
     StochasticSparsificationPruner,
-    TicketMask,
 )
 from sklearn_tickets.pruners._bernoulli_gate import _ClippedNormal
 from sklearn_tickets.pruners._concrete_ticket import _Concrete, _reverse_kl
 from sklearn_tickets.pruners._continuous_sparsification import SoftGates
-from sklearn_tickets.pruners._gates import Gates, Layout, LearnMask, best, with_a_foothold
 from sklearn_tickets.pruners._gem_miner import _Rounded
 from sklearn_tickets.pruners._hard_concrete import _HardConcrete
 from sklearn_tickets.pruners._stochastic_sparsification import _DrawnGates
+from sklearn_tickets.pruners.base import Gates, Layout, LearnMask, best, with_a_foothold
 from tests.instances import make_net
 
 TRAINED = [
@@ -290,7 +289,7 @@ class StopsAfterTwo(Callback):
 
 
 @pytest.mark.parametrize("cls", [ContinuousSparsificationPruner, GemMinerPruner])
-def test_callbacks_of_the_net_are_honoured(data, cls):
+def test_callbacks_of_the_net_are_honored(data, cls):
     net = make_net("classifier", max_epochs=10, callbacks=[StopsAfterTwo()])
     cls(net, sparsity=0.5, train_ticket=False, random_state=0).fit(*data)
     assert StopsAfterTwo.n_epochs == 2
@@ -427,7 +426,7 @@ class ConvNet(nn.Module):
 
 
 @pytest.mark.parametrize("cls", TRAINED + FROZEN)
-def test_convolutions_and_normalisation(cls):
+def test_convolutions_and_normalization(cls):
     X, y = load_digits(return_X_y=True)
     X, y = X[:200].reshape(-1, 1, 8, 8) / 16, y[:200]
     net = make_net("classifier", module=ConvNet, max_epochs=2)

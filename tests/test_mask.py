@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 from sklearn.base import clone
 from torch import nn
 
-from sklearn_tickets import MLP, TicketMask, _mask_file
+from sklearn_tickets.masks import TicketMask, _file
+from sklearn_tickets.models import MLP
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 
@@ -680,7 +681,7 @@ def test_saving_replaces_at_once_or_not_at_all(tmp_path, monkeypatch):
         partial.write_bytes(b"half a file")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(_mask_file, "save_file", full_disk)
+    monkeypatch.setattr(_file, "save_file", full_disk)
     with pytest.raises(OSError, match="No space"):
         MASK.save(path)
     assert TicketMask.load(path) == random_mask(9, 9)

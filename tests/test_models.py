@@ -10,7 +10,7 @@ from sklearn.base import clone
 from skorch import NeuralNetRegressor
 from torch import nn
 
-from sklearn_tickets import MLP, ModuleTemplate
+from sklearn_tickets.models import MLP, ModuleTemplate
 
 
 def test_mlp_is_linear_layers_with_relu_between_them():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_tickets import MLP
-from sklearn_tickets._module import evaluating, plain_module, prunable_parameters
+from sklearn_tickets._network import evaluating, plain_module, prunable_parameters
+from sklearn_tickets.models import MLP
 
 
 class Everything(nn.Module):
@@ -23,7 +23,7 @@ class Everything(nn.Module):
         self.offset = nn.Parameter(torch.zeros(2))
 
 
-def test_weights_of_all_but_normalisation_layers_are_prunable():
+def test_weights_of_all_but_normalization_layers_are_prunable():
     assert list(prunable_parameters(Everything())) == [
         "embedding.weight",
         "conv.weight",

@@ -12,18 +12,10 @@ from sklearn.preprocessing import MinMaxScaler
 from skorch import NeuralNetClassifier
 from torch import fx, nn
 
-from sklearn_tickets import RandomPruner
-from sklearn_tickets.models import (
-    MLP,
-    VGG,
-    ConvNet,
-    LeNet5,
-    LeNet300100,
-    ResNet,
-    initialize,
-)
+from sklearn_tickets.models import MLP, VGG, ConvNet, LeNet5, LeNet300100, ResNet, initialize
+from sklearn_tickets.pruners import RandomPruner
 
-# Small networks of every kind, for images of 8x8 pixels in two colours.
+# Small networks of every kind, for images of 8x8 pixels in two colors.
 SMALL = {
     "MLP": lambda **params: MLP(128, 3, hidden=(6, 4), **params),
     "LeNet300100": lambda **params: LeNet300100(128, 3, **params),
@@ -57,7 +49,7 @@ def count(module):
         (LeNet300100, (784, 10), {}, 266_610),
         (LeNet5, (1, 28, 10), {}, 61_706),
         (LeNet5, (3, 32, 10), {}, 62_006),
-        # Without batch normalisation: the published convolutions, and 5,130 for ten classes.
+        # Without batch normalization: the published convolutions, and 5,130 for ten classes.
         (VGG, (3, 32, 10), {"depth": 11, "batch_norm": False}, 9_220_480 + 5_130),
         (VGG, (3, 32, 10), {"batch_norm": False}, 14_714_688 + 5_130),
         (VGG, (3, 32, 10), {"depth": 19, "batch_norm": False}, 20_024_384 + 5_130),
@@ -289,7 +281,7 @@ def test_none_leaves_pytorch_weights_and_the_random_stream():
 
 
 @pytest.mark.parametrize("init", ["he", "nonzero-bias", "looks-linear"])
-def test_the_seed_decides_and_normalisation_layers_stay(init):
+def test_the_seed_decides_and_normalization_layers_stay(init):
     def draw():
         torch.manual_seed(7)
         initialize(net, init)

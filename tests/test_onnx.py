@@ -11,9 +11,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_tickets import GivenMaskPruner, MagnitudePruner, PlantedTicketGenerator
+from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.export import SparseLinear, compact, to_onnx
 from sklearn_tickets.models import VGG, LeNet5, ResNet
+from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner
 
 reason = "writing and running ONNX files takes the extra onnx, and onnxruntime"
 pytest.importorskip("onnx", reason=reason)
@@ -82,7 +83,7 @@ def test_trained_image_networks_compute_the_same(tmp_path, module):
 
 
 class Words(nn.Module):
-    """Reads integers, drops out and normalises, in float64."""
+    """Reads integers, drops out and normalizes, in float64."""
 
     def __init__(self):
         super().__init__()

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sklearn_tickets import TicketMask
 from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.metrics import (
     ticket_chance_level,
     ticket_f1_score,
@@ -219,7 +219,7 @@ def test_permuted_small_masks_match(mask, seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_moved_ticket_is_recognised(seed):
+def test_moved_ticket_is_recognized(seed):
     rng = np.random.RandomState(seed)
     truth = planted(sum_of_squares_layers(), width=100, rng=rng)
     moved = permuted(truth, rng)
@@ -229,7 +229,7 @@ def test_moved_ticket_is_recognised(seed):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("units", [(2, 6, 6, 6, 3), (5, 30, 30, 30, 3), (2, *[6] * 9, 2)])
-def test_moved_random_ticket_is_recognised(units, seed):
+def test_moved_random_ticket_is_recognized(units, seed):
     rng = np.random.RandomState(seed)
     density = 3 / max(units)
     truth = planted([rng.rand(m, n) < density for n, m in pairwise(units)], 50, rng)
@@ -237,7 +237,7 @@ def test_moved_random_ticket_is_recognised(units, seed):
 
 
 @pytest.mark.parametrize("task", ["relu", "circle", "helix"])
-def test_ticket_of_one_host_is_recognised_in_another(task):
+def test_ticket_of_one_host_is_recognized_in_another(task):
     one, other = (
         PlantedTicketGenerator(task, random_state=seed).generate(2).mask for seed in (0, 1)
     )
@@ -245,7 +245,7 @@ def test_ticket_of_one_host_is_recognised_in_another(task):
     assert ticket_matched_overlap_score(one, other) == 1
 
 
-def test_moved_ticket_is_recognised_among_other_weights():
+def test_moved_ticket_is_recognized_among_other_weights():
     rng = np.random.RandomState(0)
     truth = planted(sum_of_squares_layers(), width=100, rng=rng)
     clutter = TicketMask({name: rng.rand(*kept.shape) < 0.01 for name, kept in truth.items()})

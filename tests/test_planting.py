@@ -15,11 +15,10 @@ from scipy.stats import chisquare
 from sklearn.base import clone
 from torch import nn
 
-from sklearn_tickets import SNIPPruner
 from sklearn_tickets.datasets import PlantedTicketGenerator, plant_ticket
-from sklearn_tickets.datasets._constructions import feed_forward
-from sklearn_tickets.datasets._tasks import TASKS, CircleTask, HelixTask, ReluTask
+from sklearn_tickets.datasets.tasks import TASKS, CircleTask, HelixTask, ReluTask, feed_forward
 from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import SNIPPruner
 
 # The functions that measure the full-sized figures measure smaller ones here.
 measure = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "benchmarks/planting.py")))

@@ -1,4 +1,4 @@
-"""Planting networks of convolutions, pooling and batch normalisation, and what is refused."""
+"""Planting networks of convolutions, pooling and batch normalization, and what is refused."""
 
 import copy
 import pickle
@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose
 from torch import nn
 from torch.nn import functional
 
-from sklearn_tickets.datasets import ReluTask, plant_ticket
+from sklearn_tickets.datasets import plant_ticket
+from sklearn_tickets.datasets.tasks import ReluTask
 from sklearn_tickets.models import MLP, VGG, LeNet5
 
 

@@ -15,19 +15,17 @@ from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from sklearn_tickets import (
-    MLP,
+from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import (
     EdgePopupPruner,
     GivenMaskPruner,
     GraSPPruner,
     IterativeMagnitudePruner,
-    LayerCollapseWarning,
     MagnitudePruner,
-    ModuleTemplate,
     RandomPruner,
     SNIPPruner,
     SynFlowPruner,
-    TicketMask,
 )
 from tests.instances import SETTINGS, make_net
 
@@ -135,7 +133,7 @@ def test_imp_prunes_by_trained_magnitude_and_rewinds(data):
         torch.testing.assert_close(weights(imp)[name][kept], imp.initial_state_[name][kept])
 
 
-@pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
 def test_random_pruning_does_not_depend_on_the_weights():
     kept = [
         RandomPruner(two_layer_net(), sparsity=0.5, train_ticket=False, random_state=seed)
@@ -172,7 +170,7 @@ def test_edge_popup_learns_the_scores_of_biases():
     assert masks[1] == TicketMask({"weight": [[1, 1, 0]], "bias": [0]})
 
 
-@pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
 def test_edge_popup_empties_no_layer(data):
     pruner = EdgePopupPruner(
         make_net("classifier", max_epochs=2), sparsity=0.99, prune_bias=True, random_state=0
@@ -277,7 +275,7 @@ def test_snip_sums_up_the_gradient_over_all_data(data):
 
 
 def test_scoring_samples_are_drawn_from_all_classes_equally():
-    from sklearn_tickets.pruners._gradients import scoring_sample
+    from sklearn_tickets.pruners.base import scoring_sample
 
     y = np.repeat([0, 1, 2], [100, 10, 5])
     X = np.arange(115.0)
@@ -506,7 +504,7 @@ def test_read_only_data_are_taken(data):
     pruner.transform(X)
 
 
-def test_a_validation_split_and_early_stopping_are_honoured(data):
+def test_a_validation_split_and_early_stopping_are_honored(data):
     net = make_net(
         "classifier",
         train_split=ValidSplit(0.25),

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sklearn_tickets._reader import _best_factor, classification_scale, regression_scale
+from sklearn_tickets.pruners.base import classification_scale, regression_scale
+from sklearn_tickets.pruners.base._output_scale import _best_factor
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=100)
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.datasets import make_classification
 
-from sklearn_tickets import IterativeMagnitudePruner, RepelOptima
+from sklearn_tickets.pruners import IterativeMagnitudePruner
+from sklearn_tickets.training import RepelOptima
 from tests.instances import make_net
 
 

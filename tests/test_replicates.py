@@ -8,14 +8,14 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from sklearn_tickets import (
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.model_selection import fit_replicates
+from sklearn_tickets.pruners import (
     ContinuousSparsificationPruner,
     IterativeMagnitudePruner,
     MagnitudePruner,
-    PlantedTicketGenerator,
     SNIPPruner,
 )
-from sklearn_tickets.model_selection import fit_replicates
 
 
 def plant(task, seeds=range(4), width=20):

@@ -11,16 +11,16 @@ from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetRegressor
 from torch import nn
 
-from sklearn_tickets import (
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.inspection import gradient_flow, sparse_flops, ticket_report
+from sklearn_tickets.inspection._report import _controls, _summary
+from sklearn_tickets.metrics import ticket_overlap_score
+from sklearn_tickets.pruners import (
     GivenMaskPruner,
     LearningRateRewindingPruner,
     MagnitudePruner,
-    PlantedTicketGenerator,
     RandomPruner,
-    ticket_overlap_score,
 )
-from sklearn_tickets.inspection import gradient_flow, sparse_flops, ticket_report
-from sklearn_tickets.inspection._report import _controls, _summary
 
 PLANTED = PlantedTicketGenerator("circle", width=50, depth=3, random_state=0).generate(300)
 X, X_TEST, Y, Y_TEST = train_test_split(PLANTED.X, PLANTED.y, random_state=0)
@@ -45,7 +45,7 @@ def report(ticket):
 
 def test_rows_and_columns(report):
     assert report.index.name == "network"
-    assert list(report.index) == ["dense", "weak ticket", "shuffled mask", "re-initialised"]
+    assert list(report.index) == ["dense", "weak ticket", "shuffled mask", "re-initialized"]
     assert list(report.columns) == [
         *("n_fits", "n_kept", "density", "effective_density", "flops", "gradient_flow"),
         *("sparse_accuracy", "sparse_accuracy_low", "sparse_accuracy_high"),
@@ -75,9 +75,9 @@ def test_controls_are_what_they_are_called(report):
     assert report.loc["dense", "flops"] == 2 * (2 * 50 + 50 * 4)
     assert report.loc["dense", "n_kept"] == PLANTED.mask.n_parameters
     assert report.loc["dense", "overlap"] == PLANTED.mask.density
-    controls = report.loc[["shuffled mask", "re-initialised"]]
+    controls = report.loc[["shuffled mask", "re-initialized"]]
     assert (controls["n_kept"] == PLANTED.mask.n_kept).all()
-    assert controls.loc["re-initialised", "overlap"] == 1
+    assert controls.loc["re-initialized", "overlap"] == 1
     chance = controls.loc["shuffled mask", "chance"]
     assert controls.loc["shuffled mask", "overlap"] == pytest.approx(chance, abs=0.1)
     # The mask on the planted weights is the ticket, and neither alone is.
@@ -94,7 +94,7 @@ def test_controls_start_where_the_ticket_does_and_train_as_it_does():
     settings = {"round_epochs": 1, "rewind_epoch": 1, "final_epochs": 3}
     ticket = MagnitudePruner(NET, sparsity=0.5, random_state=7, **settings).fit(X, Y)
     controls = _controls(ticket, 3)
-    assert list(controls) == ["dense", "shuffled mask", "re-initialised"]
+    assert list(controls) == ["dense", "shuffled mask", "re-initialized"]
     assert all(settings.items() <= control.get_params().items() for control in controls.values())
     dense, shuffled, fresh = (control.fit(X, Y) for control in controls.values())
     for name, value in ticket.initial_state_.items():
@@ -114,7 +114,7 @@ def test_sparse_networks_are_told_from_weak_tickets():
         NET, sparsity=0.5, n_rounds=1, round_epochs=1, final_epochs=1, random_state=0
     ).fit(X, Y)
     report = report_of(pruner, n_controls=1)
-    names = ["dense", "sparse network", "weak ticket", "shuffled mask", "re-initialised"]
+    names = ["dense", "sparse network", "weak ticket", "shuffled mask", "re-initialized"]
     assert list(report.index) == names
     weak = _controls(pruner, 0)["weak ticket"]
     assert weak.fit(X, Y).mask_ == pruner.mask_
@@ -131,7 +131,7 @@ def test_controls_of_sparse_networks_without_final_epochs_are_trained():
 def test_tickets_that_are_not_trained_are_strong():
     pruner = RandomPruner(NET, sparsity=0.5, train_ticket=False, random_state=0).fit(X, Y)
     report = report_of(pruner, n_controls=1)
-    assert list(report.index) == ["dense", "strong ticket", "shuffled mask", "re-initialised"]
+    assert list(report.index) == ["dense", "strong ticket", "shuffled mask", "re-initialized"]
     assert "sparse_accuracy" not in report
     assert "strong_accuracy" in report
 
@@ -145,8 +145,8 @@ def test_several_fits_are_one_row_and_share_the_controls():
     assert row["n_fits"] == 3
     assert row["sparse_accuracy"] == np.median(scores)
     assert [row["sparse_accuracy_low"], row["sparse_accuracy_high"]] == [min(scores), max(scores)]
-    # Each mask is re-initialised once.
-    assert report.loc["re-initialised", "overlap"] == np.median(overlaps) != overlaps[0]
+    # Each mask is re-initialized once.
+    assert report.loc["re-initialized", "overlap"] == np.median(overlaps) != overlaps[0]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_intervals_are_those_of_the_sign_test(n, low, high):
     assert _summary(rows) == summary
 
 
-def test_regression_with_batch_normalisation_and_no_planted_ticket():
+def test_regression_with_batch_normalization_and_no_planted_ticket():
     def make(n_features, n_outputs):
         hidden = nn.Sequential(nn.Linear(n_features, 6), nn.BatchNorm1d(6), nn.ReLU())
         return nn.Sequential(hidden, nn.Linear(6, n_outputs))

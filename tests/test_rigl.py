@@ -12,7 +12,9 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
-from sklearn_tickets import MLP, ModuleTemplate, RigLPruner, TicketMask
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import RigLPruner
 from sklearn_tickets.pruners._rigl import layer_counts
 from tests.instances import make_net
 
@@ -34,7 +36,7 @@ def data():
 
 
 class Watch(Callback):
-    """Notes weights, gradients and the optimiser's moments, step by step."""
+    """Notes weights, gradients and the optimizer's moments, step by step."""
 
     def on_train_begin(self, net, **kwargs):
         self.steps_ = []

@@ -13,14 +13,11 @@ from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sklearn_tickets import (
-    MLP,
-    ContinuousSparsificationPruner,
-    IterativeMagnitudePruner,
-    TicketMask,
-)
 from sklearn_tickets.inspection import RoundsDisplay, round_connectivity
 from sklearn_tickets.inspection._line import error_at, error_function, errors_on_line
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import ContinuousSparsificationPruner, IterativeMagnitudePruner
 from tests.instances import make_net
 
 matplotlib.use("agg")
@@ -56,16 +53,16 @@ def fitted(data):
     return pruner.set_params(random_state=0).fit(*data)
 
 
-class Normalised(nn.Module):
-    """Normalises its inputs, then is a linear map."""
+class Normalized(nn.Module):
+    """Normalizes its inputs, then is a linear map."""
 
     def __init__(self, n_features, n_outputs):
         super().__init__()
-        self.normalise = nn.BatchNorm1d(n_features)
+        self.normalize = nn.BatchNorm1d(n_features)
         self.linear = nn.Linear(n_features, n_outputs)
 
     def forward(self, X):
-        return self.linear(self.normalise(X))
+        return self.linear(self.normalize(X))
 
 
 # Rounds -------------------------------------------------------------------------------
@@ -172,13 +169,13 @@ def test_learned_masks_have_rounds_too(data):
     assert np.isfinite(rounds.weights).all(axis=None)
 
 
-def test_normalisation_is_estimated_on_the_training_data(data):
+def test_normalization_is_estimated_on_the_training_data(data):
     X, y = data
-    net = make_net("classifier", module=Normalised, max_epochs=1)
+    net = make_net("classifier", module=Normalized, max_epochs=1)
     pruner = IterativeMagnitudePruner(net, sparsity=0.5, n_rounds=2, store_rounds=True)
     pruner.set_params(random_state=0).fit(X, y)
     for record in pruner.rounds_:
-        record["state"]["normalise.running_mean"].fill_(1e3)  # of no account
+        record["state"]["normalize.running_mean"].fill_(1e3)  # of no account
     before = copy.deepcopy(pruner.estimator_.module_.state_dict())
     reference = round_connectivity(pruner, X, y, n_points=3)
     shifted = round_connectivity(pruner, X + 10, y, n_points=3)
@@ -278,7 +275,7 @@ def test_heat_map_shows_a_table_and_its_numbers(fitted, data, quantity):
     plt.close("all")
 
 
-def test_many_rounds_have_colours_only_and_some_labels():
+def test_many_rounds_have_colors_only_and_some_labels():
     pruner, X, y = with_rounds([[1.0, 2.0]] * 25, [[1, 1]] * 25)
     ax = RoundsDisplay.from_estimator(pruner, X, y, n_points=2).ax_
     assert not ax.texts

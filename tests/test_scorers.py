@@ -16,7 +16,8 @@ from sklearn.preprocessing import FunctionTransformer
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
-from sklearn_tickets import MLP, GivenMaskPruner, MagnitudePruner, TicketMask, metrics
+from sklearn_tickets import metrics
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.metrics import (
     effective_sparsity,
     make_strong_scorer,
@@ -34,6 +35,8 @@ from sklearn_tickets.metrics import (
     ticket_recall,
     ticket_recall_score,
 )
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner
 
 SCORERS = [
     getattr(metrics, name)

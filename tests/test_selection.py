@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sklearn_tickets import TicketMask
-from sklearn_tickets._selection import kth_largest
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.masks._top_k import kth_largest
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -18,7 +18,7 @@ from tests.instances import instances
 EVERY_PRUNER = [*instances("classifier"), *instances("regressor")]
 
 # Tiny networks on tiny data collapse; the checks are about the interface.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
 
 
 @parametrize_with_checks(EVERY_PRUNER)

@@ -14,8 +14,10 @@ from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional
 
-from sklearn_tickets import MLP, GivenMaskPruner, PlantedTicketGenerator, RandomPruner
+from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.export import SparseLinear, compact, to_sparse
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import GivenMaskPruner, RandomPruner
 
 
 def layer(n_inputs, n_outputs, density, *, bias=True, dtype=torch.float32, seed=0):

@@ -8,9 +8,9 @@ from numpy.random import RandomState
 from numpy.testing import assert_array_equal
 from scipy import ndimage
 
-from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
-from sklearn_tickets.datasets import SpiralTask
-from sklearn_tickets.datasets._constructions import feed_forward
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.datasets.tasks import SpiralTask, feed_forward
+from sklearn_tickets.pruners import GivenMaskPruner
 
 # The classes of the squares, one band wide, from the upper left to the lower right.
 PICTURES = {
@@ -122,7 +122,7 @@ def test_planted_spirals_keep_their_accuracy(depth, scaling):
         assert generator.generate(1).ticket_score >= 0.995
 
 
-@pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
 @pytest.mark.parametrize("n_noise_features", [0, 3])
 @pytest.mark.parametrize("depth", [5, 8])
 def test_no_random_mask_is_a_spiral(depth, n_noise_features):

@@ -7,18 +7,21 @@ import pytest
 from numpy.random import RandomState
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
-from sklearn_tickets.datasets._boundaries import BoundaryTask
-from sklearn_tickets.datasets._constructions import feed_forward, live_part, piecewise_linear
-from sklearn_tickets.datasets._functions import FunctionTask
-from sklearn_tickets.datasets._parity import ParityTask
-from sklearn_tickets.datasets._spiral import SpiralTask
-from sklearn_tickets.datasets._tasks import (
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.datasets.tasks import (
     TASKS,
+    BoundaryTask,
     CircleTask,
+    FunctionTask,
     HelixTask,
+    ParityTask,
     ReluTask,
+    SpiralTask,
+    feed_forward,
+    live_part,
 )
+from sklearn_tickets.datasets.tasks._constructions import piecewise_linear
+from sklearn_tickets.pruners import GivenMaskPruner
 
 # Non-zero weights and biases per layer. The helix's third coordinate is straight: 61 = 30 + 30 + 1.
 SIZES = {
@@ -202,7 +205,7 @@ def test_straight_functions_need_one_unit():
     assert bends[0].shape == (1, 1)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
 @pytest.mark.parametrize("scaling", ["hidden", "trainable"])
 def test_functions_are_planted(scaling):
     generator = PlantedTicketGenerator(FunctionTask(curve, name="curve"), scaling=scaling)
@@ -324,7 +327,7 @@ PROMISES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
 @pytest.mark.parametrize("n_noise_features", [0, 3])
 @pytest.mark.parametrize(
     ("task", "promise"), PROMISES, ids=lambda value: getattr(value, "name", "")

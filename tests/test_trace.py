@@ -5,8 +5,8 @@ import threading
 import torch
 from torch import nn
 
-from sklearn_tickets import MLP
-from sklearn_tickets._trace import Tracer
+from sklearn_tickets._network import Tracer
+from sklearn_tickets.models import MLP
 
 
 class Halting(nn.Module):

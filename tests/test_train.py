@@ -21,10 +21,19 @@ from torch.optim.lr_scheduler import (
 )
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from sklearn_tickets import MLP, GivenMaskPruner, HoldMask, TicketMask
-from sklearn_tickets._inference import hidden_features, infer
-from sklearn_tickets._rewind import Training, TrainingState, last_train_loss
-from sklearn_tickets._train import batch_iterator, hold_mask, seeded
+from sklearn_tickets._network import hidden_features, infer
+from sklearn_tickets._random import seeded
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import GivenMaskPruner
+from sklearn_tickets.training import (
+    HoldMask,
+    Training,
+    TrainingState,
+    batch_iterator,
+    hold_mask,
+    last_train_loss,
+)
 
 RNG = np.random.RandomState(0)
 X = RNG.randn(60, 3).astype("float32")
@@ -44,7 +53,7 @@ MOMENTUM = {
     "optimizer__momentum": 0.9,
     "optimizer__weight_decay": 0.01,
 }
-OPTIMISERS = [
+OPTIMIZERS = [
     MOMENTUM,
     {"optimizer": torch.optim.Adam},
     {"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.1},
@@ -93,15 +102,15 @@ def assert_same_state(first, second):
 # Holding the mask --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS, ids=lambda p: p["optimizer"].__name__)
-def test_pruned_weights_stay_exactly_zero(optimiser):
-    net = make_net(**optimiser, callbacks=[HoldMask(MASK)])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda p: p["optimizer"].__name__)
+def test_pruned_weights_stay_exactly_zero(optimizer):
+    net = make_net(**optimizer, callbacks=[HoldMask(MASK)])
     assert_holds(net.fit(X, Y))
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS, ids=lambda p: p["optimizer"].__name__)
-def test_pruned_weights_do_not_revive_from_momentum(optimiser):
-    net = initialized(**optimiser)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda p: p["optimizer"].__name__)
+def test_pruned_weights_do_not_revive_from_momentum(optimizer):
+    net = initialized(**optimizer)
     net.partial_fit(X, Y)
     assert all((value != 0).any() for value in weights(net).values())
     hold_mask(net, MASK)
@@ -403,7 +412,7 @@ def trained(net, until, snapshot=None):
 
 
 @pytest.mark.parametrize(
-    "optimiser", [MOMENTUM, {"optimizer": torch.optim.Adam}], ids=["momentum", "Adam"]
+    "optimizer", [MOMENTUM, {"optimizer": torch.optim.Adam}], ids=["momentum", "Adam"]
 )
 @pytest.mark.parametrize(
     "schedule",
@@ -419,9 +428,9 @@ def trained(net, until, snapshot=None):
     ids=["constant", "step2", "step3", "cosine", "exponential", "one_cycle", "plateau"],
 )
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_training_continues_from_an_epoch_as_if_uninterrupted(optimiser, schedule, epoch):
+def test_training_continues_from_an_epoch_as_if_uninterrupted(optimizer, schedule, epoch):
     callbacks = [] if schedule is None else [("schedule", schedule)]
-    net = initialized(**optimiser, lr=0.02, callbacks=callbacks)
+    net = initialized(**optimizer, lr=0.02, callbacks=callbacks)
     expected, state = trained(net, 7, snapshot=epoch)
     history = without_timings(net.history)
     for _ in range(2):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sklearn_tickets.benchmark._report import QUALITY
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, with a marker each.
+# Okabe and Ito's colors, which color-blind readers can tell apart, with a marker each.
 _STYLES = [
     ("#8c8c8c", "o"),
     ("#e69f00", "s"),
@@ -50,7 +50,7 @@ class SeekDisplay:
     --------
     >>> import matplotlib
     >>> matplotlib.use("agg")
-    >>> from sklearn_tickets.benchmark import SeekDisplay, seek
+    >>> from sklearn_tickets.benchmark import seek, SeekDisplay
     >>> from sklearn_tickets.datasets import PlantedTicketGenerator
     >>> generator = PlantedTicketGenerator("relu", width=20, random_state=0)
     >>> table = seek(generator, 300, pruners=["random", "imp"], n_rounds=1, round_epochs=1)

@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.exceptions import FitFailedWarning
 
-from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
+from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.metrics import (
     make_strong_scorer,
     sparse_accuracy,
@@ -21,7 +21,7 @@ from sklearn_tickets.metrics import (
     ticket_chance_level,
     ticket_overlap_score,
 )
-from sklearn_tickets.pruners import BasePruner
+from sklearn_tickets.pruners.base import BasePruner
 
 _SCORERS = {
     "accuracy": {

@@ -10,12 +10,11 @@ import pandas as pd
 import torch
 from sklearn.base import clone
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._train import independent_rng
+from sklearn_tickets._random import independent_rng
 from sklearn_tickets.benchmark._runs import Data, Run, run_all
 from sklearn_tickets.datasets import PlantedTicket, PlantedTicketGenerator
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners import (
-    BasePruner,
     BernoulliGatePruner,
     ConcreteTicketPruner,
     ContinuousSparsificationPruner,
@@ -33,6 +32,7 @@ from sklearn_tickets.pruners import (
     StochasticSparsificationPruner,
     SynFlowPruner,
 )
+from sklearn_tickets.pruners.base import BasePruner
 
 COLUMNS = (
     *("task", "depth", "width", "seed", "pruner", "mode", "density", "n_kept"),

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from sklearn_tickets._trace import Tracer
-from sklearn_tickets.datasets._constructions import Layer
-from sklearn_tickets.datasets._planted_module import ScaledLinear
+from sklearn_tickets._network import Tracer
+from sklearn_tickets.datasets.tasks import Layer
+from sklearn_tickets.models import ScaledLinear
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -137,7 +137,7 @@ def read_chain(module: nn.Module, what: str) -> Chain:
     ----------
     module : torch.nn.Module
         The network, on the CPU. It is read as it is in evaluation mode: dropout does nothing,
-        and batch normalisation is folded into the layer before it.
+        and batch normalization is folded into the layer before it.
     what : str
         What to call it in error messages.
 
@@ -257,7 +257,7 @@ def _read_layer(name: str, layer: Any, before: list[ChainLayer], what: str) -> C
 
 
 def _fold(layer: ChainLayer, norm: Any) -> ChainLayer:
-    """The layer that does what `layer` and the batch normalisation after it do."""
+    """The layer that does what `layer` and the batch normalization after it do."""
     weight, bias = fuse_conv_bn_weights(
         torch.tensor(layer.weight, dtype=torch.float64),
         None if layer.bias is None else torch.tensor(layer.bias, dtype=torch.float64),

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 from sklearn.utils.validation import check_array
 
-from sklearn_tickets.datasets._constructions import Layer, linear
+from sklearn_tickets.datasets.tasks import Layer, linear
 
 Distribution: TypeAlias = Literal["uniform", "normal"]
 
@@ -95,7 +95,8 @@ def ticket_existence_probability(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_tickets.datasets import ReluTask, ticket_existence_probability
+    >>> from sklearn_tickets.datasets import ticket_existence_probability
+    >>> from sklearn_tickets.datasets.tasks import ReluTask
     >>> x = np.linspace(-1, 1, 101)[:, None]
     >>> for width in (10, 1000, 100_000):
     ...     print(f"{ticket_existence_probability(ReluTask().construct(3), width, x):.1e}")
@@ -158,7 +159,8 @@ def ticket_existence_width(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_tickets.datasets import HelixTask, ReluTask, ticket_existence_width
+    >>> from sklearn_tickets.datasets import ticket_existence_width
+    >>> from sklearn_tickets.datasets.tasks import HelixTask, ReluTask
     >>> x = np.linspace(-1, 1, 101)[:, None]
     >>> ticket_existence_width(ReluTask().construct(3), x)
     251
@@ -279,15 +281,15 @@ def _log_overlap(
 ) -> NDArray[np.float64]:
     """Log-probability that a random unit could be both: within epsilon where they are not zero."""
     n_bounds = (unit != 0).astype(int) + (other != 0)
-    centre = (unit + other) / np.maximum(n_bounds, 1)
+    center = (unit + other) / np.maximum(n_bounds, 1)
     half = np.choose(n_bounds, [np.inf, epsilon, epsilon - np.abs(unit - other) / 2])
     half = np.maximum(half, 0)
     if distribution == "uniform":
-        mass = (np.minimum(half, 1 - centre) + np.minimum(half, 1 + centre)) / 2
+        mass = (np.minimum(half, 1 - center) + np.minimum(half, 1 + center)) / 2
     else:
         # The difference loses its digits where the interval is short.
-        density = np.exp(-(centre**2) / 2) / math.sqrt(2 * math.pi)
-        difference = ndtr(centre + half) - ndtr(centre - half)
+        density = np.exp(-(center**2) / 2) / math.sqrt(2 * math.pi)
+        difference = ndtr(center + half) - ndtr(center - half)
         mass = np.where(half < 1e-5, 2 * half * density, difference)
     with np.errstate(divide="ignore"):
         return np.log(mass).sum(axis=-1)

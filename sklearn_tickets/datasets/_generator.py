@@ -19,14 +19,18 @@ from sklearn.utils._param_validation import (
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._train import independent_rng
+from sklearn_tickets._random import independent_rng
 from sklearn_tickets.datasets._chain import read_chain
-from sklearn_tickets.datasets._constructions import feed_forward, live_part
-from sklearn_tickets.datasets._noise_features import WithNoiseFeatures
 from sklearn_tickets.datasets._planted_module import PlantedModule
 from sklearn_tickets.datasets._planting import plant_ticket
-from sklearn_tickets.datasets._tasks import TASKS, PlantingTask
+from sklearn_tickets.datasets.tasks import (
+    TASKS,
+    PlantingTask,
+    WithNoiseFeatures,
+    feed_forward,
+    live_part,
+)
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
 
 

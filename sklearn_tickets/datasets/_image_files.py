@@ -41,7 +41,7 @@ _NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse
 _CIFAR10_DESCR = """\
 CIFAR-10: photographs of animals and vehicles
 
-Colour images of 32 x 32 pixels, 50,000 for training and 10,000 for testing, in ten classes.
+Color images of 32 x 32 pixels, 50,000 for training and 10,000 for testing, in ten classes.
 A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report,
 University of Toronto, 2009.
 """

@@ -6,32 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
-from sklearn_tickets._mask import TicketMask
-
-
-class ScaledLinear(nn.Linear):
-    """A linear layer whose outputs are multiplied by constants.
-
-    Parameters
-    ----------
-    layer : torch.nn.Linear
-        The layer, whose parameters are taken over.
-    output_scale : Tensor of shape (n_outputs,)
-        The constants, a buffer.
-    """
-
-    output_scale: Tensor
-
-    def __init__(self, layer: nn.Linear, output_scale: Tensor) -> None:
-        # On the device "meta" no weights are drawn from torch's global random stream.
-        super().__init__(layer.in_features, layer.out_features, device="meta")
-        self.weight, self.bias = layer.weight, layer.bias
-        self.register_buffer("output_scale", output_scale)
-
-    def forward(self, X: Tensor) -> Tensor:
-        return super().forward(X) * self.output_scale
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import ScaledLinear
 
 
 class PlantedModule:
@@ -62,7 +40,8 @@ class PlantedModule:
 
     Examples
     --------
-    >>> from sklearn_tickets.datasets import ReluTask, plant_ticket
+    >>> from sklearn_tickets.datasets import plant_ticket
+    >>> from sklearn_tickets.datasets.tasks import ReluTask
     >>> from sklearn_tickets.models import MLP
     >>> host = MLP(n_features=1, n_outputs=1, hidden=(20, 20))
     >>> factory = plant_ticket(ReluTask().construct(depth=4), host, random_state=0)

@@ -10,12 +10,13 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from torch import nn
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import NORMALISATION_LAYERS, plain_module
-from sklearn_tickets._train import independent_rng
+from sklearn_tickets._network import NORMALIZATION_LAYERS, plain_module
+from sklearn_tickets._random import independent_rng
 from sklearn_tickets.datasets._chain import Chain, chain_arrays, read_chain
-from sklearn_tickets.datasets._constructions import Layer, deepened, live_part
-from sklearn_tickets.datasets._planted_module import PlantedModule, ScaledLinear
+from sklearn_tickets.datasets._planted_module import PlantedModule
+from sklearn_tickets.datasets.tasks import Layer, deepened, live_part
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import ScaledLinear
 
 # Layers with much fewer planted weights than the average get larger ones. So few do not make
 # size a better detector, and the outputs come out larger, which matters to training: with
@@ -60,7 +61,7 @@ def plant_ticket(
         depends on are left out.
 
         - A module: linear and convolutional layers with ReLU, pooling, flattening and dropout
-          between them. Batch normalisation is folded into the layer before it.
+          between them. Batch normalization is folded into the layer before it.
         - A fitted pruner of such a module plants the ticket it found, at the weights that
           it trained. Its data decide what is planted: the ticket's own quality is known.
         - Per layer, arrays of shapes (n_outputs, n_inputs) and (n_outputs,).
@@ -110,7 +111,8 @@ def plant_ticket(
     Examples
     --------
     >>> import torch
-    >>> from sklearn_tickets.datasets import CircleTask, plant_ticket
+    >>> from sklearn_tickets.datasets import plant_ticket
+    >>> from sklearn_tickets.datasets.tasks import CircleTask
     >>> from sklearn_tickets.models import MLP
     >>> host = MLP(n_features=2, n_outputs=4, hidden=(50, 50, 50))
     >>> factory = plant_ticket(CircleTask().construct(depth=5), host, random_state=0)
@@ -128,7 +130,7 @@ def plant_ticket(
         # Otherwise arrays of another shape would not share the parameter's memory.
         parameter.data = parameter.data.contiguous()
     for name, layer in host.named_modules():
-        if isinstance(layer, (*NORMALISATION_LAYERS, ScaledLinear)):
+        if isinstance(layer, (*NORMALIZATION_LAYERS, ScaledLinear)):
             raise ValueError(
                 f"host has {type(layer).__name__} {name!r}, which rescales what is planted; use a "
                 "host without (of a target it is folded away)."

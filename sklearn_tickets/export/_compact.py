@@ -14,10 +14,9 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, fx, nn
 
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._trace import Tracer
-from sklearn_tickets.datasets._planted_module import ScaledLinear
-from sklearn_tickets.export._units import NO_PADDING, NORMALISED_BY, Layer, Units
+from sklearn_tickets._network import Tracer, plain_module
+from sklearn_tickets.export._units import NO_PADDING, NORMALIZED_BY, Layer, Units
+from sklearn_tickets.models import ScaledLinear
 
 # Names of modules, functions and methods alike: MaxPool2d and max_pool2d are "maxpool2d".
 _IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d"}
@@ -51,7 +50,7 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     -------
     module : torch.fx.GraphModule
         Computes the same as the network in evaluation mode, up to rounding, of the same inputs.
-        Layers keep their names; batch normalisation is folded into the layer before it. It can
+        Layers keep their names; batch normalization is folded into the layer before it. It can
         be trained, copied and pickled, and loaded where nothing but torch is installed.
 
     Raises
@@ -77,7 +76,7 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     that are added, as in residual networks, lose the units that no reader of any of them needs.
     All units that another operation reads are kept. A layer keeps at least one unit.
 
-    Batch normalisation behind a linear layer is such an operation unless it reads a matrix, as
+    Batch normalization behind a linear layer is such an operation unless it reads a matrix, as
     it does if X has two axes, or behind ``flatten(1)``: of three axes it takes the second, which
     need not be that of the units.
 
@@ -93,7 +92,8 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_tickets.datasets import CircleTask, plant_ticket
+    >>> from sklearn_tickets.datasets import plant_ticket
+    >>> from sklearn_tickets.datasets.tasks import CircleTask
     >>> from sklearn_tickets.export import compact
     >>> from sklearn_tickets.models import MLP
     >>> host = MLP(n_features=2, n_outputs=4, hidden=(100, 100, 100))
@@ -172,7 +172,7 @@ def _follow(
 ) -> tuple[dict[fx.Node, Layer], dict[fx.Node, Units]]:
     """Find the layers that may become smaller, and all nodes that pass on their units.
 
-    On the way, constants go into biases, and batch normalisation goes into layers. The network
+    On the way, constants go into biases, and batch normalization goes into layers. The network
     reads a matrix, a row for each sample, if `reads_rows`.
     """
     layers: dict[fx.Node, Layer] = {}
@@ -190,7 +190,7 @@ def _follow(
         if _is_matrix(node, module, matrices, reads_rows):
             matrices.add(node)
         if (
-            type(module) in NORMALISED_BY
+            type(module) in NORMALIZED_BY
             and owners.count(node.target) == 1
             and _fits(module, units.get(source))
         ):

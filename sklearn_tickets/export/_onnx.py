@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._train import as_tensor
+from sklearn_tickets._network import as_tensor, plain_module
 from sklearn_tickets.export._compact import compact
 from sklearn_tickets.export._sparse_linear import SparseLinear
 
@@ -56,7 +55,8 @@ def to_onnx(network: Any, path: str | os.PathLike[str], X: Any = None) -> None:
 
     Examples
     --------
-    >>> from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import MagnitudePruner
     >>> from sklearn_tickets.export import to_onnx
     >>> planted = PlantedTicketGenerator(random_state=0).generate(100)
     >>> pruner = MagnitudePruner(planted.make_net(max_epochs=1), random_state=0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sklearn_tickets._module import plain_module
+from sklearn_tickets._network import plain_module
 from sklearn_tickets.export._compact import compact
 
 # Fewer weights are read in less time than it takes to call the kernel.
@@ -178,7 +178,8 @@ def to_sparse(network: Any, *, max_density: float = 0.2) -> nn.Module:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_tickets import MLP, TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
+    >>> from sklearn_tickets.models import MLP
     >>> from sklearn_tickets.export import to_sparse
     >>> module = MLP(n_features=64, n_outputs=2, hidden=(1024, 1024))
     >>> kept = {"layers.1.weight": torch.arange(1024**2).reshape(1024, 1024) % 100 == 0}

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-# The layers whose units are removed, and what normalises these.
-NORMALISED_BY: dict[type[nn.Module], type[nn.Module]] = {
+# The layers whose units are removed, and what normalizes these.
+NORMALIZED_BY: dict[type[nn.Module], type[nn.Module]] = {
     nn.Linear: nn.BatchNorm1d,
     nn.Conv1d: nn.BatchNorm1d,
     nn.Conv2d: nn.BatchNorm2d,
@@ -63,12 +63,12 @@ class Layer:
         self.weight[:, known] = 0
 
     def can_fold(self, norm: Any) -> bool:
-        """Whether it is batch normalisation of the layer's units."""
-        is_kind = type(norm) is NORMALISED_BY[type(self.module)]
+        """Whether it is batch normalization of the layer's units."""
+        is_kind = type(norm) is NORMALIZED_BY[type(self.module)]
         return is_kind and norm.track_running_stats and norm.num_features == len(self.bias)
 
     def fold(self, norm: Any) -> None:
-        """Do what the batch normalisation behind the layer does, too."""
+        """Do what the batch normalization behind the layer does, too."""
         norm = copy.deepcopy(norm).cpu().double()
         statistics = norm.running_mean, norm.running_var, norm.eps
         folded = fuse_conv_bn_weights(self.weight, self.bias, *statistics, norm.weight, norm.bias)

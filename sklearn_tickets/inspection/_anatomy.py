@@ -13,12 +13,9 @@ from skorch import NeuralNetBinaryClassifier
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sklearn_tickets._flow import positive_flow
-from sklearn_tickets._inference import infer
-from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._train import as_tensor
-from sklearn_tickets.pruners._gradients import batch_losses, total_gradient
+from sklearn_tickets._network import as_tensor, infer, plain_module, positive_flow
+from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
+from sklearn_tickets.pruners.base import batch_losses, total_gradient
 
 
 def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) -> float:
@@ -60,7 +57,8 @@ def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
     Examples
     --------
     >>> import torch
-    >>> from sklearn_tickets import MLP, TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
+    >>> from sklearn_tickets.models import MLP
     >>> from sklearn_tickets.inspection import effective_paths
     >>> net = MLP(n_features=2, n_outputs=1, hidden=(3,))
     >>> effective_paths(net, TicketMask.ones_like(net), torch.zeros(1, 2))
@@ -109,7 +107,8 @@ def effective_nodes(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
     Examples
     --------
     >>> import torch
-    >>> from sklearn_tickets import MLP, TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
+    >>> from sklearn_tickets.models import MLP
     >>> from sklearn_tickets.inspection import effective_nodes
     >>> net = MLP(n_features=1, n_outputs=1, hidden=(3,))
     >>> kept = {"layers.0.weight": [[1], [1], [0]], "layers.1.weight": [[1, 0, 1]]}
@@ -146,7 +145,7 @@ def sparse_flops(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) ->
     -------
     n_flops : int
         A multiplication and an addition for each use of an effective weight. Biases,
-        activations, pooling, normalisation and fused attention do not count.
+        activations, pooling, normalization and fused attention do not count.
 
     Raises
     ------
@@ -162,7 +161,8 @@ def sparse_flops(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) ->
     Examples
     --------
     >>> import torch
-    >>> from sklearn_tickets import MLP, TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
+    >>> from sklearn_tickets.models import MLP
     >>> from sklearn_tickets.inspection import sparse_flops
     >>> net = MLP(n_features=2, n_outputs=1, hidden=(3,))
     >>> sparse_flops(net, TicketMask.ones_like(net), torch.zeros(1, 2))
@@ -215,7 +215,7 @@ def gradient_flow(pruner, X, y) -> float:
     A small step :math:`-\varepsilon \nabla L` lowers the loss by :math:`\varepsilon \lVert
     \nabla L \rVert^2`, little in networks that are pruned at random [1]_. L is the net's own
     criterion over all of X, with the mask on the initial weights, in evaluation mode; batch
-    normalisation uses ``strong_statistics_``. Losses have units: compare within a task.
+    normalization uses ``strong_statistics_``. Losses have units: compare within a task.
 
     References
     ----------
@@ -224,7 +224,8 @@ def gradient_flow(pruner, X, y) -> float:
 
     Examples
     --------
-    >>> from sklearn_tickets import PlantedTicketGenerator, RandomPruner
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import RandomPruner
     >>> from sklearn_tickets.inspection import gradient_flow
     >>> planted = PlantedTicketGenerator(random_state=0).generate(100)
     >>> pruner = RandomPruner(planted.make_net(), train_ticket=False, random_state=0)
@@ -296,7 +297,8 @@ def critical_compression(pruner, X, y, *, factor: float = 1.5) -> float:
 
     Examples
     --------
-    >>> from sklearn_tickets import PlantedTicketGenerator, RandomPruner
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import RandomPruner
     >>> from sklearn_tickets.inspection import critical_compression
     >>> planted = PlantedTicketGenerator("relu", width=20, random_state=0).generate(50)
     >>> pruner = RandomPruner(planted.make_net(), random_state=0)

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_consistent_length
 from skorch import NeuralNet
 
-from sklearn_tickets._module import plain_module
+from sklearn_tickets._network import plain_module
 from sklearn_tickets.inspection._line import error_function, errors_on_line
 from sklearn_tickets.inspection._style import add_legend_above, styles, tidy
 
@@ -99,7 +99,7 @@ def linear_mode_connectivity(
         The error, lower is better. None is 1 - accuracy for classifiers and the mean squared
         error for regressors.
     X_train : array-like of shape (n_train_samples, ...), default=None
-        The inputs that the statistics of batch normalisation are estimated on anew at every
+        The inputs that the statistics of batch normalization are estimated on anew at every
         point, the ends included. Give the training data where there are such layers: None
         takes `X`.
 
@@ -132,7 +132,8 @@ def linear_mode_connectivity(
 
     Examples
     --------
-    >>> from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import MagnitudePruner
     >>> from sklearn_tickets.inspection import linear_mode_connectivity
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(500)
     >>> net = planted.make_net(max_epochs=2)
@@ -233,7 +234,7 @@ class ConnectivityDisplay:
         metric : callable ``(y_true, y_pred) -> float``, default=None
             The error.
         X_train : array-like of shape (n_train_samples, ...), default=None
-            The inputs for the statistics of batch normalisation.
+            The inputs for the statistics of batch normalization.
         name : str, default="a to b"
             What the line is called in the legend.
         ax : matplotlib Axes, default=None

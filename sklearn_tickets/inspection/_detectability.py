@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from sklearn_tickets._mask import TicketMask
 from sklearn_tickets.inspection._style import INK, add_legend_above, tidy
+from sklearn_tickets.masks import TicketMask
 
 _POOLED = "all layers"
 _COLOR = "#0072b2"
@@ -52,7 +52,7 @@ def detectability(planted) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from sklearn_tickets import PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
     >>> from sklearn_tickets.inspection import detectability
     >>> hidden = PlantedTicketGenerator("helix", random_state=0).generate(100)
     >>> table = detectability(hidden)
@@ -125,7 +125,7 @@ class DetectabilityDisplay:
     --------
     >>> import matplotlib
     >>> matplotlib.use("agg")
-    >>> from sklearn_tickets import PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
     >>> from sklearn_tickets.inspection import DetectabilityDisplay
     >>> planted = PlantedTicketGenerator("circle", random_state=0).generate(100)
     >>> DetectabilityDisplay.from_planted(planted).ax_.get_xlabel()

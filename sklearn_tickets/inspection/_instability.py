@@ -11,14 +11,14 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._rewind import Training, TrainingState
-from sklearn_tickets._train import independent_rng, one_cycle, seeded
+from sklearn_tickets._network import plain_module
+from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.inspection._connectivity import ModeConnectivity
 from sklearn_tickets.inspection._line import error_function, errors_on_line
 from sklearn_tickets.inspection._style import INK, add_legend_above, styles, tidy
 from sklearn_tickets.pruners import GivenMaskPruner
-from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.training import Training, TrainingState, one_cycle
 
 
 def instability_analysis(
@@ -52,7 +52,7 @@ def instability_analysis(
         Class labels, or regression targets.
     start_epochs : sequence of int, default=(0, 1, 2, 5)
         Numbers k of shared epochs, from 0 to the net's ``max_epochs``, to which all copies
-        are trained. Shared are weights, buffers, the optimiser's state and the schedule.
+        are trained. Shared are weights, buffers, the optimizer's state and the schedule.
     n_pairs : int, default=3
         Number of pairs for each k.
     X_test : array-like of shape (n_test_samples, ...), default=None
@@ -69,7 +69,7 @@ def instability_analysis(
     -------
     table : DataFrame
         One row for each k and pair; columns ``start_epoch, pair, error_a, error_b, barrier``,
-        as in `linear_mode_connectivity`. Statistics of batch normalisation are estimated on
+        as in `linear_mode_connectivity`. Statistics of batch normalization are estimated on
         the training data.
 
     Raises
@@ -94,7 +94,7 @@ def instability_analysis(
 
     Examples
     --------
-    >>> from sklearn_tickets import PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
     >>> from sklearn_tickets.inspection import instability_analysis
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(500)
     >>> net = planted.make_net(max_epochs=2)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import plain_module
+from sklearn_tickets._network import plain_module
 from sklearn_tickets.inspection._style import INK, TICKET, add_legend, draw_ticket, styles
+from sklearn_tickets.masks import TicketMask
 
 _POOLED = "all layers"
 
@@ -36,7 +36,7 @@ class LayerDensityDisplay:
     --------
     >>> import matplotlib
     >>> matplotlib.use("agg")
-    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
     >>> from sklearn_tickets.inspection import LayerDensityDisplay
     >>> mask = TicketMask({"0.weight": [[1, 1], [1, 0]], "2.weight": [[0, 0]]})
     >>> LayerDensityDisplay.from_masks({"found": mask}).table

@@ -10,7 +10,7 @@ from sklearn.metrics import mean_squared_error, zero_one_loss
 from skorch import NeuralNetBinaryClassifier
 from torch import Tensor, nn
 
-from sklearn_tickets._inference import infer, normalisation_statistics
+from sklearn_tickets._network import infer, normalization_statistics
 
 
 def error_at(
@@ -21,7 +21,7 @@ def error_at(
     *,
     X_train: NDArray,
 ) -> float:
-    """Evaluate a network in a state, the statistics of batch normalisation estimated anew.
+    """Evaluate a network in a state, the statistics of batch normalization estimated anew.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def error_at(
     error : float
         The error.
     """
-    statistics = normalisation_statistics(module, X_train, state)
+    statistics = normalization_statistics(module, X_train, state)
     return evaluate(infer(module, X, dict(state) | statistics))
 
 
@@ -59,7 +59,7 @@ def errors_on_line(
 
     The point at alpha is ``(1 - alpha) * state_a + alpha * state_b``, for parameters and
     floating-point buffers; other buffers are those of `state_a`. The statistics of batch
-    normalisation belong to no point in between, so they are estimated anew at all of them.
+    normalization belong to no point in between, so they are estimated anew at all of them.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def errors_on_line(
     n_points : int
         Number of points, at least 2.
     X_train : ndarray of shape (n_train_samples, ...)
-        The inputs to estimate the statistics of batch normalisation on.
+        The inputs to estimate the statistics of batch normalization on.
 
     Returns
     -------

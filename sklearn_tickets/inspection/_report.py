@@ -13,10 +13,10 @@ from scipy.stats import binom
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._train import independent_rng
+from sklearn_tickets._network import plain_module
+from sklearn_tickets._random import independent_rng
 from sklearn_tickets.inspection._anatomy import gradient_flow, sparse_flops
+from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.metrics import (
     make_strong_scorer,
     sparse_accuracy,
@@ -78,7 +78,7 @@ def ticket_report(
           weights;
         - ``shuffled mask``: as many parameters in every layer, elsewhere, at the same
           initial weights;
-        - ``re-initialised``: the mask, the initial weights permuted within each parameter.
+        - ``re-initialized``: the mask, the initial weights permuted within each parameter.
 
         Columns, medians over ``n_fits`` fits:
 
@@ -119,7 +119,7 @@ def ticket_report(
     highest of fewer than six fits. That has the level :math:`1 - 2^{1 - n}` [1]_: 94 % of
     five, 75 % of three. One fit has none.
 
-    Shuffled and re-initialised controls are those of [2]_ and [3]_. A ticket that does not
+    Shuffled and re-initialized controls are those of [2]_ and [3]_. A ticket that does not
     beat the first is a good choice of layer densities, and one that does not beat the second
     a good architecture.
 
@@ -135,7 +135,8 @@ def ticket_report(
     Examples
     --------
     >>> from sklearn.model_selection import train_test_split
-    >>> from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import GivenMaskPruner
     >>> from sklearn_tickets.inspection import ticket_report
     >>> planted = PlantedTicketGenerator("relu", width=20, random_state=0).generate(400)
     >>> X, X_test, y, y_test = train_test_split(planted.X, planted.y, random_state=0)
@@ -150,7 +151,7 @@ def ticket_report(
     dense                2     901   1680  0.00444
     weak ticket          1       4      8  1.00000
     shuffled mask        2       4      0  0.00000
-    re-initialised       2       4      8  1.00000
+    re-initialized       2       4      8  1.00000
     """
     pruners = list(pruner) if isinstance(pruner, (list, tuple)) else [pruner]
     _check_pruners(pruners)
@@ -229,7 +230,7 @@ def _controls(pruner, seed: int) -> dict[str, GivenMaskPruner]:
     if pruner.rewind_epoch is None and pruner.train_ticket:
         controls["weak ticket"] = control(mask)
     controls["shuffled mask"] = control(mask.shuffled(seed))
-    controls["re-initialised"] = control(mask, reinitialize=True)
+    controls["re-initialized"] = control(mask, reinitialize=True)
     return controls
 
 

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_tickets._module import plain_module
+from sklearn_tickets._network import plain_module
 from sklearn_tickets.inspection._line import error_at, error_function, errors_on_line
 from sklearn_tickets.metrics import ticket_overlap_score
 
-# By quantity: its label, and the least range of its colours.
+# By quantity: its label, and the least range of its colors.
 _QUANTITIES = {
     "barrier": ("error barrier", 0, 0),
     "angular_distance": ("angular distance (1 = orthogonal)", 0, 0),
@@ -107,7 +107,7 @@ def round_connectivity(
         The error, lower is better; None is 1 - accuracy for classifiers and the mean squared
         error for regressors.
     X_train : array-like of shape (n_train_samples, ...), default=None
-        The inputs to estimate the statistics of batch normalisation on, at every point of a
+        The inputs to estimate the statistics of batch normalization on, at every point of a
         line and for every network: give the training data if the module has such layers.
         None takes `X`.
 
@@ -156,7 +156,8 @@ def round_connectivity(
 
     Examples
     --------
-    >>> from sklearn_tickets import IterativeMagnitudePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import IterativeMagnitudePruner
     >>> from sklearn_tickets.inspection import round_connectivity
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(400)
     >>> pruner = IterativeMagnitudePruner(
@@ -261,7 +262,8 @@ class RoundsDisplay:
     --------
     >>> import matplotlib
     >>> matplotlib.use("agg")
-    >>> from sklearn_tickets import IterativeMagnitudePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import IterativeMagnitudePruner
     >>> from sklearn_tickets.inspection import RoundsDisplay
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(400)
     >>> pruner = IterativeMagnitudePruner(
@@ -295,7 +297,7 @@ class RoundsDisplay:
         metric : callable ``(y_true, y_pred) -> float``, default=None
             The error.
         X_train : array-like of shape (n_train_samples, ...), default=None
-            The inputs to estimate the statistics of batch normalisation on.
+            The inputs to estimate the statistics of batch normalization on.
         quantity : str, default="barrier"
             As for `plot`.
         ax : matplotlib Axes, default=None

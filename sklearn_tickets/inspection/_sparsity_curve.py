@@ -8,8 +8,8 @@ from joblib import Parallel, delayed
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 
-from sklearn_tickets._mask import LayerCollapseWarning
 from sklearn_tickets.inspection._style import INK, add_legend, draw_ticket, styles
+from sklearn_tickets.masks import LayerCollapseWarning
 
 
 class SparsityCurveDisplay:
@@ -40,7 +40,8 @@ class SparsityCurveDisplay:
     --------
     >>> import matplotlib
     >>> matplotlib.use("agg")
-    >>> from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator, RandomPruner
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import MagnitudePruner, RandomPruner
     >>> from sklearn_tickets.inspection import SparsityCurveDisplay
     >>> generator = PlantedTicketGenerator("relu", width=20, random_state=0)
     >>> train, test = generator.generate(300), generator.generate(300)

@@ -1,4 +1,4 @@
-"""How the displays look: colours, markers and lines, the planted ticket, a common frame."""
+"""How the displays look: colors, markers and lines, the planted ticket, a common frame."""
 
 from collections.abc import Hashable, Iterable
 from typing import TypeVar
@@ -7,7 +7,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 INK = "#444444"
 TICKET = "planted ticket"
-# Okabe and Ito's colours and some more, which colour-blind readers can tell apart.
+# Okabe and Ito's colors and some more, which color-blind readers can tell apart.
 _COLORS = (
     *("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7"),
     *("#56b4e9", "#1b1b1b", "#a6761d", "#7570b3", "#8c8c8c"),
@@ -17,7 +17,7 @@ _LINES = ("-", "--", ":")
 
 
 def styles(names: Iterable[Name]) -> dict[Name, tuple[str, str, str]]:
-    """Give each name a colour, marker and line; after ten names markers and lines change."""
+    """Give each name a color, marker and line; after ten names markers and lines change."""
     return {
         name: (_COLORS[i % 10], _MARKERS[(i + i // 10) % 10], _LINES[i // 10 % 3])
         for i, name in enumerate(dict.fromkeys(names))

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import plain_module
+from sklearn_tickets._network import plain_module
 from sklearn_tickets.inspection._style import INK
-from sklearn_tickets.metrics._overlap import common_parameters
+from sklearn_tickets.masks import TicketMask, common_parameters
 
 # An entry's number is 2 if the truth keeps it, plus 1 if the found mask does.
 _NAMES = {0: "kept by neither", 1: "superfluous", 2: "missed", 3: "found"}
@@ -48,7 +47,8 @@ class TicketMaskDisplay:
     --------
     >>> import matplotlib
     >>> matplotlib.use("agg")
-    >>> from sklearn_tickets import PlantedTicketGenerator, RandomPruner
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import RandomPruner
     >>> from sklearn_tickets.inspection import TicketMaskDisplay
     >>> planted = PlantedTicketGenerator("circle", width=30, random_state=0).generate(100)
     >>> pruner = RandomPruner(planted.make_net(max_epochs=1), random_state=0)
@@ -241,7 +241,7 @@ def _draw_layers(ax, cells: dict[str, NDArray], labels: dict[int, str]) -> list:
     for i, (name, part) in enumerate(cells.items()):
         row, column = divmod(i, n_columns)
         height, width = part.reshape(len(part), -1).shape
-        # Enlarged, so that smoothing for the screen never blurs neighbours into each other.
+        # Enlarged, so that smoothing for the screen never blurs neighbors into each other.
         image = part.reshape(height, width).repeat(-(-_PIXELS // height), axis=0)
         ax.imshow(
             image.repeat(-(-_PIXELS // width), axis=1),
@@ -249,7 +249,7 @@ def _draw_layers(ax, cells: dict[str, NDArray], labels: dict[int, str]) -> list:
             vmin=0,
             vmax=3,
             extent=(column, column + 0.94, row + 0.98, row + 0.2),
-            # Colours, not numbers, are averaged where several entries share a pixel.
+            # Colors, not numbers, are averaged where several entries share a pixel.
             interpolation_stage="rgba",
         )
         title = f"{name} ({height} x {width})"

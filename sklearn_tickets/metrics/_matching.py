@@ -14,8 +14,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets.metrics._overlap import common_parameters, overlap
+from sklearn_tickets.masks import TicketMask, common_parameters
+from sklearn_tickets.metrics._overlap import overlap
 
 _SIGNATURE_SIZE = 8
 
@@ -99,8 +99,8 @@ def _signatures(chain: Sequence[_Layer], reach: int) -> list[np.ndarray]:
     """Describe every unit by its surroundings, whatever its place in the layer.
 
     Inputs, outputs and biases carry fixed random labels. In every round each unit takes
-    in what its neighbours knew in the round before, so that in the end units differ if
-    anything within `reach` connections does (colour refinement, with vectors for colours).
+    in what its neighbors knew in the round before, so that in the end units differ if
+    anything within `reach` connections does (color refinement, with vectors for colors).
     """
     rng = np.random.RandomState(0)
     sizes = [chain[0].weight.shape[1], *(len(layer.weight) for layer in chain)]
@@ -156,7 +156,7 @@ def ticket_matched_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -
         The mask found. Only parameters that both masks cover count. They must form a
         chain of Linear layers in the order of `mask_true`: each reads the units of the
         layer before it. Convolutions and layers that skip others are not supported, and
-        the latter cannot be recognised from a mask.
+        the latter cannot be recognized from a mask.
 
     Returns
     -------
@@ -181,14 +181,14 @@ def ticket_matched_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -
     its solution. Hidden layers are assigned in turn by the Hungarian algorithm, each
     exactly, until nothing is gained, from several deterministic starts: the units as
     they are, and units paired by the structure of their surroundings. A sparse ticket
-    moved to other units is recognised; of masks that share little, the score is a rough
+    moved to other units is recognized; of masks that share little, the score is a rough
     bound, and not quite symmetric. Matching helps random masks, too: compare with the
     score of ``mask_pred.shuffled()``, not with `ticket_chance_level`. Layers of 100 units
     take a tenth of a second, layers of 800 half a minute.
 
     Examples
     --------
-    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
     >>> from sklearn_tickets.metrics import ticket_matched_overlap_score, ticket_overlap_score
     >>> truth = TicketMask({"0.weight": [[1, 0], [0, 0]], "1.weight": [[1, 0]]})
     >>> found = TicketMask({"0.weight": [[0, 0], [1, 0]], "1.weight": [[0, 1]]})

@@ -8,36 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sklearn_tickets._mask import TicketMask
-
-
-def common_parameters(mask_true: TicketMask, mask_pred: TicketMask) -> list[str]:
-    """List the names, at least one, that both masks cover, in the order of the truth.
-
-    Raises
-    ------
-    TypeError
-        If one of them is not a TicketMask.
-    ValueError
-        If they share no name, or a shared parameter has two shapes.
-    """
-    for argument, mask in {"mask_true": mask_true, "mask_pred": mask_pred}.items():
-        if not isinstance(mask, TicketMask):
-            raise TypeError(f"{argument} must be a TicketMask; got {mask!r}.")
-    names = [name for name in mask_true if name in mask_pred]
-    if not names:
-        raise ValueError(
-            "The masks have no parameter in common: mask_true covers "
-            f"{', '.join(mask_true)}; mask_pred covers {', '.join(mask_pred)}."
-        )
-    for name in names:
-        shapes = tuple(mask_true[name].shape), tuple(mask_pred[name].shape)
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"The masks belong to different networks: {name!r} has shape {shapes[0]} in "
-                f"mask_true and {shapes[1]} in mask_pred."
-            )
-    return names
+from sklearn_tickets.masks import TicketMask, common_parameters
 
 
 def _counts(mask_true: TicketMask, mask_pred: TicketMask) -> np.ndarray:
@@ -105,7 +76,7 @@ def ticket_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
 
     Examples
     --------
-    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
     >>> from sklearn_tickets.metrics import ticket_overlap_score
     >>> truth = TicketMask({"weight": [[1, 1, 0, 0]]})
     >>> found = TicketMask({"weight": [[0, 1, 1, 0]]})
@@ -140,7 +111,7 @@ def ticket_precision_score(mask_true: TicketMask, mask_pred: TicketMask) -> floa
 
     Examples
     --------
-    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
     >>> from sklearn_tickets.metrics import ticket_precision_score
     >>> truth = TicketMask({"weight": [[1, 1, 1, 0]]})
     >>> found = TicketMask({"weight": [[0, 0, 1, 1]]})
@@ -175,7 +146,7 @@ def ticket_recall_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
 
     Examples
     --------
-    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
     >>> from sklearn_tickets.metrics import ticket_recall_score
     >>> truth = TicketMask({"weight": [[1, 1, 1, 0]]})
     >>> found = TicketMask({"weight": [[0, 0, 1, 1]]})
@@ -210,7 +181,7 @@ def ticket_f1_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
 
     Examples
     --------
-    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
     >>> from sklearn_tickets.metrics import ticket_f1_score
     >>> truth = TicketMask({"weight": [[1, 1, 1, 0]]})
     >>> found = TicketMask({"weight": [[0, 0, 1, 1]]})
@@ -273,7 +244,7 @@ def ticket_chance_level(
 
     Examples
     --------
-    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
     >>> from sklearn_tickets.metrics import ticket_chance_level, ticket_recall_score
     >>> truth = TicketMask({"0.weight": [[1, 1, 0, 0]], "1.weight": [[0, 0, 0, 0]]})
     >>> found = TicketMask({"0.weight": [[0, 1, 1, 0]], "1.weight": [[0, 0, 0, 0]]})

@@ -15,8 +15,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import plain_module
+from sklearn_tickets._network import plain_module
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.metrics._overlap import (
     ticket_f1_score,
     ticket_overlap_score,
@@ -112,7 +112,7 @@ def make_ticket_scorer(
 
     Examples
     --------
-    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
     >>> from sklearn_tickets.metrics import make_ticket_scorer, ticket_recall_score
     >>> truth = TicketMask({"layers.0.weight": [[True, False], [False, True]]})
     >>> make_ticket_scorer(truth, ticket_recall_score)

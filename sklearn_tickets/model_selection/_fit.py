@@ -15,11 +15,11 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from sklearn_tickets._rewind import Training
-from sklearn_tickets._train import random_streams, set_random_streams
+from sklearn_tickets._random import random_streams, set_random_streams
 from sklearn_tickets.model_selection._member import CannotStackError, Member
 from sklearn_tickets.model_selection._stack import Trained, try_out
-from sklearn_tickets.pruners import BasePruner
+from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.training import Training
 
 
 def pruner_of(estimator: BaseEstimator) -> Any:

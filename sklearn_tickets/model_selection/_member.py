@@ -10,10 +10,9 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._rewind import Training
-from sklearn_tickets._train import ArrayBatches, HoldMask
+from sklearn_tickets._network import plain_module
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.training import ArrayBatches, HoldMask, Training
 
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -29,7 +28,7 @@ class Member:
     Attributes
     ----------
     training : Training
-        Of an initialised net, at the weights to start from.
+        Of an initialized net, at the weights to start from.
     mask : TicketMask
         What to keep of the net's module.
     batches : ArrayBatches
@@ -37,9 +36,9 @@ class Member:
     stream : Tensor
         The state of torch's random stream, from which the batches' order is drawn.
     settings : dict
-        The optimiser's, learning rate included.
+        The optimizer's, learning rate included.
     state : dict of int to dict
-        The optimiser's, by the parameters' indices; empty at the beginning.
+        The optimizer's, by the parameters' indices; empty at the beginning.
     key : bytes
         Equal for trainings that can be stacked.
     """

@@ -1,4 +1,4 @@
-"""`StackedOptimizer`: the optimisers of all networks in a stack, as one."""
+"""`StackedOptimizer`: the optimizers of all networks in a stack, as one."""
 
 import copy
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ class _View:
 
 
 class StackedOptimizer:
-    """An optimiser of views into stacked weights, with a group for each of its settings.
+    """An optimizer of views into stacked weights, with a group for each of its settings.
 
-    Fused optimisers round the last numbers of a tensor, which fill no register, in another
+    Fused optimizers round the last numbers of a tensor, which fill no register, in another
     way. Where there are such, every network's are a tensor of their own.
 
     Parameters
@@ -40,7 +40,7 @@ class StackedOptimizer:
     members : sequence of Member
         Fewest groups if those of the same settings are side by side.
     weights : dict of int to Tensor of shape (n_members, ...)
-        By the parameters' indices in the optimisers.
+        By the parameters' indices in the optimizers.
     """
 
     def __init__(self, members: Sequence[Member], weights: dict[int, Tensor]) -> None:
@@ -137,7 +137,7 @@ class StackedOptimizer:
             )
 
     def state(self, i: int) -> dict[int, dict[str, Any]]:
-        """What the optimiser of network i is left with."""
+        """What the optimizer of network i is left with."""
         state: dict[int, dict[str, Any]] = {}
         for view in chain(*self.groups):
             if view.rows.start <= i < view.rows.stop:
@@ -152,5 +152,5 @@ class StackedOptimizer:
 
 
 def _is_of_weights(value: Any) -> bool:
-    """Whether a part of an optimiser's state has a number for each weight."""
+    """Whether a part of an optimizer's state has a number for each weight."""
     return isinstance(value, Tensor) and value.ndim > 0

@@ -7,7 +7,7 @@ from sklearn.utils.parallel import Parallel
 
 from sklearn_tickets.datasets import PlantedTicket
 from sklearn_tickets.model_selection._together import Task, fit_together
-from sklearn_tickets.pruners import BasePruner
+from sklearn_tickets.pruners.base import BasePruner
 
 
 def fit_replicates(
@@ -33,7 +33,7 @@ def fit_replicates(
         Number of processes.
     max_batch_bytes : int, default=2**30
         Limit of the memory for fits whose training waits or runs: weights, gradients,
-        optimiser state and data, of all jobs together. More fits than go into it are trained
+        optimizer state and data, of all jobs together. More fits than go into it are trained
         in several batches.
 
     Returns
@@ -66,7 +66,9 @@ def fit_replicates(
 
     Examples
     --------
-    >>> from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator, ticket_overlap
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.metrics import ticket_overlap
+    >>> from sklearn_tickets.pruners import MagnitudePruner
     >>> from sklearn_tickets.model_selection import fit_replicates
     >>> planted_list = [
     ...     PlantedTicketGenerator(width=20, random_state=seed).generate(200) for seed in range(3)

@@ -163,7 +163,7 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
         Whether to score on the folds' training data, too.
     max_batch_bytes : int, default=2**30
         Limit of the memory for fits whose training waits or runs: weights, gradients,
-        optimiser state and data, of all jobs together. More fits than go into it are trained
+        optimizer state and data, of all jobs together. More fits than go into it are trained
         in several batches.
 
     Attributes
@@ -186,17 +186,17 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
     .. math:: \nabla_{\theta_i} \sum_j L_j(\theta_j) = \nabla L_i(\theta_i),
 
-    and optimisers work weight by weight. So scores are scikit-learn's but for rounding, and on
+    and optimizers work weight by weight. So scores are scikit-learn's but for rounding, and on
     the CPU, of networks of linear layers, mostly the same to the last bit.
 
     Trainings of rounds and of tickets are stacked if their networks, numbers of samples and
-    epochs, batch sizes, losses and kinds of optimiser are the same, if there are three of them
+    epochs, batch sizes, losses and kinds of optimizer are the same, if there are three of them
     at least, and if a stack is known to compute the same:
 
     - skorch's plain classifier or regressor, without callbacks or ``train_split``, and with
       its default iterator, on the CPU or a GPU;
     - cross-entropy or squared error, and SGD, Adam or AdamW;
-    - no batch normalisation, nothing random in the module, and no hooks;
+    - no batch normalization, nothing random in the module, and no hooks;
     - trainings of the weights. Masks that are learned are learned one after the other.
 
     All else is trained in the ordinary way; why is logged once at level INFO, by the logger
@@ -211,7 +211,8 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
     Examples
     --------
-    >>> from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import MagnitudePruner
     >>> from sklearn_tickets.model_selection import BatchedGridSearchCV
     >>> planted = PlantedTicketGenerator(width=20, random_state=0).generate(300)
     >>> pruner = MagnitudePruner(planted.make_net(max_epochs=2), random_state=0)
@@ -255,7 +256,7 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
 
 class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
-    """Randomised search that trains candidates and folds together, as one network.
+    """Randomized search that trains candidates and folds together, as one network.
 
     As `BatchedGridSearchCV`, but candidates are drawn, the same as by scikit-learn's
     ``RandomizedSearchCV`` with the same `random_state`.
@@ -288,7 +289,7 @@ class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
         Whether to score on the folds' training data, too.
     max_batch_bytes : int, default=2**30
         Limit of the memory for fits whose training waits or runs: weights, gradients,
-        optimiser state and data, of all jobs together. More fits than go into it are trained
+        optimizer state and data, of all jobs together. More fits than go into it are trained
         in several batches.
 
     Attributes
@@ -303,7 +304,8 @@ class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
     Examples
     --------
     >>> from scipy.stats import uniform
-    >>> from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import MagnitudePruner
     >>> from sklearn_tickets.model_selection import BatchedRandomizedSearchCV
     >>> planted = PlantedTicketGenerator(width=20, random_state=0).generate(300)
     >>> pruner = MagnitudePruner(planted.make_net(max_epochs=2), random_state=0)

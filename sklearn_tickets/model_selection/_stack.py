@@ -16,7 +16,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
-from sklearn_tickets._trace import TRACING
+from sklearn_tickets._network import TRACING
 from sklearn_tickets.model_selection._member import CannotStackError, Member, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 
@@ -33,7 +33,7 @@ class Trained:
     weights : dict of str to Tensor
         By the parameters' names.
     state : dict of int to dict
-        The optimiser's.
+        The optimizer's.
     stream : Tensor
         The state of the random stream.
     losses : list of float
@@ -47,7 +47,7 @@ class Trained:
 
 
 class Stack:
-    """Networks that differ in nothing but weights, masks, data, seeds, and optimiser settings.
+    """Networks that differ in nothing but weights, masks, data, seeds, and optimizer settings.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Stack:
         }
         optimizer = StackedOptimizer(self.members, trained)
         held, factors = self._masks()
-        penalised = self._penalties()
+        penalized = self._penalties()
         streams = [torch.Generator().set_state(member.stream) for member in self.members]
         losses = []
         compute = self._compute()
@@ -99,10 +99,10 @@ class Stack:
             for X, y in self._batches(streams):
                 loss, *slopes = compute(X, y, *self.weights.values())
                 with torch.no_grad():
-                    # Fused optimisers read memory from start to end.
+                    # Fused optimizers read memory from start to end.
                     contiguous = (slope.contiguous() for slope in slopes)
                     gradients = dict(zip(trained, contiguous, strict=True))
-                    for index, weight, strength in penalised:
+                    for index, weight, strength in penalized:
                         gradients[index] = gradients[index].addcmul(weight.sign(), strength)
                     optimizer.step(gradients)
                     torch._foreach_mul_(held, factors)
@@ -130,14 +130,14 @@ class Stack:
 
     def _penalties(self) -> list[tuple[int, Tensor, Tensor]]:
         """The weights with a penalty, by their indices, and its strength for each network."""
-        penalised = []
+        penalized = []
         penalties = [member.training.penalty for member in self.members]
         for index, (name, weight) in enumerate(self.weights.items()):
             strengths = [p.l1 if p is not None and name in p.names else 0.0 for p in penalties]
             if any(strengths) and weight.requires_grad:
                 strength = torch.tensor(strengths).to(weight).view(-1, *[1] * (weight.ndim - 1))
-                penalised.append((index, weight.detach(), strength))
-        return penalised
+                penalized.append((index, weight.detach(), strength))
+        return penalized
 
     def _batches(self, streams: list[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch, each network's in an order of its own."""
@@ -196,7 +196,7 @@ def try_out(member: Member) -> None:
         not torch.equal(stack.buffers[name][0], buffer)
         for name, buffer in member.net.module_.named_buffers()
     ):
-        raise CannotStackError("the module changes its buffers, as batch normalisation does")
+        raise CannotStackError("the module changes its buffers, as batch normalization does")
 
 
 class _StackedLinear(torch.autograd.Function):

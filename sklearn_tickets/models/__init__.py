@@ -10,6 +10,7 @@ from sklearn_tickets.models._initialize import initialize
 from sklearn_tickets.models._lenet import LeNet5, LeNet300100
 from sklearn_tickets.models._mlp import MLP
 from sklearn_tickets.models._resnet import ResNet
+from sklearn_tickets.models._scaled_linear import ScaledLinear
 from sklearn_tickets.models._template import ModuleTemplate
 from sklearn_tickets.models._vgg import VGG
 
@@ -21,5 +22,6 @@ __all__ = [
     "LeNet300100",
     "ModuleTemplate",
     "ResNet",
+    "ScaledLinear",
     "initialize",
 ]

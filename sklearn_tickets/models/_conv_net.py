@@ -17,7 +17,7 @@ class ConvNet(ImageNetwork):
     Parameters
     ----------
     n_channels : int
-        Number of colours.
+        Number of colors.
     image_size : int
         Pixels per side, at least 8. Inputs are images of shape (n_samples, n_channels,
         image_size, image_size) or rows of as many pixels, the channels one after the other.
@@ -35,7 +35,7 @@ class ConvNet(ImageNetwork):
 
     Notes
     -----
-    For ten classes and 32x32 pixels in three colours they have 4,300,992, 2,425,024 and
+    For ten classes and 32x32 pixels in three colors they have 4,300,992, 2,425,024 and
     2,261,184 weights. For Conv-6, [1]_ prints 1.7 million, which its layers do not add up to.
 
     References

@@ -14,7 +14,7 @@ class ImageNetwork(nn.Module):
     Parameters
     ----------
     n_channels : int
-        Number of colours.
+        Number of colors.
     image_size : int
         Pixels per side, at least 8.
 
@@ -67,13 +67,13 @@ def convolution_stages(
     Parameters
     ----------
     n_channels : int
-        Number of colours.
+        Number of colors.
     image_size : int
         Pixels per side. Maps of a single pixel are not pooled.
     stages : iterable of (int, int)
         Number of convolutions in each stage, and of their channels.
     batch_norm : bool, default=False
-        Whether convolutions have batch normalisation in place of biases.
+        Whether convolutions have batch normalization in place of biases.
 
     Returns
     -------

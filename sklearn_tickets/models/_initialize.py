@@ -14,7 +14,7 @@ def initialize(module: nn.Module, init: str | None, *, bias_scale: float = 1.0) 
     r"""Set the weights and biases of all linear and convolutional layers in place.
 
     Numbers are drawn from torch's global random stream, layer after layer in the order of
-    ``module.modules()``. Normalisation layers are left alone.
+    ``module.modules()``. Normalization layers are left alone.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def initialize(module: nn.Module, init: str | None, *, bias_scale: float = 1.0) 
           ``"he"`` and the same seed.
         - ``"looks-linear"``: pairs of units that mirror each other, so that a ReLU network
           starts as a linear function, as in [3]_. Biases are 0.
-        - None: PyTorch's own initialisation is left as it is.
+        - None: PyTorch's own initialization is left as it is.
     bias_scale : float, default=1.0
         Factor of the random biases.
 

@@ -51,7 +51,7 @@ class LeNet5(ImageNetwork):
     Parameters
     ----------
     n_channels : int
-        Number of colours.
+        Number of colors.
     image_size : int
         Pixels per side, at least 8. Inputs are images of shape (n_samples, n_channels,
         image_size, image_size) or rows of as many pixels, the channels one after the other.

@@ -31,7 +31,7 @@ class MLP(nn.Module):
 
     Examples
     --------
-    >>> from sklearn_tickets import MLP
+    >>> from sklearn_tickets.models import MLP
     >>> MLP(n_features=2, n_outputs=4, hidden=(8,))
     MLP(
       (layers): ModuleList(

@@ -48,12 +48,12 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet(ImageNetwork):
-    """A residual network of basic blocks, with batch normalisation. Returns logits.
+    """A residual network of basic blocks, with batch normalization. Returns logits.
 
     Parameters
     ----------
     n_channels : int
-        Number of colours.
+        Number of colors.
     image_size : int
         Pixels per side, at least 8. Inputs are images of shape (n_samples, n_channels,
         image_size, image_size) or rows of as many pixels, the channels one after the other.
@@ -80,7 +80,7 @@ class ResNet(ImageNetwork):
     convolutions at every depth (option B of [1]_).
 
     At depths 18 and 34, images of 8 pixels end as single ones: batches for training need two
-    images at least, as batch normalisation does.
+    images at least, as batch normalization does.
 
     References
     ----------

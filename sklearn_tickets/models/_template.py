@@ -26,7 +26,7 @@ class ModuleTemplate:
     --------
     >>> from skorch import NeuralNetClassifier
     >>> from torch import nn
-    >>> from sklearn_tickets import ModuleTemplate
+    >>> from sklearn_tickets.models import ModuleTemplate
     >>> module = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
     >>> net = NeuralNetClassifier(ModuleTemplate(module), criterion=nn.CrossEntropyLoss)
     >>> net.module

@@ -32,7 +32,7 @@ class VGG(ImageNetwork):
     Parameters
     ----------
     n_channels : int
-        Number of colours.
+        Number of colors.
     image_size : int
         Pixels per side, at least 8. Inputs are images of shape (n_samples, n_channels,
         image_size, image_size) or rows of as many pixels, the channels one after the other.
@@ -44,7 +44,7 @@ class VGG(ImageNetwork):
     width : float, default=1.0
         Factor of the numbers of channels, which are rounded to even numbers.
     batch_norm : bool, default=True
-        Whether convolutions have batch normalisation in place of biases.
+        Whether convolutions have batch normalization in place of biases.
     init : {"he", "nonzero-bias", "looks-linear"} or None, default="he"
         The initial weights, as in `initialize`; None leaves PyTorch's own.
 
@@ -56,7 +56,7 @@ class VGG(ImageNetwork):
 
     Notes
     -----
-    Below 32 pixels, batch normalisation sees single pixels in the last stage: batches for
+    Below 32 pixels, batch normalization sees single pixels in the last stage: batches for
     training need two images at least.
 
     References

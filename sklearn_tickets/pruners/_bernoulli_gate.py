@@ -5,8 +5,7 @@ from numbers import Real
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_tickets.pruners._gates import PenalisedGates
-from sklearn_tickets.pruners._learned_mask import LearnedMaskPruner
+from sklearn_tickets.pruners.base import LearnedMaskPruner, PenalizedGates
 
 
 class BernoulliGatePruner(LearnedMaskPruner):
@@ -49,7 +48,8 @@ class BernoulliGatePruner(LearnedMaskPruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import BernoulliGatePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import BernoulliGatePruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=2)
     >>> pruner = BernoulliGatePruner(net, sparsity=0.5, prune_bias=True, random_state=0)
@@ -103,7 +103,7 @@ class BernoulliGatePruner(LearnedMaskPruner):
         return _ClippedNormal(scores, self._penalty(), density, log_scale, self.noise)
 
 
-class _ClippedNormal(PenalisedGates):
+class _ClippedNormal(PenalizedGates):
     """Scores with Gaussian noise, clipped to the unit interval."""
 
     threshold = 0.5

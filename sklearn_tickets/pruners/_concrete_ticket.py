@@ -7,9 +7,8 @@ from sklearn.base import is_classifier
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
-from sklearn_tickets._module import evaluating
-from sklearn_tickets.pruners._gates import Gates
-from sklearn_tickets.pruners._learned_mask import LearnedMaskPruner
+from sklearn_tickets._network import evaluating
+from sklearn_tickets.pruners.base import Gates, LearnedMaskPruner
 
 # By how much more than the density may be open, and the weight of the newest ratio of gradients.
 SLACK, AVERAGING = 1.1, 0.01
@@ -22,7 +21,7 @@ class ConcreteTicketPruner(LearnedMaskPruner):
 
     .. math:: z = \sigma\Big(\frac{\mathrm{logit}(u) + a}{\tau}\Big), \qquad u \sim U(0, 1),
 
-    and what is minimised is the divergence of the sparse network's classes from the dense
+    and what is minimized is the divergence of the sparse network's classes from the dense
     one's (the squared difference of outputs, in regression),
 
     .. math:: D_{KL}(p(w \odot z) \,\|\, p(w)) + \Lambda
@@ -63,7 +62,8 @@ class ConcreteTicketPruner(LearnedMaskPruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import ConcreteTicketPruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import ConcreteTicketPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=2)
     >>> pruner = ConcreteTicketPruner(net, sparsity=0.5, prune_bias=True, random_state=0)

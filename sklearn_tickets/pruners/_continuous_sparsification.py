@@ -5,8 +5,7 @@ from numbers import Real
 import torch
 from sklearn.utils._param_validation import Interval
 
-from sklearn_tickets.pruners._gates import PenalisedGates
-from sklearn_tickets.pruners._learned_mask import TrainedMaskPruner
+from sklearn_tickets.pruners.base import PenalizedGates, TrainedMaskPruner
 
 
 class ContinuousSparsificationPruner(TrainedMaskPruner):
@@ -47,7 +46,7 @@ class ContinuousSparsificationPruner(TrainedMaskPruner):
 
     Notes
     -----
-    Between rounds the optimiser starts anew. Scores are trained by Adam, where the paper
+    Between rounds the optimizer starts anew. Scores are trained by Adam, where the paper
     uses SGD: with a few hundred steps SGD hardly moves them.
 
     References
@@ -57,7 +56,8 @@ class ContinuousSparsificationPruner(TrainedMaskPruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import ContinuousSparsificationPruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import ContinuousSparsificationPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=2)
     >>> pruner = ContinuousSparsificationPruner(net, sparsity=0.5, prune_bias=True, random_state=0)
@@ -113,7 +113,7 @@ class ContinuousSparsificationPruner(TrainedMaskPruner):
         return SoftGates(scores, self._penalty(), density, self.final_temperature)
 
 
-class SoftGates(PenalisedGates):
+class SoftGates(PenalizedGates):
     """Sigmoids of the scores whose temperature rises, 1 at the beginning."""
 
     def __init__(self, scores, penalty, density, final_temperature):

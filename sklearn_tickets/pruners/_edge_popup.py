@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from sklearn_tickets.pruners._gates import Gates, best, with_a_foothold
-from sklearn_tickets.pruners._learned_mask import LearnedMaskPruner
+from sklearn_tickets.pruners.base import Gates, LearnedMaskPruner, best, with_a_foothold
 
 
 class EdgePopupPruner(LearnedMaskPruner):
@@ -47,7 +46,8 @@ class EdgePopupPruner(LearnedMaskPruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import EdgePopupPruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import EdgePopupPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=1)
     >>> pruner = EdgePopupPruner(net, sparsity=0.5, prune_bias=True, random_state=0)

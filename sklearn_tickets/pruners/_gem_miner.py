@@ -5,8 +5,7 @@ from numbers import Integral, Real
 import torch
 from sklearn.utils._param_validation import Interval
 
-from sklearn_tickets.pruners._gates import Gates, best
-from sklearn_tickets.pruners._learned_mask import LearnedMaskPruner
+from sklearn_tickets.pruners.base import Gates, LearnedMaskPruner, best
 
 
 class GemMinerPruner(LearnedMaskPruner):
@@ -52,7 +51,8 @@ class GemMinerPruner(LearnedMaskPruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import GemMinerPruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import GemMinerPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=2)
     >>> pruner = GemMinerPruner(net, sparsity=0.5, prune_bias=True, random_state=0)

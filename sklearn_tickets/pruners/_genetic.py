@@ -12,14 +12,9 @@ from sklearn.utils._param_validation import Interval
 from skorch import NeuralNet
 from torch.func import functional_call
 
-from sklearn_tickets._inference import normalisation_statistics
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import evaluating, plain_module
-from sklearn_tickets._reader import regression_scale
-from sklearn_tickets._train import as_tensor
-from sklearn_tickets.pruners._base import BasePruner
-from sklearn_tickets.pruners._gates import Layout
-from sklearn_tickets.pruners._gradients import scoring_sample
+from sklearn_tickets._network import as_tensor, evaluating, normalization_statistics, plain_module
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base import BasePruner, Layout, regression_scale, scoring_sample
 
 # The share of the population, its best, that mates are drawn from; rows in a batch.
 _MATES, _ROWS = 0.3, 1024
@@ -88,7 +83,8 @@ class GeneticPruner(BasePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import GeneticPruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import GeneticPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=1)
     >>> pruner = GeneticPruner(net, sparsity=0.5, prune_bias=True, population_size=10,
@@ -291,7 +287,7 @@ def _errors(
     with evaluating(module):
         for genome in torch.from_numpy(genomes).to(net.device):
             theta = {name: w[name] * kept for name, kept in layout.split(genome).items()}
-            for name, value in normalisation_statistics(module, X, theta).items():
+            for name, value in normalization_statistics(module, X, theta).items():
                 theta[name] = value.to(batches[0] if value.is_floating_point() else net.device)
             # Copies: a module may work in place.
             outputs = [functional_call(module, theta, (rows.clone(),)) for rows in batches]

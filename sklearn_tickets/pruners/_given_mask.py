@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from sklearn.utils._param_validation import StrOptions
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._rewind import TrainingState
-from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets._network import plain_module
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.training import TrainingState
 
 
 class GivenMaskPruner(BasePruner):
@@ -67,7 +67,8 @@ class GivenMaskPruner(BasePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import GivenMaskPruner
     >>> planted = PlantedTicketGenerator(random_state=0).generate(1000)
     >>> strong = GivenMaskPruner(planted.make_net(), planted.mask, train_ticket=False)
     >>> strong.fit(planted.X, planted.y).mask_ == planted.mask

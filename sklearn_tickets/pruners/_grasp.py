@@ -5,8 +5,8 @@ from numbers import Integral, Real
 import torch
 from sklearn.utils._param_validation import Interval
 
-from sklearn_tickets.pruners._base import BasePruner
-from sklearn_tickets.pruners._gradients import (
+from sklearn_tickets.pruners.base import (
+    BasePruner,
     batch_losses,
     masked_leaves,
     scoring_sample,
@@ -44,7 +44,7 @@ class GraSPPruner(BasePruner):
     Notes
     -----
     Scores are computed in evaluation mode: without dropout, and with the running statistics
-    of normalisation layers, which are 0 and 1 before any training.
+    of normalization layers, which are 0 and 1 before any training.
 
     References
     ----------
@@ -53,7 +53,8 @@ class GraSPPruner(BasePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import GraSPPruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import GraSPPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=1)
     >>> pruner = GraSPPruner(net, sparsity=0.5, prune_bias=True, random_state=0)

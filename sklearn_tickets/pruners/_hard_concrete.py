@@ -6,8 +6,7 @@ from numbers import Real
 import torch
 from sklearn.utils._param_validation import Interval
 
-from sklearn_tickets.pruners._gates import PenalisedGates
-from sklearn_tickets.pruners._learned_mask import TrainedMaskPruner
+from sklearn_tickets.pruners.base import PenalizedGates, TrainedMaskPruner
 
 # Ends of the interval that a concrete variable is stretched to before it is clipped.
 GAMMA, ZETA = -0.1, 1.1
@@ -48,7 +47,8 @@ class HardConcretePruner(TrainedMaskPruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import HardConcretePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import HardConcretePruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=2)
     >>> pruner = HardConcretePruner(net, sparsity=0.5, prune_bias=True, random_state=0)
@@ -104,7 +104,7 @@ class HardConcretePruner(TrainedMaskPruner):
         return _HardConcrete(scores, self._penalty(), density, self.temperature)
 
 
-class _HardConcrete(PenalisedGates):
+class _HardConcrete(PenalizedGates):
     """A binary concrete variable for each score, stretched and clipped."""
 
     # Above it a gate is open without noise.

@@ -33,7 +33,8 @@ class LearningRateRewindingPruner(MagnitudePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import LearningRateRewindingPruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import LearningRateRewindingPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> pruner = LearningRateRewindingPruner(
     ...     planted.make_net(lr=1e-2), sparsity=0.9, n_rounds=2, final_epochs=1, random_state=0

@@ -1,13 +1,13 @@
 """Magnitude pruning, single-shot or in the rounds of iterative magnitude pruning."""
 
-from sklearn_tickets._module import plain_module
-from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets._network import plain_module
+from sklearn_tickets.pruners.base import BasePruner
 
 
 class MagnitudePruner(BasePruner):
     r"""Prune the smallest weights.
 
-    The score of a parameter is its magnitude, :math:`s = |\theta|`, at initialisation
+    The score of a parameter is its magnitude, :math:`s = |\theta|`, at initialization
     (``round_epochs=0``) or after training.
 
     Parameters
@@ -29,7 +29,8 @@ class MagnitudePruner(BasePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import MagnitudePruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=1)
     >>> pruner = MagnitudePruner(net, sparsity=0.5, prune_bias=True, random_state=0)
@@ -45,7 +46,7 @@ class MagnitudePruner(BasePruner):
 class IterativeMagnitudePruner(MagnitudePruner):
     r"""Iterative magnitude pruning (IMP): train, prune the smallest weights, rewind, repeat.
 
-    `MagnitudePruner` with other defaults. Rewinding to initialisation (``rewind_epoch=0``)
+    `MagnitudePruner` with other defaults. Rewinding to initialization (``rewind_epoch=0``)
     is the lottery ticket experiment, to epoch k its version for larger networks;
     ``rewind_epoch=None`` keeps the weights and restarts the schedule.
 
@@ -68,7 +69,8 @@ class IterativeMagnitudePruner(MagnitudePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import IterativeMagnitudePruner, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import IterativeMagnitudePruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=1)
     >>> pruner = IterativeMagnitudePruner(

@@ -2,7 +2,7 @@
 
 import torch
 
-from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets.pruners.base import BasePruner
 
 
 class RandomPruner(BasePruner):
@@ -25,7 +25,8 @@ class RandomPruner(BasePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import PlantedTicketGenerator, RandomPruner
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import RandomPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=1)
     >>> pruner = RandomPruner(net, sparsity=0.5, prune_bias=True, random_state=0)

@@ -11,10 +11,10 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._train import HoldMask, check_held
-from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets._network import plain_module
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.training import HoldMask, check_held
 
 Rule = Callable[[Tensor], Tensor]
 # What is grown first, by its gradient (equal scores are drawn at random).
@@ -36,7 +36,7 @@ class RigLPruner(BasePruner):
     entries of smallest :math:`|w|` are dropped, and as many are grown among all that are
     not kept then, the dropped ones included: those of largest
     :math:`|\partial L / \partial w|` in the batch, from 0 (RigL [1]_), or any, from their
-    initial values (SET [2]_). Their optimiser state is set to 0; what is dropped and grown
+    initial values (SET [2]_). Their optimizer state is set to 0; what is dropped and grown
     at once stays as it is. Then the step is taken. What it could not move from 0, for want
     of a gradient, is not grown: a network that is disconnected from the start may stay so.
 
@@ -89,7 +89,8 @@ class RigLPruner(BasePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import PlantedTicketGenerator, RigLPruner
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import RigLPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(1000)
     >>> net = planted.make_net(max_epochs=1)
     >>> pruner = RigLPruner(net, update_every=5, random_state=0).fit(planted.X, planted.y)
@@ -221,7 +222,7 @@ class DropAndGrow(HoldMask):
 
     @torch.no_grad()
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Move the mask if it is time; the optimiser's step follows."""
+        """Move the mask if it is time; the optimizer's step follows."""
         self.step_ += 1
         self.in_step_ = True
         if self.step_ % self.every or self.step_ >= self.end:

@@ -4,8 +4,8 @@ from numbers import Integral
 
 from sklearn.utils._param_validation import Interval
 
-from sklearn_tickets.pruners._base import BasePruner
-from sklearn_tickets.pruners._gradients import (
+from sklearn_tickets.pruners.base import (
+    BasePruner,
     batch_losses,
     masked_leaves,
     scoring_sample,
@@ -21,7 +21,7 @@ class SNIPPruner(BasePruner):
     .. math:: s = \left| \frac{\partial L}{\partial m} \right|
                 = \left| \theta \, \frac{\partial L}{\partial \theta} \right|,
 
-    at the weights as initialised (``round_epochs=0``) or as trained. L is the mean loss
+    at the weights as initialized (``round_epochs=0``) or as trained. L is the mean loss
     over the training data, summed up batch by batch.
 
     Parameters
@@ -41,7 +41,7 @@ class SNIPPruner(BasePruner):
     Notes
     -----
     Scores are computed in evaluation mode: without dropout, and with the running statistics
-    of normalisation layers, which are 0 and 1 before any training.
+    of normalization layers, which are 0 and 1 before any training.
 
     References
     ----------
@@ -50,7 +50,8 @@ class SNIPPruner(BasePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import PlantedTicketGenerator, SNIPPruner
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import SNIPPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=1)
     >>> pruner = SNIPPruner(net, sparsity=0.5, prune_bias=True, random_state=0)

@@ -42,7 +42,8 @@ class StochasticSparsificationPruner(ContinuousSparsificationPruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import PlantedTicketGenerator, StochasticSparsificationPruner
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import StochasticSparsificationPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=2)
     >>> pruner = StochasticSparsificationPruner(net, sparsity=0.5, prune_bias=True, random_state=0)

@@ -2,9 +2,8 @@
 
 import torch
 
-from sklearn_tickets._flow import positive_flow
-from sklearn_tickets._module import plain_module
-from sklearn_tickets.pruners._base import BasePruner
+from sklearn_tickets._network import plain_module, positive_flow
+from sklearn_tickets.pruners.base import BasePruner
 
 
 class SynFlowPruner(BasePruner):
@@ -15,7 +14,7 @@ class SynFlowPruner(BasePruner):
     .. math:: R = \mathbf{1}^\top \prod_l |\theta_l| \; \mathbf{1}, \qquad
               s = \frac{\partial R}{\partial |\theta|} \, |\theta|,
 
-    computed in float64, without activation functions and with normalisation layers
+    computed in float64, without activation functions and with normalization layers
     reduced to :math:`|\gamma| x`. Biases take part with ``prune_bias=True`` and are 0
     otherwise. Many rounds of scoring, the default, keep whole layers from being removed.
 
@@ -38,7 +37,8 @@ class SynFlowPruner(BasePruner):
 
     Examples
     --------
-    >>> from sklearn_tickets import PlantedTicketGenerator, SynFlowPruner
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import SynFlowPruner
     >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
     >>> net = planted.make_net(max_epochs=1)
     >>> pruner = SynFlowPruner(net, sparsity=0.5, prune_bias=True, random_state=0)

@@ -15,10 +15,10 @@ import torch
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import make_classification, make_regression
 
-from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
-from sklearn_tickets._module import plain_module, prunable_parameters
+from sklearn_tickets._network import plain_module, prunable_parameters
+from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
-from sklearn_tickets.pruners import BasePruner
+from sklearn_tickets.pruners.base import BasePruner
 
 
 def check_pruner(pruner: BasePruner) -> None:
@@ -47,7 +47,8 @@ def check_pruner(pruner: BasePruner) -> None:
     --------
     >>> import torch
     >>> from skorch import NeuralNetClassifier
-    >>> from sklearn_tickets import MLP, MagnitudePruner
+    >>> from sklearn_tickets.models import MLP
+    >>> from sklearn_tickets.pruners import MagnitudePruner
     >>> from sklearn_tickets.utils import check_pruner
     >>> net = NeuralNetClassifier(
     ...     MLP, criterion=torch.nn.CrossEntropyLoss, train_split=None, max_epochs=2, verbose=0

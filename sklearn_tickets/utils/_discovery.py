@@ -1,7 +1,7 @@
 """Find the pruners of this library."""
 
 from sklearn_tickets import pruners
-from sklearn_tickets.pruners import BasePruner
+from sklearn_tickets.pruners.base import BasePruner
 
 
 def all_pruners() -> list[tuple[str, type[BasePruner]]]:

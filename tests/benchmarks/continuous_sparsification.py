@@ -16,12 +16,12 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 
-from sklearn_tickets import (
-    MLP,
+from sklearn_tickets.masks import LayerCollapseWarning
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import (
     ContinuousSparsificationPruner,
     GivenMaskPruner,
     IterativeMagnitudePruner,
-    LayerCollapseWarning,
     StochasticSparsificationPruner,
 )
 
@@ -92,7 +92,7 @@ def accuracies(seed):
         again = GivenMaskPruner(net, found.mask_, reinitialize=True, **settings).fit(*train)
         shuffled = GivenMaskPruner(net, found.mask_.shuffled(seed), **settings).fit(*train)
         row = {"net": name, "density": found.mask_.density, "accuracy": found.score(*test)}
-        controls = {"re-initialised": again.score(*test), "shuffled": shuffled.score(*test)}
+        controls = {"re-initialized": again.score(*test), "shuffled": shuffled.score(*test)}
         rows.append(row | controls)
     return pd.DataFrame(rows)
 

@@ -11,7 +11,9 @@ import torch
 from joblib import Parallel, delayed
 from sklearn.metrics import accuracy_score, mean_squared_error
 
-from sklearn_tickets import EdgePopupPruner, LayerCollapseWarning, PlantedTicketGenerator
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.masks import LayerCollapseWarning
+from sklearn_tickets.pruners import EdgePopupPruner
 
 PAPER = {"anneal": False, "learn_scale": False, "scope": "layer"}
 RUNS = [

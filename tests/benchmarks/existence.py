@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from sklearn_tickets.datasets import ticket_existence_probability, ticket_existence_width
 from sklearn_tickets.datasets._existence import _tolerances
-from sklearn_tickets.datasets._tasks import TASKS
+from sklearn_tickets.datasets.tasks import TASKS
 
 N_HOSTS = 5000
 

@@ -23,15 +23,11 @@ from skorch import NeuralNetClassifier
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sklearn_tickets import (
-    BasePruner,
-    LayerCollapseWarning,
-    MagnitudePruner,
-    RandomPruner,
-    SynFlowPruner,
-)
 from sklearn_tickets.export import SparseLinear, compact, to_onnx, to_sparse
+from sklearn_tickets.masks import LayerCollapseWarning
 from sklearn_tickets.models import MLP, VGG, ResNet
+from sklearn_tickets.pruners import MagnitudePruner, RandomPruner, SynFlowPruner
+from sklearn_tickets.pruners.base import BasePruner
 
 NETWORKS = {
     "MLP 4 x 1024": {"module": MLP, "module__hidden": (1024,) * 4, "module__init": "he"},

@@ -17,13 +17,9 @@ from sklearn.preprocessing import minmax_scale
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_tickets import (
-    MLP,
-    EdgePopupPruner,
-    GeneticPruner,
-    LayerCollapseWarning,
-    RandomPruner,
-)
+from sklearn_tickets.masks import LayerCollapseWarning
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import EdgePopupPruner, GeneticPruner, RandomPruner
 
 SEEDS = range(5)
 DATA = {"moons": make_moons, "circles": partial(make_circles, factor=0.5)}

@@ -17,15 +17,10 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_tickets import (
-    LearningRateRewindingPruner,
-    MagnitudePruner,
-    SynFlowPruner,
-    TicketMask,
-    plant_ticket,
-)
-from sklearn_tickets.datasets import PlantedModule
+from sklearn_tickets.datasets import PlantedModule, plant_ticket
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import VGG, LeNet5, ResNet, initialize
+from sklearn_tickets.pruners import LearningRateRewindingPruner, MagnitudePruner, SynFlowPruner
 from sklearn_tickets.utils import all_pruners
 
 SEEDS = range(3)

@@ -17,7 +17,9 @@ import torch
 from joblib import Parallel, delayed
 from sklearn.metrics import accuracy_score, mean_squared_error
 
-from sklearn_tickets import (
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.masks import LayerCollapseWarning
+from sklearn_tickets.pruners import (
     BernoulliGatePruner,
     ConcreteTicketPruner,
     ContinuousSparsificationPruner,
@@ -28,10 +30,8 @@ from sklearn_tickets import (
     GraSPPruner,
     HardConcretePruner,
     IterativeMagnitudePruner,
-    LayerCollapseWarning,
     LearningRateRewindingPruner,
     MagnitudePruner,
-    PlantedTicketGenerator,
     RandomPruner,
     RigLPruner,
     SNIPPruner,
@@ -123,7 +123,7 @@ class Problem:
     def controls(self, mask):
         """How good the mask is with other weights, and others with as many in each layer."""
         return {
-            "re-initialised": self.trained(mask, reinitialize=True),
+            "re-initialized": self.trained(mask, reinitialize=True),
             "shuffled": self.trained(mask.shuffled(self.seed)),
         }
 
@@ -167,7 +167,7 @@ def cells(rows):
     for column in QUALITIES:
         row = rows.get(column)
         yield "-" if row is None else f"{row['density']:.3g} ({row[column]:.3g})"
-    for column in ("re-initialised", "shuffled"):
+    for column in ("re-initialized", "shuffled"):
         yield f"{rows['weak'][column]:.3g}" if "weak" in rows else ""
 
 
@@ -175,7 +175,7 @@ if __name__ == "__main__":
     tasks = sys.argv[1:] or ["circle", "helix", "relu"]
     jobs = [(task, name) for name in PRUNERS for task in tasks]
     found = dict(zip(jobs, Parallel(n_jobs=-1)(delayed(sweep)(*job) for job in jobs), strict=True))
-    header = "| pruner | strong | weak | sparse net | weak, re-initialised | weak, shuffled |"
+    header = "| pruner | strong | weak | sparse net | weak, re-initialized | weak, shuffled |"
     for task in tasks:
         print(f"\n{task}\n\n{header}\n|{'---|' * 6}")
         for name in PRUNERS:

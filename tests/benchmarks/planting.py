@@ -15,8 +15,7 @@ from scipy.stats import rankdata
 from torch import nn
 
 from sklearn_tickets.datasets import PlantedModule, PlantedTicketGenerator, plant_ticket
-from sklearn_tickets.datasets._constructions import feed_forward, live_part
-from sklearn_tickets.datasets._tasks import TASKS
+from sklearn_tickets.datasets.tasks import TASKS, feed_forward, live_part
 from sklearn_tickets.models import MLP
 
 DEPTHS = (3, 4, 5, 6, 10)

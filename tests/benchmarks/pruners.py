@@ -17,11 +17,11 @@ import torch
 from joblib import Parallel, delayed
 from sklearn.metrics import accuracy_score, mean_squared_error
 
-from sklearn_tickets import (
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.masks import LayerCollapseWarning
+from sklearn_tickets.pruners import (
     GraSPPruner,
-    LayerCollapseWarning,
     MagnitudePruner,
-    PlantedTicketGenerator,
     RandomPruner,
     SNIPPruner,
     SynFlowPruner,

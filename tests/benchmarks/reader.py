@@ -8,7 +8,8 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, mean_squared_error
 from sklearn.model_selection import train_test_split
 
-from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.pruners import GivenMaskPruner
 
 N_SEEDS = 20
 

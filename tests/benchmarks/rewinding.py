@@ -3,7 +3,7 @@
 Run as ``python tests/benchmarks/rewinding.py [task ...]``: prints a markdown table, medians
 (worst) over seeds 0 to 9, depth 5, width 100, Adam with peak rate 1e-2, batches of 64, 9000
 training samples, noisy test data. The fourth task, a sine, was not used to choose settings.
-The controls train the found mask as a weak ticket, shuffled, and re-initialised.
+The controls train the found mask as a weak ticket, shuffled, and re-initialized.
 """
 
 import sys
@@ -16,14 +16,11 @@ import torch
 from joblib import Parallel, delayed
 from sklearn.metrics import accuracy_score, mean_squared_error
 
-from sklearn_tickets import (
-    GivenMaskPruner,
-    LayerCollapseWarning,
-    LearningRateRewindingPruner,
-    PlantedTicketGenerator,
-)
-from sklearn_tickets.datasets import ReluTask
-from sklearn_tickets.datasets._constructions import linear, piecewise_linear
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.datasets.tasks import ReluTask, linear
+from sklearn_tickets.datasets.tasks._constructions import piecewise_linear
+from sklearn_tickets.masks import LayerCollapseWarning
+from sklearn_tickets.pruners import GivenMaskPruner, LearningRateRewindingPruner
 
 SEEDS = range(10)
 
@@ -83,7 +80,7 @@ def measure(task, prune_bias, seed):
     }
     controls = {
         "weak ticket": (found.mask_, False),
-        "re-initialised": (found.mask_, True),
+        "re-initialized": (found.mask_, True),
         "shuffled": (found.mask_.shuffled(seed), False),
     }
     for name, (mask, reinitialize) in controls.items():

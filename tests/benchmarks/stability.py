@@ -19,10 +19,12 @@ from skorch.callbacks import LRScheduler
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from sklearn_tickets import GivenMaskPruner, IterativeMagnitudePruner, RepelOptima, TicketMask
-from sklearn_tickets._inference import infer
+from sklearn_tickets._network import infer
 from sklearn_tickets.inspection import instability_analysis, round_connectivity
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import LeNet300100
+from sklearn_tickets.pruners import GivenMaskPruner, IterativeMagnitudePruner
+from sklearn_tickets.training import RepelOptima
 
 SEEDS = range(5)
 SMALL, LARGE = 16, 128
@@ -155,8 +157,8 @@ def instability() -> None:
 
 
 def rewinding() -> None:
-    """Tickets rewound to initialisation against the same masks on other weights."""
-    one = {"re-initialised": elsewhere}
+    """Tickets rewound to initialization against the same masks on other weights."""
+    one = {"re-initialized": elsewhere}
     both = one | {"shuffled": shuffled}
     study(f"Unstable: batch size {SMALL}", make_net(SMALL), controls=both)
     study(f"Stable: batch size {LARGE}", make_net(LARGE), controls=both)
@@ -169,13 +171,13 @@ def rewinding() -> None:
 def causality() -> None:
     """What repelling and attracting do, ten times as strongly as published.
 
-    Networks that start from the same wide initialisation point in almost the same direction,
+    Networks that start from the same wide initialization point in almost the same direction,
     where the penalty is flat: it takes 20 to make solutions orthogonal, for which 2 was enough.
     """
     repel = make_net(LARGE, callbacks=[RepelOptima(20.0)])
-    study(f"Batch size {LARGE}, repelled", repel, controls={"re-initialised": elsewhere})
+    study(f"Batch size {LARGE}, repelled", repel, controls={"re-initialized": elsewhere})
     attract = make_net(SMALL, callbacks=[RepelOptima(-10.0)])
-    study(f"Batch size {SMALL}, attracted", attract, controls={"re-initialised": elsewhere})
+    study(f"Batch size {SMALL}, attracted", attract, controls={"re-initialized": elsewhere})
 
 
 def signs() -> None:

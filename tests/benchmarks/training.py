@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from sklearn_tickets import (
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.pruners import (
     BernoulliGatePruner,
     ConcreteTicketPruner,
     ContinuousSparsificationPruner,
@@ -19,7 +20,6 @@ from sklearn_tickets import (
     GemMinerPruner,
     GivenMaskPruner,
     HardConcretePruner,
-    PlantedTicketGenerator,
     RigLPruner,
     StochasticSparsificationPruner,
 )

@@ -10,8 +10,9 @@ from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_tickets import MLP, MagnitudePruner, SynFlowPruner
 from sklearn_tickets.export import compact
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import MagnitudePruner, SynFlowPruner
 
 
 @pytest.mark.parametrize(

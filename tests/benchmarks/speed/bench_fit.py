@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from sklearn_tickets import GivenMaskPruner, PlantedTicketGenerator
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.pruners import GivenMaskPruner
 
 N_EPOCHS, N_SAMPLES = 10, 9000
 

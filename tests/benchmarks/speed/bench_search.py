@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_tickets import MagnitudePruner, PlantedTicketGenerator
+from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.model_selection import BatchedGridSearchCV
+from sklearn_tickets.pruners import MagnitudePruner
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
 

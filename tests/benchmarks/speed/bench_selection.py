@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from sklearn_tickets import TicketMask
+from sklearn_tickets.masks import TicketMask
 
 
 def network(n_millions):

@@ -4,7 +4,7 @@ Run all as ``OMP_NUM_THREADS=1 python -m pytest -q -rs tests/benchmarks/speed/be
 minutes on two cores), or any file alone. Needs pytest-benchmark, whose ``--benchmark-json`` keeps
 every single time, and whose ``--benchmark-disable`` runs everything once.
 
-On a shared machine seconds mean little, and ratios of neighbours in time mean much: in every
+On a shared machine seconds mean little, and ratios of neighbors in time mean much: in every
 round all contenders have their turn, and each round gives one ratio. It is asserted that results
 agree, and nothing about time.
 """
@@ -118,7 +118,7 @@ def grow(take_turns):
     """Add a row to the table of growth: the same job at several sizes.
 
     The line a + b n is fitted by relative least squares: a is the fixed cost. Sizes have no
-    neighbour to be divided by, and so the least of the rounds is what is taken.
+    neighbor to be divided by, and so the least of the rounds is what is taken.
     """
 
     def run(what, jobs, *, per, **turns):

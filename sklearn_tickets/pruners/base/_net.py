@@ -10,9 +10,8 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sklearn_tickets._inference import infer
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._train import batch_iterator
+from sklearn_tickets._network import infer, plain_module
+from sklearn_tickets.training import batch_iterator
 
 
 def make_net(
@@ -34,7 +33,7 @@ def make_net(
     Returns
     -------
     net : NeuralNet
-        Not yet initialised. The default DataLoader is replaced by `batch_iterator`, and a net
+        Not yet initialized. The default DataLoader is replaced by `batch_iterator`, and a net
         that is not verbose has no callback that prints.
 
     Raises
@@ -99,12 +98,12 @@ def make_net(
 
 
 def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None) -> None:
-    """Check on a few rows that the outputs of an initialised net suit the targets.
+    """Check on a few rows that the outputs of an initialized net suit the targets.
 
     Parameters
     ----------
     net : NeuralNet
-        Initialised.
+        Initialized.
     X, y, classes : ndarray
         As for `make_net`.
 

@@ -1,107 +1,18 @@
-"""Training that can be returned to: a `Training` of a skorch net, and its `TrainingState`s."""
+"""`Training`: a training of a skorch net, yet to be done."""
 
-import copy
 import dis
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from torch import Tensor
 
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._train import L1Penalty, one_cycle, sparing
-
-# Names that no callback of a user has.
-_OWN = "sklearn_tickets."
-_SNAPSHOT, _RESUME = _OWN + "snapshot", _OWN + "resume"
-
-
-class _Snapshot(Callback):
-    """Copy the state of a net at the end of one epoch, when all other callbacks are done."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        if len(net.history) == self.epoch:
-            self.state_ = TrainingState.of(net)
-
-
-class _Resume(Callback):
-    """Put the schedules that skorch makes anew where they were, once.
-
-    torch's schedules disagree on whether one that is made in mid-training steps at once.
-    """
-
-    def __init__(self, optimizer: dict[str, Any], schedules: dict[str, dict[str, Any]]) -> None:
-        self.optimizer, self.schedules = optimizer, schedules
-
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        if not self.schedules:
-            return
-        net.optimizer_.load_state_dict(copy.deepcopy(self.optimizer))
-        callbacks = dict(net.callbacks_)
-        for name, schedule in self.schedules.items():
-            callbacks[name].lr_scheduler_.load_state_dict(copy.deepcopy(schedule))
-        self.optimizer, self.schedules = {}, {}
-
-
-@dataclass(frozen=True)
-class TrainingState:
-    """A point in a net's training that can be returned to.
-
-    Attributes
-    ----------
-    module : dict of str to Tensor
-        Weights and buffers.
-    optimizer : dict
-        The optimiser's state.
-    epochs : list of dict
-        The history so far, one row per epoch.
-    schedules : dict of str to dict
-        The states of learning-rate schedules, by the names of their callbacks.
-    """
-
-    module: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    epochs: list[dict[str, Any]]
-    schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, net: NeuralNet) -> Self:
-        """Copy the present state of an initialised net."""
-        return cls(
-            module={k: v.clone() for k, v in plain_module(net.module_).state_dict().items()},
-            optimizer=copy.deepcopy(net.optimizer_.state_dict()),
-            epochs=copy.deepcopy(list(net.history)),
-            schedules={
-                name: copy.deepcopy(callback.lr_scheduler_.state_dict())
-                for name, callback in net.callbacks_
-                if getattr(callback, "lr_scheduler_", None) is not None
-            },
-        )
-
-    def restore(self, net: NeuralNet, *, keep_weights: bool = False) -> None:
-        """Return `net` to this state with a new optimiser; the weights may stay."""
-        if not keep_weights:
-            plain_module(net.module_).load_state_dict(self.module)
-        net.initialize_optimizer()
-        net.optimizer_.load_state_dict(copy.deepcopy(self.optimizer))
-        net.initialize_history()
-        net.history.extend(copy.deepcopy(self.epochs))
-        # Callbacks start anew, too: the best score so far belongs to another network.
-        net.callbacks_ = [
-            (name, callback.initialize()) for name, callback in _without(net.callbacks_, _RESUME)
-        ]
-        if self.schedules:
-            net.callbacks_.append((_RESUME, _Resume(self.optimizer, self.schedules)))
-
-
-def _without(callbacks: list[tuple[str, Callback]], *names: str) -> list[tuple[str, Callback]]:
-    return [(name, callback) for name, callback in callbacks if name not in names]
+from sklearn_tickets.training._l1_penalty import L1Penalty
+from sklearn_tickets.training._one_cycle import one_cycle
+from sklearn_tickets.training._quick_loop import sparing
+from sklearn_tickets.training._state import OWN, RESUME, SNAPSHOT, Snapshot, TrainingState, without
 
 
 @dataclass(eq=False)
@@ -111,7 +22,7 @@ class Training:
     Attributes
     ----------
     net : NeuralNet
-        Initialised; callbacks may stop it early.
+        Initialized; callbacks may stop it early.
     X, y : ndarray
         The data.
     until : int
@@ -168,10 +79,10 @@ class Training:
         net, X, y, n_epochs = self.net, self.X, self.y, self.n_epochs
         if not n_epochs:
             return
-        camera = _Snapshot(self.snapshot or 0)
-        own = [(_OWN + name, callback.initialize()) for name, callback in (callbacks or {}).items()]
+        camera = Snapshot(self.snapshot or 0)
+        own = [(OWN + name, callback.initialize()) for name, callback in (callbacks or {}).items()]
         # Last, when the others are done with an epoch; and first, in case one of them stops there.
-        net.callbacks_ = [(_SNAPSHOT, camera), *net.callbacks_, *own, (_SNAPSHOT, camera)]
+        net.callbacks_ = [(SNAPSHOT, camera), *net.callbacks_, *own, (SNAPSHOT, camera)]
         net.notify("on_train_begin", X=X, y=y)
         try:
             fit_loop(X, y, epochs=n_epochs)
@@ -182,7 +93,7 @@ class Training:
         finally:
             net.notify("on_train_end", X=X, y=y)
             names = [name for name, _ in own]
-            net.callbacks_ = _without(net.callbacks_, _SNAPSHOT, _RESUME, *names)
+            net.callbacks_ = without(net.callbacks_, SNAPSHOT, RESUME, *names)
         loss = last_train_loss(net)
         if not np.isfinite(loss):
             raise ValueError(

@@ -36,7 +36,7 @@ def kth_largest(chunks: Callable[[], Iterable[NDArray]], dtype: np.dtype, k: int
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_tickets._selection import kth_largest
+    >>> from sklearn_tickets.masks._top_k import kth_largest
     >>> numbers = np.array([0.5, -2.0, 3.0, 0.5], dtype=np.float32)
     >>> [float(kth_largest(lambda: [numbers], numbers.dtype, k)) for k in (1, 2, 3, 4)]
     [3.0, 0.5, 0.5, -2.0]

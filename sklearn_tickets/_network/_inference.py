@@ -1,16 +1,21 @@
 """Passes through a network in float64: its outputs, hidden representation, and statistics."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import evaluating, plain_module
-from sklearn_tickets._train import as_tensor
+from sklearn_tickets._network._module import evaluating, plain_module
 
 _BATCH = 1024
+
+
+def as_tensor(array: np.ndarray | Tensor) -> Tensor:
+    """A tensor, of the same memory if torch can use it: not if read-only or reversed."""
+    if isinstance(array, Tensor):
+        return array
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 @torch.no_grad()
@@ -47,10 +52,10 @@ def infer(
 
 
 @torch.no_grad()
-def normalisation_statistics(
+def normalization_statistics(
     module: nn.Module, X: np.ndarray, state: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Estimate the running statistics that batch normalisation has at other weights.
+    """Estimate the running statistics that batch normalization has at other weights.
 
     Parameters
     ----------
@@ -114,8 +119,8 @@ def _in_float64(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Ten
     }
 
 
-def hidden_features(module: nn.Module, X: np.ndarray, mask: TicketMask) -> np.ndarray:
-    """Read the input of the last executed layer whose weight `mask` covers.
+def hidden_features(module: nn.Module, X: np.ndarray, names: Iterable[str]) -> np.ndarray:
+    """Read the input of the last executed layer that owns one of the parameters named.
 
     Parameters
     ----------
@@ -123,8 +128,8 @@ def hidden_features(module: nn.Module, X: np.ndarray, mask: TicketMask) -> np.nd
         The network.
     X : ndarray of shape (n_samples, ...)
         The inputs.
-    mask : TicketMask
-        Covers the prunable parameters.
+    names : iterable of str
+        Names of parameters, such as a mask's.
 
     Returns
     -------
@@ -145,7 +150,7 @@ def hidden_features(module: nn.Module, X: np.ndarray, mask: TicketMask) -> np.nd
                 lambda layer, args, kwargs: inputs.append([*args, *kwargs.values()][0]),
                 with_kwargs=True,
             )
-            for path in {name.rpartition(".")[0] for name in mask}
+            for path in {name.rpartition(".")[0] for name in names}
         ]
         try:
             for start in range(0, len(X), _BATCH):

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets._constructions import Layer
-from sklearn_tickets.datasets._tasks import PlantingTask
+from sklearn_tickets.datasets.tasks._constructions import Layer
+from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 
 @dataclass(frozen=True, eq=False)

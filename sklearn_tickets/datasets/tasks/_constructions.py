@@ -149,7 +149,8 @@ def piecewise_linear(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_tickets.datasets._constructions import feed_forward, piecewise_linear
+    >>> from sklearn_tickets.datasets.tasks import feed_forward
+    >>> from sklearn_tickets.datasets.tasks._constructions import piecewise_linear
     >>> square = piecewise_linear(np.square, knots=np.linspace(0, 1, 3))
     >>> feed_forward(square, np.array([[0.25], [0.5], [1.0]])).ravel()
     array([0.125, 0.25 , 1.   ])

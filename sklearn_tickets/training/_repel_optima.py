@@ -7,7 +7,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from sklearn_tickets._module import plain_module, prunable_parameters
+from sklearn_tickets._network import plain_module, prunable_parameters
 
 
 class RepelOptima(Callback):
@@ -43,7 +43,9 @@ class RepelOptima(Callback):
 
     Examples
     --------
-    >>> from sklearn_tickets import IterativeMagnitudePruner, PlantedTicketGenerator, RepelOptima
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import IterativeMagnitudePruner
+    >>> from sklearn_tickets.training import RepelOptima
     >>> planted = PlantedTicketGenerator("relu", width=20, random_state=0).generate(200)
     >>> net = planted.make_net(max_epochs=1, callbacks=[RepelOptima(strength=2.0)])
     >>> pruner = IterativeMagnitudePruner(net, n_rounds=2, random_state=0)

@@ -9,7 +9,7 @@ from torch import nn
 
 _EVALUATIONS = threading.RLock()
 
-NORMALISATION_LAYERS = (
+NORMALIZATION_LAYERS = (
     nn.modules.batchnorm._NormBase,
     nn.LayerNorm,
     nn.GroupNorm,
@@ -44,7 +44,7 @@ def prunable_parameters(
 ) -> dict[str, nn.Parameter]:
     """List the parameters that a pruner may remove.
 
-    Weights are parameters with two or more axes of any layer but a normalisation layer;
+    Weights are parameters with two or more axes of any layer but a normalization layer;
     biases are the one-axis parameters of layers that own such a weight. A shared
     parameter is listed once.
 
@@ -77,7 +77,7 @@ def prunable_parameters(
     owners = {
         path
         for path, layer in module.named_modules()
-        if not isinstance(layer, NORMALISATION_LAYERS)
+        if not isinstance(layer, NORMALIZATION_LAYERS)
         and any(p.ndim > 1 for p in layer.parameters(recurse=False))
     }
     prunable = {
@@ -90,6 +90,6 @@ def prunable_parameters(
     if not prunable:
         raise ValueError(
             f"{type(module).__name__} has no prunable parameters (weights with two or more "
-            f"axes outside normalisation layers) left by exclude={exclude!r}."
+            f"axes outside normalization layers) left by exclude={exclude!r}."
         )
     return prunable

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets._constructions import Layer, linear
-from sklearn_tickets.datasets._tasks import PlantingTask
+from sklearn_tickets.datasets.tasks._constructions import Layer, linear
+from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 # Width of the ticket's step from one side of the diagonal to the other, in bands. Where it
 # rises the ticket is wrong, but a narrower one needs larger weights.
@@ -69,7 +69,8 @@ class SpiralTask(PlantingTask):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_tickets.datasets import PlantedTicketGenerator, SpiralTask
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets.tasks import SpiralTask
     >>> x1, x2 = np.meshgrid(np.arange(-3, 4) / 3.5, np.arange(3, -4, -1) / 3.5)
     >>> arms = SpiralTask().target(np.column_stack([x1.ravel(), x2.ravel()]))
     >>> for row in arms.reshape(7, 7):

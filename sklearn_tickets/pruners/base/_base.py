@@ -25,15 +25,21 @@ from sklearn.utils.validation import validate_data
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor
 
-from sklearn_tickets._inference import hidden_features, infer, normalisation_statistics
-from sklearn_tickets._mask import LayerCollapseWarning, TicketMask
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._reader import classification_scale, regression_scale
-from sklearn_tickets._rewind import Training, TrainingState, last_train_loss
-from sklearn_tickets._train import L1Penalty, check_held, hold_mask, independent_rng, seeded
-from sklearn_tickets.pruners._fitted import FittedTicketMixin
-from sklearn_tickets.pruners._net import check_module, make_net
-from sklearn_tickets.pruners._shared_docs import share_docs
+from sklearn_tickets._network import hidden_features, infer, normalization_statistics, plain_module
+from sklearn_tickets._random import independent_rng, seeded
+from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
+from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
+from sklearn_tickets.pruners.base._net import check_module, make_net
+from sklearn_tickets.pruners.base._output_scale import classification_scale, regression_scale
+from sklearn_tickets.pruners.base._shared_docs import share_docs
+from sklearn_tickets.training import (
+    L1Penalty,
+    Training,
+    TrainingState,
+    check_held,
+    hold_mask,
+    last_train_loss,
+)
 
 # Chosen on the planted circle and helix; cross entropy stands more of it than a squared error.
 AUTO_L1 = {True: 3e-4, False: 1e-4}
@@ -262,7 +268,7 @@ class BasePruner(
         """What fit publishes, by name."""
         net, X, initial = run.net, run.X, run.start.module
         strong = run.mask.apply(initial)
-        statistics = normalisation_statistics(net.module_, X, strong)
+        statistics = normalization_statistics(net.module_, X, strong)
         outputs = infer(net.module_, X, strong | statistics)
         if classes is None:
             of_kind = {"output_scale_": regression_scale(outputs, run.y)}

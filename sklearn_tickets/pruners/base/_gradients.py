@@ -9,8 +9,8 @@ from sklearn.base import is_classifier
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import evaluating, plain_module
+from sklearn_tickets._network import evaluating, plain_module
+from sklearn_tickets.masks import TicketMask
 
 _BATCH = 512
 
@@ -44,7 +44,7 @@ def batch_losses(
     """Yield batch by batch what sums to the mean loss over `X`, at the given parameters.
 
     The module runs in evaluation mode on copies of its buffers, so that scoring draws no
-    random number and leaves the statistics of normalisation layers as they were.
+    random number and leaves the statistics of normalization layers as they were.
     """
     module = plain_module(net.module_)
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets._constructions import Layer
-from sklearn_tickets.datasets._functions import Function, FunctionTask
-from sklearn_tickets.datasets._tasks import PlantingTask
+from sklearn_tickets.datasets.tasks._constructions import Layer
+from sklearn_tickets.datasets.tasks._function import Function, FunctionTask
+from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class BoundaryTask(PlantingTask):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_tickets.datasets import BoundaryTask, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets.tasks import BoundaryTask
     >>> rings = BoundaryTask((np.square, np.square), boundaries=(0.2, 0.7))
     >>> rings.target(np.array([[0.0, 0.0], [0.0, 0.6], [0.9, 0.0]]))
     array([0, 1, 2])
@@ -99,7 +100,7 @@ class BoundaryTask(PlantingTask):
 
     @property
     def _offsets(self) -> NDArray[np.float64]:
-        # The logits of neighbours cross at the boundary between them.
+        # The logits of neighbors cross at the boundary between them.
         return -np.cumsum([0.0, *self.boundaries])
 
     def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:

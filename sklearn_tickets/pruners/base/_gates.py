@@ -14,8 +14,8 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import plain_module
+from sklearn_tickets._network import plain_module
+from sklearn_tickets.masks import TicketMask
 
 # A score with which no gate is open, and to which no gradient passes.
 _CLOSED = -1e3
@@ -119,7 +119,7 @@ class Gates:
         return self().detach()
 
     def loss(self, criterion: nn.Module, output: Tensor, y: Tensor) -> Tensor:
-        """What is minimised, apart from penalties."""
+        """What is minimized, apart from penalties."""
         return criterion(output if self.log_scale is None else output * self.log_scale.exp(), y)
 
     def gradient(self, task: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class Gates:
         """Return the scores to where they may be, after a step."""
 
 
-class PenalisedGates(Gates):
+class PenalizedGates(Gates):
     r"""Gates that pay for being open: :math:`\lambda \max(\mathrm{mean}(o) - \rho, 0)`.
 
     Parameters
@@ -190,7 +190,7 @@ class LearnMask(Callback):
 
     In a batch the module's parameters are multiplied by their gates in place; the gradient
     by the products gives that by the scores and that by the weights (chain rule). The
-    names of parameters, the net's optimiser, callbacks and schedules stay as they are.
+    names of parameters, the net's optimizer, callbacks and schedules stay as they are.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ class LearnMask(Callback):
         self.frozen = frozen
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Put the gates between outputs and criterion, and make their optimiser."""
+        """Put the gates between outputs and criterion, and make their optimizer."""
         parameters = dict(plain_module(net.module_).named_parameters())
         self.gated_ = {name: parameters[name] for name in self.layout.names}
         self.is_gated_ = False

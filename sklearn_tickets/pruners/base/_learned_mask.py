@@ -10,13 +10,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_tickets._inference import infer
-from sklearn_tickets._mask import TicketMask
-from sklearn_tickets._module import plain_module
-from sklearn_tickets._rewind import TrainingState, last_train_loss
-from sklearn_tickets._train import hold_mask
-from sklearn_tickets.pruners._base import BasePruner
-from sklearn_tickets.pruners._gates import Gates, Layout, LearnMask, with_a_foothold
+from sklearn_tickets._network import infer, plain_module
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base._base import BasePruner
+from sklearn_tickets.pruners.base._gates import Gates, Layout, LearnMask, with_a_foothold
+from sklearn_tickets.training import TrainingState, hold_mask, last_train_loss
 
 # Chosen on the planted circle and helix: errors are smaller than cross entropies.
 AUTO_PENALTY = {True: 10.0, False: 1.0}

@@ -12,10 +12,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from sklearn_tickets._flow import trace_paths
-from sklearn_tickets._mask_file import read_bits, write_bits
-from sklearn_tickets._module import plain_module, prunable_parameters
-from sklearn_tickets._selection import top_k
+from sklearn_tickets._network import plain_module, prunable_parameters, trace_paths
+from sklearn_tickets.masks._file import read_bits, write_bits
+from sklearn_tickets.masks._top_k import top_k
 
 
 class LayerCollapseWarning(UserWarning):
@@ -40,7 +39,7 @@ class TicketMask(Mapping[str, Tensor]):
 
     Examples
     --------
-    >>> from sklearn_tickets import TicketMask
+    >>> from sklearn_tickets.masks import TicketMask
     >>> mask = TicketMask({"0.weight": [[True, False], [False, False]]})
     >>> mask
     TicketMask(1 of 4 parameters)
@@ -228,7 +227,7 @@ class TicketMask(Mapping[str, Tensor]):
         Examples
         --------
         >>> import torch
-        >>> from sklearn_tickets import TicketMask
+        >>> from sklearn_tickets.masks import TicketMask
         >>> mask = TicketMask({"weight": [[True, True, True, False]]})
         >>> scores = {"weight": torch.tensor([[0.1, 3.0, 2.0, 9.0]])}
         >>> mask.shrink(scores, density=0.5)["weight"]
@@ -384,7 +383,8 @@ class TicketMask(Mapping[str, Tensor]):
         Examples
         --------
         >>> import torch
-        >>> from sklearn_tickets import MLP, TicketMask
+        >>> from sklearn_tickets.masks import TicketMask
+        >>> from sklearn_tickets.models import MLP
         >>> net = MLP(n_features=1, n_outputs=1, hidden=(2,))
         >>> mask = TicketMask(
         ...     {"layers.0.weight": [[True], [True]], "layers.1.weight": [[True, False]]}

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets._constructions import Layer, linear
-from sklearn_tickets.datasets._tasks import PlantingTask
+from sklearn_tickets.datasets.tasks._constructions import Layer, linear
+from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class ParityTask(PlantingTask):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_tickets.datasets import ParityTask, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets.tasks import ParityTask
     >>> ParityTask().target(np.array([[0.0, 0.0], [0.1, 0.9], [1.1, 1.0]]))
     array([0, 1, 0])
     >>> PlantedTicketGenerator(ParityTask(3), random_state=0).generate(100).ticket_score

@@ -9,8 +9,8 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
-from sklearn_tickets.datasets._constructions import Layer, linear, piecewise_linear
-from sklearn_tickets.datasets._tasks import GaussianNoise
+from sklearn_tickets.datasets.tasks._constructions import Layer, linear, piecewise_linear
+from sklearn_tickets.datasets.tasks._task import GaussianNoise
 
 Function: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -46,7 +46,8 @@ class FunctionTask(GaussianNoise):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_tickets.datasets import FunctionTask, PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.datasets.tasks import FunctionTask
     >>> task = FunctionTask(np.sin, n_knots=20, interval=(0, 6))
     >>> planted = PlantedTicketGenerator(task, random_state=0).generate(1000)
     >>> planted.mask

@@ -8,8 +8,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch import NeuralNet
 
-from sklearn_tickets._inference import hidden_features, infer
-from sklearn_tickets._mask import TicketMask
+from sklearn_tickets._network import hidden_features, infer
+from sklearn_tickets.masks import TicketMask
 
 
 def _wraps_classifier(pruner: "FittedTicketMixin") -> bool:

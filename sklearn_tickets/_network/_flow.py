@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from sklearn_tickets._module import evaluating
+from sklearn_tickets._network._module import evaluating
 
 _ACTIVATIONS: set[Callable[..., Any]] = {
     getattr(namespace, name + suffix)
@@ -30,7 +30,7 @@ _ACTIVATIONS: set[Callable[..., Any]] = {
     for suffix in ("", "_")
     if hasattr(namespace, name + suffix)
 }
-_NORMALISATIONS: set[Callable[..., Any]] = {
+_NORMALIZATIONS: set[Callable[..., Any]] = {
     functional.batch_norm,
     functional.instance_norm,
     functional.layer_norm,
@@ -67,7 +67,7 @@ _SOFTMAXES: set[Callable[..., Any]] = {
 
 
 class PositiveFlow(TorchFunctionMode):
-    """Run a module without activations, with normalisation reduced to ``|gamma| x``.
+    """Run a module without activations, with normalization reduced to ``|gamma| x``.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class PositiveFlow(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _ACTIVATIONS or (self.trace and func in _SOFTMAXES):
             return args[0]
-        if func in _NORMALISATIONS:
+        if func in _NORMALIZATIONS:
             return _scale_only(func, *args, **kwargs)
         if self.trace and func in _AFFINE:
             return _gated(func, *args, **kwargs)

@@ -20,12 +20,12 @@ _PARAMETERS = """estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or N
     n_rounds : int, default=%(n_rounds)s
         Number of rounds R; after round t the fraction ``(1 - sparsity) ** (t / R)`` is kept.
     round_epochs : int or None, default=%(round_epochs)s
-        Epochs trained before each scoring; 0 scores the network as initialised, None
+        Epochs trained before each scoring; 0 scores the network as initialized, None
         takes the net's ``max_epochs``.
     rewind_epoch : int or None, default=%(rewind_epoch)s
         Where kept weights return to after each round: 0 their initial values, k their
-        values after k epochs (with the optimiser's state and the schedule), None nowhere,
-        only the optimiser and the schedule restart (learning-rate rewinding).
+        values after k epochs (with the optimizer's state and the schedule), None nowhere,
+        only the optimizer and the schedule restart (learning-rate rewinding).
     final_epochs : int or None, default=%(final_epochs)s
         Epochs of the ticket's own training; None takes the net's ``max_epochs``.
     train_ticket : bool, default=%(train_ticket)s
@@ -68,9 +68,9 @@ _ATTRIBUTES = """mask_ : TicketMask
         mask; its ``fit`` starts a dense network, and its ``predict`` of a classifier gives
         class numbers rather than labels.
     initial_state_ : dict of str to Tensor
-        Weights and buffers at initialisation, on the CPU.
+        Weights and buffers at initialization, on the CPU.
     strong_statistics_ : dict of str to Tensor
-        Running statistics that batch normalisation has in the *strong* ticket, estimated on
+        Running statistics that batch normalization has in the *strong* ticket, estimated on
         the training data; empty without such layers.
     output_scale_ : ndarray of shape (n_outputs,)
         Positive factors through which the *strong* ticket (the mask on the initial

@@ -1,0 +1,31 @@
+"""What the library asks of a torch module: its parameters, paths, outputs and operations."""
+
+from sklearn_tickets._network._flow import positive_flow, trace_paths
+from sklearn_tickets._network._inference import (
+    as_tensor,
+    hidden_features,
+    infer,
+    normalization_statistics,
+)
+from sklearn_tickets._network._module import (
+    NORMALIZATION_LAYERS,
+    evaluating,
+    plain_module,
+    prunable_parameters,
+)
+from sklearn_tickets._network._tracer import TRACING, Tracer
+
+__all__ = [
+    "NORMALIZATION_LAYERS",
+    "TRACING",
+    "Tracer",
+    "as_tensor",
+    "evaluating",
+    "hidden_features",
+    "infer",
+    "normalization_statistics",
+    "plain_module",
+    "positive_flow",
+    "prunable_parameters",
+    "trace_paths",
+]

@@ -1,0 +1,41 @@
+"""Tasks that a small network is known to solve, one file each."""
+
+from sklearn_tickets.datasets.tasks._boundary import BoundaryTask
+from sklearn_tickets.datasets.tasks._circle import CircleTask
+from sklearn_tickets.datasets.tasks._constructions import (
+    Layer,
+    deepened,
+    feed_forward,
+    linear,
+    live_part,
+)
+from sklearn_tickets.datasets.tasks._function import FunctionTask
+from sklearn_tickets.datasets.tasks._helix import HelixTask
+from sklearn_tickets.datasets.tasks._noise_features import WithNoiseFeatures
+from sklearn_tickets.datasets.tasks._parity import ParityTask
+from sklearn_tickets.datasets.tasks._relu import ReluTask
+from sklearn_tickets.datasets.tasks._spiral import SpiralTask
+from sklearn_tickets.datasets.tasks._task import PlantingTask
+
+__all__ = [
+    "TASKS",
+    "BoundaryTask",
+    "CircleTask",
+    "FunctionTask",
+    "HelixTask",
+    "Layer",
+    "ParityTask",
+    "PlantingTask",
+    "ReluTask",
+    "SpiralTask",
+    "WithNoiseFeatures",
+    "deepened",
+    "feed_forward",
+    "linear",
+    "live_part",
+]
+
+# The tasks of the paper, by name.
+TASKS: dict[str, PlantingTask] = {
+    task.name: task for task in (ReluTask(), CircleTask(), HelixTask())
+}

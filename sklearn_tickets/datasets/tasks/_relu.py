@@ -1,0 +1,41 @@
+"""The positive part of a number."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_tickets.datasets.tasks._constructions import (
+    Layer,
+    linear,
+)
+from sklearn_tickets.datasets.tasks._task import GaussianNoise, UniformInputs
+
+
+@dataclass(frozen=True)
+class ReluTask(UniformInputs, GaussianNoise):
+    """Regression of max(0, x) on x in [-1, 1]; the ticket is a single path of units.
+
+    The ticket is exact at every depth: one unit per layer, all weights 1, no biases.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_tickets.datasets.tasks import ReluTask
+    >>> ReluTask().target(np.array([[-0.5], [0.5]]))
+    array([0. , 0.5])
+    """
+
+    name: ClassVar[str] = "relu"
+    kind: ClassVar[Literal["regression"]] = "regression"
+    n_inputs: ClassVar[int] = 1
+    n_outputs: ClassVar[int] = 1
+    feature_names: ClassVar[tuple[str, ...]] = ("x",)
+    target_names: ClassVar[tuple[str, ...]] = ("relu",)
+
+    def target(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.maximum(X[:, 0], 0)
+
+    def construct(self, depth: int) -> tuple[Layer, ...]:
+        return (linear([[1]]),) * (depth - 1)

@@ -1,0 +1,6 @@
+"""Masks: which parameters of a network are kept."""
+
+from sklearn_tickets.masks._common_parameters import common_parameters
+from sklearn_tickets.masks._ticket_mask import LayerCollapseWarning, TicketMask
+
+__all__ = ["LayerCollapseWarning", "TicketMask", "common_parameters"]

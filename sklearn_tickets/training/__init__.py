@@ -1,0 +1,23 @@
+"""Training a skorch net under a mask, and returning to an earlier point of it."""
+
+from sklearn_tickets.training._batches import ArrayBatches, batch_iterator
+from sklearn_tickets.training._hold_mask import HoldMask, check_held, hold_mask
+from sklearn_tickets.training._l1_penalty import L1Penalty
+from sklearn_tickets.training._one_cycle import one_cycle
+from sklearn_tickets.training._repel_optima import RepelOptima
+from sklearn_tickets.training._state import TrainingState
+from sklearn_tickets.training._training import Training, last_train_loss
+
+__all__ = [
+    "ArrayBatches",
+    "HoldMask",
+    "L1Penalty",
+    "RepelOptima",
+    "Training",
+    "TrainingState",
+    "batch_iterator",
+    "check_held",
+    "hold_mask",
+    "last_train_loss",
+    "one_cycle",
+]
