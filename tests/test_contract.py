@@ -26,28 +26,28 @@ class KeepsTheSmallest(MagnitudePruner):
 
 
 class PrunesTenTooFew(MagnitudePruner):
-    def _search(self, net, mask, density, X, y, rng):
-        return super()._search(net, mask, density + 10 / mask.n_parameters, X, y, rng)
+    def _search(self, run, density):
+        return super()._search(run, density + 10 / run.mask.n_parameters)
 
 
 class DoesNotHoldTheMask(MagnitudePruner):
-    def _fitted_attributes(self, run, *args):
+    def _fitted_attributes(self, run):
         with torch.no_grad():
             for parameter in run.net.module_.parameters():
                 parameter += 1e-6
-        return super()._fitted_attributes(run, *args)
+        return super()._fitted_attributes(run)
 
 
 class ReportsAnotherMask(MagnitudePruner):
-    def _fitted_attributes(self, run, rounds, *args):
+    def _fitted_attributes(self, run):
         shuffled = run.mask.shuffled(0)
-        rounds = [*rounds[:-1], rounds[-1] | {"mask": shuffled}]
-        return super()._fitted_attributes(replace(run, mask=shuffled), rounds, *args)
+        records = [*run.records[:-1], run.records[-1] | {"mask": shuffled}]
+        return super()._fitted_attributes(replace(run, mask=shuffled, records=records))
 
 
 class RevivesParameters(RandomPruner):
-    def _search(self, net, mask, density, X, y, rng):
-        return super()._search(net, mask | ~mask, density, X, y, rng)
+    def _search(self, run, density):
+        return super()._search(replace(run, mask=run.mask | ~run.mask), density)
 
 
 class TrainsTheUsersNet(MagnitudePruner):

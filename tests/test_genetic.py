@@ -75,7 +75,7 @@ def test_the_count_is_met_and_no_layer_is_emptied(data, sparsity, scope):
     assert all(kept.any() for kept in mask.values() if kept.ndim > 1)
     assert list(mask) == [name for name, _ in pruner.estimator_.module_.named_parameters()]
     if sparsity is not None:
-        for names in mask.layers(scope):
+        for names in mask.allocation(scope).groups:
             part = TicketMask({name: mask[name] for name in names})
             assert part.n_kept == max(1, round((1 - sparsity) * part.n_parameters))
 

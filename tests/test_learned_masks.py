@@ -29,7 +29,7 @@ from sklearn_tickets.pruners._continuous_sparsification import SoftGates
 from sklearn_tickets.pruners._gem_miner import _Rounded
 from sklearn_tickets.pruners._hard_concrete import _HardConcrete
 from sklearn_tickets.pruners._stochastic_sparsification import _DrawnGates
-from sklearn_tickets.pruners.base import Gates, Layout, LearnMask, best, with_a_foothold
+from sklearn_tickets.pruners.base import Gates, Layout, LearnMask
 from tests.instances import make_net
 
 TRAINED = [
@@ -89,10 +89,16 @@ def test_layout_joins_what_it_splits():
 
 
 def test_the_best_of_each_weight_comes_first():
+    layout = layout_of((1, 3), (1, 2))
+    raised = layout.with_footholds(torch.tensor([0.1, 0.3, 0.2, 0.9, 0.8]))
+    assert layout.best(raised, layout.counts(0.4)).tolist() == [False, True, False, True, False]
+    assert layout.best(raised, layout.counts(0.6)).tolist() == [False, True, False, True, True]
+
+
+def test_nothing_of_a_group_may_be_best():
+    layout = layout_of((1, 3), (1, 2), scope="layer")
     scores = torch.tensor([0.1, 0.3, 0.2, 0.9, 0.8])
-    raised = with_a_foothold(scores, [slice(0, 3), slice(3, 5)])
-    assert best(raised, 0.4).tolist() == [False, True, False, True, False]
-    assert best(raised, 0.6).tolist() == [False, True, False, True, True]
+    assert layout.best(scores, [1, 0]).tolist() == [False, True, False, False, False]
 
 
 # Gates by hand --------------------------------------------------------------------------

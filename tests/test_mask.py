@@ -253,7 +253,7 @@ def test_density_out_of_range(density):
 
 
 def test_unknown_scope():
-    with pytest.raises(ValueError, match="scope must be 'global' or 'layer'; got 'local'"):
+    with pytest.raises(ValueError, match="scope must be 'global', 'layer' or 'erk'; got 'local'"):
         MASK.shrink(equal_scores(MASK), 0.5, "local")
 
 

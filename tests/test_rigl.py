@@ -15,7 +15,6 @@ from torch import nn
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import RigLPruner
-from sklearn_tickets.pruners._rigl import layer_counts
 from tests.instances import make_net
 
 FUSED_ADAM = {"optimizer": torch.optim.Adam, "optimizer__fused": True}
@@ -137,42 +136,22 @@ def test_the_fraction_dropped_falls_along_a_cosine():
     assert {t: n for t, n in enumerate(dropped, 1) if n} == {5: 25, 10: 15, 15: 4}
 
 
-@pytest.mark.parametrize(
-    ("sparsity", "counts"),
-    [
-        # Weights of 4 x 2, 8 x 4 and 1 x 8: sum / product = 6/8, 12/32 and 9/8.
-        # 12 of 48, factor 12/27: 2.67, 5.33 and 4.
-        (0.75, [3, 5, 4]),
-        # 36 of 48: the last is full, then the first; 20 are left for the second.
-        (0.25, [8, 20, 8]),
-        (0, [8, 32, 8]),
-    ],
-)
-def test_small_layers_are_denser(sparsity, counts):
-    mask = TicketMask.ones_like(MLP(2, 1, hidden=(4, 8)))
-    assert layer_counts(mask, 1 - sparsity, "global") == counts
-
-
-def test_a_bias_shares_the_density_of_its_weight():
-    # 8 + 4, 32 + 8 and 8 + 1; factor 20 / (12 * 6/8 + 40 * 3/8 + 9 * 9/8) = 0.584.
-    mask = TicketMask.ones_like(MLP(2, 1, hidden=(4, 8)), prune_bias=True)
-    assert layer_counts(mask, 20 / 61, "global") == [5, 9, 6]
-    assert layer_counts(mask, 0.5, "layer") == [6, 20, 4]
-
-
 # All along ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("net_params", [FUSED_ADAM, MOMENTUM], ids=["adam", "momentum"])
 @pytest.mark.parametrize("grow", ["gradient", "random"])
-@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("scope", ["global", "layer", "erk"])
 def test_every_layer_keeps_its_number(scope, grow, net_params, data):
     pruner = mlp_pruner(net_params, scope=scope, grow=grow, prune_bias=True).fit(*data)
-    counts = layer_counts(pruner.mask_, 0.5, scope)
+    layers = pruner.mask_.allocation("layer").groups
     steps = [step["w"] for step in steps_of(pruner)] + [weights(pruner)]
-    for w in steps:
-        of_layers = [sum((w[n] != 0).sum() for n in names) for names in pruner.mask_.layers()]
-        assert of_layers == counts
+    counts = [[int(sum((w[n] != 0).sum() for n in names)) for names in layers] for w in steps]
+    assert all(count == counts[0] for count in counts)
+    if scope == "global":
+        assert sum(counts[0]) == round(0.5 * pruner.mask_.n_parameters)
+    else:
+        assert counts[0] == pruner.mask_.allocation(scope).counts(0.5)
     assert pruner.mask_ == TicketMask({name: steps[-1][name] != 0 for name in pruner.mask_})
     assert pruner.mask_ != TicketMask({name: steps[0][name] != 0 for name in pruner.mask_})
 

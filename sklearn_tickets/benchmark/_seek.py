@@ -206,7 +206,7 @@ def seek(
         metric="accuracy" if planted.y.dtype.kind == "i" else "mse",
     )
 
-    settings = {"final_epochs": final_epochs, "random_state": seed}
+    settings: dict[str, Any] = {"final_epochs": final_epochs, "random_state": seed}
     search_epochs = {"single": 0, "multi": n_rounds * round_epochs}
     search_epochs["learned"] = max(1, search_epochs["multi"])
     # The weak tickets of all are compared.

@@ -88,7 +88,7 @@ def _numbers(
 ) -> defaultdict[str, dict[str, tuple[NDArray, NDArray]]]:
     """By detector and layer: its numbers, and whether what they belong to is planted."""
     table: defaultdict[str, dict[str, tuple[NDArray, NDArray]]] = defaultdict(dict)
-    layers = ticket.layers()
+    layers = ticket.allocation().groups
     for names in layers:
         layer = names[0].rpartition(".")[0]
         weight, *bias = (abs(module.get_parameter(name).detach().numpy()) for name in names)

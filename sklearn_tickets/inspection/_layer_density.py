@@ -109,7 +109,7 @@ class LayerDensityDisplay:
             if not isinstance(mask, TicketMask):
                 raise TypeError(f"masks[{label!r}] must be a TicketMask; got {mask!r}.")
             counts = mask.summary()[["n_kept", "n_parameters"]]
-            layers = {names[0].removesuffix(".weight"): names for names in mask.layers()}
+            layers = {names[0].removesuffix(".weight"): names for names in mask.allocation().groups}
             for layer, names in (layers | {_POOLED: list(mask)}).items():
                 n_kept, n_parameters = counts.loc[names].sum()
                 rows.append((label, layer, n_kept, n_parameters, n_kept / n_parameters))

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from sklearn_tickets._network import plain_module, prunable_parameters, trace_paths
+from sklearn_tickets.masks._allocation import Allocation, Scope
 from sklearn_tickets.masks._file import read_bits, write_bits
 from sklearn_tickets.masks._top_k import top_k
 
@@ -165,35 +166,26 @@ class TicketMask(Mapping[str, Tensor]):
         prunable = prunable_parameters(module, prune_bias=prune_bias, exclude=exclude)
         return cls({name: np.ones(p.shape, dtype=bool) for name, p in prunable.items()})
 
-    def layers(self, scope: Literal["global", "layer"] = "layer") -> list[list[str]]:
-        """Group the names of parameters that compete with each other.
+    def allocation(self, scope: Scope = "layer") -> Allocation:
+        """Tell which of the parameters compete with each other, and how many are kept.
 
         Parameters
         ----------
-        scope : {"global", "layer"}, default="layer"
-            Whether all compete, or each weight (with its bias) is a group of its own.
+        scope : {"global", "layer", "erk"}, default="layer"
+            As for `Allocation`.
 
         Returns
         -------
-        layers : list of list of str
-            The groups.
+        allocation : Allocation
+            Of the mask's parameters.
         """
-        if scope == "global":
-            return [list(self)]
-        layers = {name: [name] for name, shape in self._shapes.items() if len(shape) > 1}
-        for name in [name for name in self._shapes if name not in layers]:
-            path, _, own = name.rpartition(".")
-            twin = f"{path}.{own.replace('bias', 'weight')}".lstrip(".")
-            same_module = (weight for weight in layers if weight.rpartition(".")[0] == path)
-            owner = twin if twin in layers else next(same_module, name)
-            layers.setdefault(owner, []).append(name)
-        return list(layers.values())
+        return Allocation(self._shapes, scope)
 
     def shrink(
         self,
         scores: Mapping[str, Tensor | np.ndarray],
         density: float,
-        scope: Literal["global", "layer"] = "global",
+        scope: Scope = "global",
         rng: int | np.random.RandomState | None = None,
     ) -> Self:
         """Keep the best-scored of the parameters that are still kept.
@@ -208,8 +200,9 @@ class TicketMask(Mapping[str, Tensor]):
             are ignored.
         density : float in (0, 1]
             The fraction of all n parameters to keep.
-        scope : {"global", "layer"}, default="global"
-            Whether n counts all parameters together or each weight (with its bias) alone.
+        scope : {"global", "layer", "erk"}, default="global"
+            Whether n counts all parameters together, or each weight (with its bias) alone; or
+            all together with a share for each layer, as in `Allocation`.
         rng : int, RandomState or None, default=None
             Breaks ties.
 
@@ -235,28 +228,26 @@ class TicketMask(Mapping[str, Tensor]):
         """
         if not 0 < density <= 1:
             raise ValueError(f"density must be in (0, 1]; got {density!r}.")
-        if scope not in ("global", "layer"):
-            raise ValueError(f"scope must be 'global' or 'layer'; got {scope!r}.")
         tensors = {name: torch.as_tensor(values) for name, values in scores.items()}
         _check_fit(self._shapes, {name: tuple(s.shape) for name, s in tensors.items()}, "scores")
         random = check_random_state(rng)
+        alive = {name: self._array(name).ravel() for name in self}
+        values = {name: tensors[name].detach().cpu().numpy().ravel() for name in self}
+        for name, score in values.items():
+            if not (np.isfinite(score) | ~alive[name]).all():
+                raise ValueError(
+                    f"scores of {name} contain NaN or infinite values for kept parameters. "
+                    "Look for a diverging loss or overflowing weights."
+                )
+        allocation = self.allocation(scope)
+        n_alive = [
+            sum(int(np.count_nonzero(alive[n])) for n in names) for names in allocation.groups
+        ]
         kept: dict[str, np.ndarray] = {}
-        for names in self.layers(scope):
-            alive = [self._array(name).ravel() for name in names]
-            values = [tensors[name].detach().cpu().numpy().ravel() for name in names]
-            for name, score, is_alive in zip(names, values, alive, strict=True):
-                if not (np.isfinite(score) | ~is_alive).all():
-                    raise ValueError(
-                        f"scores of {name} contain NaN or infinite values for kept parameters. "
-                        "Look for a diverging loss or overflowing weights."
-                    )
-            n_parameters, n_alive = sum(map(len, alive)), sum(map(np.count_nonzero, alive))
-            k = max(1, round(density * n_parameters))
-            chosen = top_k(values, alive, k, random) if k < n_alive else alive
-            kept |= {
-                name: part.reshape(self._shapes[name])
-                for name, part in zip(names, chosen, strict=True)
-            }
+        for names, k in zip(allocation.groups, allocation.counts(density, n_alive), strict=True):
+            own = [values[name] for name in names], [alive[name] for name in names]
+            for name, chosen in zip(names, top_k(*own, k, random), strict=True):
+                kept[name] = chosen.reshape(self._shapes[name])
         return type(self)({name: kept[name] for name in self})
 
     def shuffled(self, rng: int | np.random.RandomState | None = None) -> Self:

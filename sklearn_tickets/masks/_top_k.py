@@ -77,7 +77,7 @@ def top_k(
     alive : sequence of bool ndarray of shape (n_i,)
         Which of them may be marked. Scores of others are ignored.
     k : int
-        How many to mark, from 1 to the number of those.
+        How many to mark, from 0 to the number of those.
     rng : RandomState
         Draws among equal scores.
 
@@ -86,6 +86,10 @@ def top_k(
     marked : list of bool ndarray of shape (n_i,)
         The parts, in order.
     """
+    if k == sum(map(np.count_nonzero, alive)):
+        return list(alive)
+    if k == 0:
+        return [np.zeros_like(is_alive) for is_alive in alive]
     dtype = np.result_type(*scores)
 
     def candidates() -> Iterator[np.ndarray]:

@@ -1,14 +1,20 @@
 """Bernoulli gates, continuously relaxed: search for a strong ticket, the weights frozen."""
 
-from numbers import Real
-
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor
 
-from sklearn_tickets.pruners.base import LearnedMaskPruner, PenalizedGates
+from sklearn_tickets.pruners.base import (
+    FrozenGatesPruner,
+    Gates,
+    Layout,
+    Number,
+    PenalizedGates,
+    PenalizedGatesPruner,
+    Positive,
+)
 
 
-class BernoulliGatePruner(LearnedMaskPruner):
+class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
     r"""Learn which frozen weights to keep by relaxed Bernoulli gates.
 
     The gate of a weight with score :math:`\mu` is a Gaussian variable that is clipped,
@@ -25,11 +31,9 @@ class BernoulliGatePruner(LearnedMaskPruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity, scope, prune_bias, exclude>
-    <parameters: mask_epochs, mask_lr, mask_init, penalty>
+    <parameters>
     noise : float > 0, default=0.5
         Standard deviation of the noise.
-    <parameters: learn_scale, final_epochs, train_ticket, random_state>
 
     Attributes
     ----------
@@ -57,49 +61,13 @@ class BernoulliGatePruner(LearnedMaskPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    _parameter_constraints = LearnedMaskPruner._parameter_constraints | {
-        "sparsity": [Interval(Real, 0, 1, closed="left"), None],
-        "mask_init": [Interval(Real, None, None, closed="neither")],
-        "penalty": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "noise": [Interval(Real, 0, None, closed="neither")],
-        "learn_scale": ["boolean"],
-    }
+    mask_init: Number = 0.5
+    noise: Positive = 0.5
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        mask_epochs=None,
-        mask_lr=0.01,
-        mask_init=0.5,
-        penalty="auto",
-        noise=0.5,
-        learn_scale=True,
-        final_epochs=None,
-        train_ticket=False,
-        random_state=None,
-    ):
-        self.estimator = estimator
-        self.sparsity = sparsity
-        self.scope = scope
-        self.prune_bias = prune_bias
-        self.exclude = exclude
-        self.mask_epochs = mask_epochs
-        self.mask_lr = mask_lr
-        self.mask_init = mask_init
-        self.penalty = penalty
-        self.noise = noise
-        self.learn_scale = learn_scale
-        self.final_epochs = final_epochs
-        self.train_ticket = train_ticket
-        self.random_state = random_state
-
-    def _gates(self, parameters, layout, density, log_scale):
-        scores = torch.full_like(layout.join(parameters), self.mask_init)
+    def _gates(
+        self, weights: Tensor, layout: Layout, density: float | None, log_scale: Tensor | None
+    ) -> Gates:
+        scores = torch.full_like(weights, self.mask_init)
         return _ClippedNormal(scores, self._penalty(), density, log_scale, self.noise)
 
 
@@ -108,15 +76,22 @@ class _ClippedNormal(PenalizedGates):
 
     threshold = 0.5
 
-    def __init__(self, scores, penalty, density, log_scale, noise):
+    def __init__(
+        self,
+        scores: Tensor,
+        penalty: float,
+        density: float | None,
+        log_scale: Tensor | None,
+        noise: float,
+    ) -> None:
         super().__init__(scores, penalty, density, log_scale)
         self.noise = noise
 
-    def __call__(self):
+    def __call__(self) -> Tensor:
         return (self.scores + self.noise * torch.randn_like(self.scores)).clamp(0, 1)
 
-    def expected(self):
+    def expected(self) -> Tensor:
         return self.scores.detach().clamp(0, 1)
 
-    def openness(self):
+    def openness(self) -> Tensor:
         return torch.special.ndtr(self.scores / self.noise)

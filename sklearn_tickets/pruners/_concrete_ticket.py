@@ -1,20 +1,20 @@
 """Concrete ticket search: keep what the dense network's answers need."""
 
-from numbers import Integral, Real
+from typing import Any, Literal
 
 import torch
 from sklearn.base import is_classifier
-from sklearn.utils._param_validation import Interval, StrOptions
+from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sklearn_tickets._network import evaluating
-from sklearn_tickets.pruners.base import Gates, LearnedMaskPruner
+from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Gates, Layout, Loss, Positive
 
 # By how much more than the density may be open, and the weight of the newest ratio of gradients.
 SLACK, AVERAGING = 1.1, 0.01
 
 
-class ConcreteTicketPruner(LearnedMaskPruner):
+class ConcreteTicketPruner(FrozenGatesPruner):
     r"""Learn which weights to keep so that the network answers as the dense one (CTS).
 
     The gate of a frozen weight with score a is a concrete variable,
@@ -36,21 +36,18 @@ class ConcreteTicketPruner(LearnedMaskPruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity, scope, prune_bias, exclude>
+    <parameters>
     round_epochs : int or None, default=0
         Epochs that the dense network is trained before the search; None takes the net's
         ``max_epochs``.
-    <parameters: mask_epochs, mask_lr>
     objective : {"dense", "labels"}, default="dense"
         What to approach: the dense network's outputs, or y by the net's own criterion. The
         latter finds strong tickets, with ``learn_scale=True``.
     temperature : float > 0, default=2/3
         Temperature of the concrete variables; the lower, the nearer to 0 or 1.
-    <parameters: learn_scale>
     rewind_epoch : int or None, default=0
         Which weights the ticket has: 0 the initial ones, k those after k of the
         `round_epochs`, None those of the search.
-    <parameters: final_epochs, train_ticket, random_state>
 
     Attributes
     ----------
@@ -71,51 +68,18 @@ class ConcreteTicketPruner(LearnedMaskPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    _parameter_constraints = LearnedMaskPruner._parameter_constraints | {
-        "round_epochs": [Interval(Integral, 0, None, closed="left"), None],
-        "objective": [StrOptions({"dense", "labels"})],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
-        "learn_scale": ["boolean"],
-        "rewind_epoch": [Interval(Integral, 0, None, closed="left"), None],
-    }
+    round_epochs: Epochs = 0
+    mask_lr: Positive = 0.1
+    objective: Literal["dense", "labels"] = "dense"
+    temperature: Positive = 2 / 3
+    learn_scale: bool = False
+    rewind_epoch: Epochs = 0
+    train_ticket: bool = True
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        round_epochs=0,
-        mask_epochs=None,
-        mask_lr=0.1,
-        objective="dense",
-        temperature=2 / 3,
-        learn_scale=False,
-        rewind_epoch=0,
-        final_epochs=None,
-        train_ticket=True,
-        random_state=None,
-    ):
-        self.estimator = estimator
-        self.sparsity = sparsity
-        self.scope = scope
-        self.prune_bias = prune_bias
-        self.exclude = exclude
-        self.round_epochs = round_epochs
-        self.mask_epochs = mask_epochs
-        self.mask_lr = mask_lr
-        self.objective = objective
-        self.temperature = temperature
-        self.learn_scale = learn_scale
-        self.rewind_epoch = rewind_epoch
-        self.final_epochs = final_epochs
-        self.train_ticket = train_ticket
-        self.random_state = random_state
-
-    def _gates(self, parameters, layout, density, log_scale):
-        scores = torch.full_like(layout.join(parameters), density).logit(eps=1e-6)
+    def _gates(
+        self, weights: Tensor, layout: Layout, density: float, log_scale: Tensor | None
+    ) -> Gates:
+        scores = torch.full_like(weights, density).logit(eps=1e-6)
         if self.objective == "labels":
             return _Concrete(scores, log_scale, density, self.temperature)
         distance = _reverse_kl if is_classifier(self.estimator) else nn.functional.mse_loss
@@ -125,19 +89,21 @@ class ConcreteTicketPruner(LearnedMaskPruner):
 class _Concrete(Gates):
     """A binary concrete variable for each score, balanced so that as many open as may."""
 
-    def __init__(self, scores, log_scale, density, temperature):
+    def __init__(
+        self, scores: Tensor, log_scale: Tensor | None, density: float, temperature: float
+    ) -> None:
         super().__init__(scores, log_scale)
         self.density, self.temperature = density, temperature
-        self.balance = None
+        self.balance: Tensor | None = None
 
-    def __call__(self):
+    def __call__(self) -> Tensor:
         noise = torch.rand_like(self.scores).logit(eps=1e-6)
         return torch.sigmoid((noise + self.scores) / self.temperature)
 
-    def expected(self):
+    def expected(self) -> Tensor:
         return torch.sigmoid(self.scores.detach())
 
-    def gradient(self, task):
+    def gradient(self, task: Tensor) -> Tensor:
         kept = self.expected()
         if kept.mean() <= SLACK * self.density:
             return task
@@ -150,15 +116,22 @@ class _Concrete(Gates):
 class _LikeDense(_Concrete):
     """The same, compared with the dense network's outputs rather than with labels."""
 
-    def __init__(self, scores, log_scale, density, temperature, distance):
+    def __init__(
+        self,
+        scores: Tensor,
+        log_scale: Tensor | None,
+        density: float,
+        temperature: float,
+        distance: Loss,
+    ) -> None:
         super().__init__(scores, log_scale, density, temperature)
         self.distance = distance
 
-    def begin_batch(self, net, X):
+    def begin_batch(self, net: NeuralNet, X: Any) -> None:
         with evaluating(net.module_), torch.no_grad():
             self.dense = net.infer(X)
 
-    def loss(self, criterion, output, y):
+    def loss(self, criterion: Loss, output: Tensor, y: Tensor) -> Tensor:
         return super().loss(self.distance, output, self.dense)
 
 

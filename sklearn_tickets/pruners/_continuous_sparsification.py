@@ -1,14 +1,16 @@
 """Continuous sparsification: weights and a soft mask that hardens, trained together."""
 
 from numbers import Real
+from typing import Annotated
 
 import torch
 from sklearn.utils._param_validation import Interval
+from torch import Tensor
 
-from sklearn_tickets.pruners.base import PenalizedGates, TrainedMaskPruner
+from sklearn_tickets.pruners.base import Gates, JointGatesPruner, Layout, PenalizedGates, Positive
 
 
-class ContinuousSparsificationPruner(TrainedMaskPruner):
+class ContinuousSparsificationPruner(JointGatesPruner):
     r"""Train the weights together with a soft mask that hardens (continuous sparsification).
 
     Every parameter w has a score s, and the network runs with
@@ -30,11 +32,9 @@ class ContinuousSparsificationPruner(TrainedMaskPruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity, scope, prune_bias, exclude, n_rounds, round_epochs>
-    <parameters: mask_lr, mask_init, penalty>
+    <parameters>
     final_temperature : float > 1, default=200
         The temperature in the last epoch of a round.
-    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, store_rounds, random_state>
 
     Attributes
     ----------
@@ -65,74 +65,38 @@ class ContinuousSparsificationPruner(TrainedMaskPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    _parameter_constraints = TrainedMaskPruner._parameter_constraints | {
-        "final_temperature": [Interval(Real, 1, None, closed="neither")],
-    }
+    mask_lr: Positive = 0.003
+    final_temperature: Annotated[float, Interval(Real, 1, None, closed="neither")] = 200.0
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        n_rounds=1,
-        round_epochs=None,
-        mask_lr=0.003,
-        mask_init=0.0,
-        penalty="auto",
-        final_temperature=200.0,
-        rewind_epoch=0,
-        final_epochs=None,
-        train_ticket=True,
-        schedule=None,
-        store_rounds=False,
-        random_state=None,
-    ):
-        self.estimator = estimator
-        self.sparsity = sparsity
-        self.scope = scope
-        self.prune_bias = prune_bias
-        self.exclude = exclude
-        self.n_rounds = n_rounds
-        self.round_epochs = round_epochs
-        self.mask_lr = mask_lr
-        self.mask_init = mask_init
-        self.penalty = penalty
-        self.final_temperature = final_temperature
-        self.rewind_epoch = rewind_epoch
-        self.final_epochs = final_epochs
-        self.train_ticket = train_ticket
-        self.schedule = schedule
-        self.store_rounds = store_rounds
-        self.random_state = random_state
-
-    def _gates(self, parameters, layout, density, log_scale):
-        scores = torch.full_like(layout.join(parameters), self.mask_init)
+    def _gates(
+        self, weights: Tensor, layout: Layout, density: float | None, log_scale: Tensor | None
+    ) -> Gates:
+        scores = torch.full_like(weights, self.mask_init)
         return SoftGates(scores, self._penalty(), density, self.final_temperature)
 
 
 class SoftGates(PenalizedGates):
     """Sigmoids of the scores whose temperature rises, 1 at the beginning."""
 
-    def __init__(self, scores, penalty, density, final_temperature):
+    def __init__(
+        self, scores: Tensor, penalty: float, density: float | None, final_temperature: float
+    ) -> None:
         super().__init__(scores, penalty, density)
         self.final_temperature = final_temperature
         self.initial = self.scores.detach().clone()
         self.scale = 1 / torch.sigmoid(self.initial)
 
-    def begin_round(self, pruned, density):
+    def begin_round(self, pruned: Tensor, density: float | None) -> None:
         with torch.no_grad():
             self.scores.mul_(self.final_temperature).clamp_(max=self.initial)
         super().begin_round(pruned, density)
 
-    def begin_epoch(self, epoch, n_epochs):
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         share = (epoch - 1) / (n_epochs - 1) if n_epochs > 1 else 1.0
         self.temperature = self.final_temperature**share
 
-    def openness(self):
+    def openness(self) -> Tensor:
         return torch.sigmoid(self.temperature * self.scores)
 
-    def __call__(self):
+    def __call__(self) -> Tensor:
         return self.openness() * self.scale

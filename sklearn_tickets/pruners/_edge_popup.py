@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from sklearn_tickets.pruners.base import Gates, LearnedMaskPruner, best, with_a_foothold
+from sklearn_tickets.pruners.base import FrozenGatesPruner, Gates, Layout, Positive
 
 
-class EdgePopupPruner(LearnedMaskPruner):
+class EdgePopupPruner(FrozenGatesPruner):
     r"""Learn which random weights to keep, and leave them as they are (edge-popup).
 
     Every parameter has a score s. The network runs with the best-scored fraction of its
@@ -22,13 +22,12 @@ class EdgePopupPruner(LearnedMaskPruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity, scope, prune_bias, exclude, mask_epochs>
+    <parameters>
     mask_lr : float > 0, default=0.1
         Learning rate of the scores: SGD with momentum 0.9 and weight decay 5e-4, annealed
         along a cosine.
     anneal : bool, default=True
         Whether the density falls to its target, or is the target from the start.
-    <parameters: learn_scale, final_epochs, train_ticket, random_state>
 
     Attributes
     ----------
@@ -55,65 +54,44 @@ class EdgePopupPruner(LearnedMaskPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    _parameter_constraints = LearnedMaskPruner._parameter_constraints | {
-        "anneal": ["boolean"],
-        "learn_scale": ["boolean"],
-    }
+    mask_lr: Positive = 0.1
+    anneal: bool = True
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        mask_epochs=None,
-        mask_lr=0.1,
-        anneal=True,
-        learn_scale=True,
-        final_epochs=None,
-        train_ticket=False,
-        random_state=None,
-    ):
-        self.estimator = estimator
-        self.sparsity = sparsity
-        self.scope = scope
-        self.prune_bias = prune_bias
-        self.exclude = exclude
-        self.mask_epochs = mask_epochs
-        self.mask_lr = mask_lr
-        self.anneal = anneal
-        self.learn_scale = learn_scale
-        self.final_epochs = final_epochs
-        self.train_ticket = train_ticket
-        self.random_state = random_state
-
-    def _gates(self, parameters, layout, density, log_scale):
-        scores = {name: _initial_scores(parameters[name]) for name in layout.names}
+    def _gates(
+        self, weights: Tensor, layout: Layout, density: float, log_scale: Tensor | None
+    ) -> Gates:
+        scores = {name: _initial_scores(w) for name, w in layout.split(weights).items()}
         return _BestScored(layout, layout.join(scores), log_scale, density, self.anneal)
 
 
 class _BestScored(Gates):
     """Open for the best-scored; gradients pass straight through the selection."""
 
-    def __init__(self, layout, scores, log_scale, density, anneal):
+    def __init__(
+        self,
+        layout: Layout,
+        scores: Tensor,
+        log_scale: Tensor | None,
+        density: float,
+        anneal: bool,
+    ) -> None:
         super().__init__(scores, log_scale)
         self.layout, self.density, self.anneal = layout, density, anneal
 
-    def optimizer(self, lr):
+    def optimizer(self, lr: float) -> torch.optim.Optimizer:
         groups = [{"params": [self.scores], "weight_decay": 5e-4}]
         if self.log_scale is not None:
             groups.append({"params": [self.log_scale]})
         return torch.optim.SGD(groups, lr=lr, momentum=0.9, fused=True)
 
-    def begin_epoch(self, epoch, n_epochs):
-        self.now = self.density ** (epoch / n_epochs) if self.anneal else self.density
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
+        density = self.density ** (epoch / n_epochs) if self.anneal else self.density
+        self.counts = self.layout.counts(density)
 
-    def __call__(self):
-        scores = with_a_foothold(self.scores.detach(), self.layout.weights)
-        kept = [best(scores[group], self.now) for group in self.layout.groups]
-        return torch.cat(kept) + self.scores - self.scores.detach()
+    def __call__(self) -> Tensor:
+        scores = self.layout.with_footholds(self.scores.detach())
+        kept = self.layout.best(scores, self.counts)
+        return kept + self.scores - self.scores.detach()
 
 
 def _initial_scores(weight: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
 """A genetic algorithm: search for a strong ticket without a gradient."""
 
 import math
+from collections.abc import Iterator
 from functools import partial
 from numbers import Integral, Real
-from typing import Literal
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import torch
@@ -13,14 +14,23 @@ from skorch import NeuralNet
 from torch.func import functional_call
 
 from sklearn_tickets._network import as_tensor, evaluating, normalization_statistics, plain_module
-from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import BasePruner, Layout, regression_scale, scoring_sample
+from sklearn_tickets.masks import Scope, TicketMask
+from sklearn_tickets.pruners.base import (
+    Count,
+    FreeSparsity,
+    Layout,
+    Run,
+    SparsityPruner,
+    regression_scale,
+    scoring_sample,
+)
 
+Share: TypeAlias = Annotated[float, Interval(Real, 0, 1, closed="both")]
 # The share of the population, its best, that mates are drawn from; rows in a batch.
 _MATES, _ROWS = 0.3, 1024
 
 
-class GeneticPruner(BasePruner):
+class GeneticPruner(SparsityPruner):
     r"""Breed the mask of a strong ticket, the weights frozen (genetic algorithm).
 
     A genome is one bit per parameter, 1 = kept. Its fitness is how well the network with
@@ -40,7 +50,10 @@ class GeneticPruner(BasePruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity, scope, prune_bias, exclude>
+    <parameters>
+    sparsity : float in [0, 1) or None, default=0.9
+        Fraction of the prunable parameters to remove, met exactly; None keeps what the
+        method itself finds.
     population_size : int, default=100
         Number of genomes that survive a generation.
     recombine : float in [0, 1], default=0.3
@@ -58,7 +71,6 @@ class GeneticPruner(BasePruner):
     n_score_samples : int or None, default=None
         Number of rows to measure fitness on, drawn from all classes equally often; None
         takes all.
-    <parameters: final_epochs, train_ticket, random_state>
 
     Attributes
     ----------
@@ -93,73 +105,22 @@ class GeneticPruner(BasePruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    _parameter_constraints = {
-        name: BasePruner._parameter_constraints[name]
-        for name in (
-            *("estimator", "scope", "prune_bias", "exclude"),
-            *("final_epochs", "train_ticket", "random_state"),
-        )
-    } | {
-        "sparsity": [Interval(Real, 0, 1, closed="left"), None],
-        "population_size": [Interval(Integral, 2, None, closed="left")],
-        "recombine": [Interval(Real, 0, 1, closed="both")],
-        "mutate": [Interval(Real, 0, 1, closed="both")],
-        "migrate": [Interval(Real, 0, 1, closed="both")],
-        "min_generations": [Interval(Integral, 1, None, closed="left")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "max_generations": [Interval(Integral, 1, None, closed="left")],
-        "n_score_samples": [Interval(Integral, 1, None, closed="left"), None],
-    }
+    sparsity: FreeSparsity = 0.9
+    population_size: Annotated[int, Interval(Integral, 2, None, closed="left")] = 100
+    recombine: Share = 0.3
+    mutate: Share = 0.1
+    migrate: Share = 0.1
+    min_generations: Count = 100
+    patience: Count = 50
+    max_generations: Count = 200
+    n_score_samples: Count | None = None
+    train_ticket: bool = False
 
-    n_rounds = 1
-    round_epochs = 0
-    rewind_epoch = 0
-    l1 = 0.0
-    connected = False
-    schedule = None
-    store_rounds = False
-
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        population_size=100,
-        recombine=0.3,
-        mutate=0.1,
-        migrate=0.1,
-        min_generations=100,
-        patience=50,
-        max_generations=200,
-        n_score_samples=None,
-        final_epochs=None,
-        train_ticket=False,
-        random_state=None,
-    ):
-        self.estimator = estimator
-        self.sparsity = sparsity
-        self.scope = scope
-        self.prune_bias = prune_bias
-        self.exclude = exclude
-        self.population_size = population_size
-        self.recombine = recombine
-        self.mutate = mutate
-        self.migrate = migrate
-        self.min_generations = min_generations
-        self.patience = patience
-        self.max_generations = max_generations
-        self.n_score_samples = n_score_samples
-        self.final_epochs = final_epochs
-        self.train_ticket = train_ticket
-        self.random_state = random_state
-
-    def _search(self, net, mask, density, X, y, rng):
+    def _search(self, run: Run, density: float | None) -> TicketMask:
         self._check_numbers()
-        X, y = scoring_sample(net, X, y, self.n_score_samples)
-        genetics = _Genetics(mask, density, self.scope, rng)
+        net, rng = run.net, run.rng
+        X, y = scoring_sample(net, run.X, run.y, self.n_score_samples)
+        genetics = _Genetics(run.mask, density, self.scope, rng)
         errors_of = partial(_errors, net, genetics.layout, X, y)
 
         founders = np.array([genetics.random() for _ in range(self.population_size)])
@@ -181,7 +142,9 @@ class GeneticPruner(BasePruner):
                 break
         return genetics.mask(population[0])
 
-    def _offspring(self, population, genetics, rng):
+    def _offspring(
+        self, population: np.ndarray, genetics: "_Genetics", rng: np.random.RandomState
+    ) -> Iterator[np.ndarray]:
         """Recombine, mutate and migrate; the best come first in `population`."""
         mates = population[: round(_MATES * len(population))]
         for parent in _some(population, self.recombine, rng):
@@ -191,12 +154,12 @@ class GeneticPruner(BasePruner):
         for _ in _some(population, self.migrate, rng):
             yield genetics.random()
 
-    def _fittest(self, genomes, errors):
+    def _fittest(self, genomes: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Select who survives, the best first; of those equally fit, the oldest."""
         order = np.lexsort((genomes.sum(axis=1), errors))[: self.population_size]
         return genomes[order], errors[order]
 
-    def _check_numbers(self):
+    def _check_numbers(self) -> None:
         """Check that there can be enough generations, and each with something new."""
         if self.min_generations > self.max_generations:
             raise ValueError(
@@ -234,7 +197,7 @@ class _Genetics:
         self,
         mask: TicketMask,
         density: float | None,
-        scope: Literal["global", "layer"],
+        scope: Scope,
         rng: np.random.RandomState,
     ) -> None:
         self.full, self.density, self.scope, self.rng = mask, density, scope, rng

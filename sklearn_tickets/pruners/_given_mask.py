@@ -1,13 +1,16 @@
 """Training a mask one already has: controls, and tickets loaded from a file."""
 
 from collections.abc import Mapping
+from dataclasses import field
+from typing import Literal
 
 import torch
-from sklearn.utils._param_validation import StrOptions
+from numpy.typing import ArrayLike
+from skorch import NeuralNet
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.pruners.base import BasePruner, Epochs, Run, Schedule
 from sklearn_tickets.training import TrainingState
 
 
@@ -20,9 +23,7 @@ class GivenMaskPruner(BasePruner):
 
     Parameters
     ----------
-    estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or NeuralNetRegressor
-        An unfitted skorch net around a module *class* or factory whose modules return
-        logits or regression outputs. It is cloned, never changed.
+    <parameters>
     mask : TicketMask or None, default=None
         What to keep; None keeps everything.
     reinitialize : bool or "sparsity-aware", default=False
@@ -39,15 +40,9 @@ class GivenMaskPruner(BasePruner):
     rewind_epoch : int or None, default=0
         Where kept weights return to then: 0 their initial values, k their values after k
         epochs, None nowhere.
-    final_epochs : int or None, default=None
-        Epochs of the ticket's own training; None takes the net's ``max_epochs``.
-    train_ticket : bool, default=True
-        Whether to train the ticket at all.
     schedule : {"one-cycle"} or None, default=None
         Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
         net's rate and falls to 0. None leaves it to the net.
-    random_state : int, RandomState instance or None, default=None
-        Draws initial weights and batches.
 
     Attributes
     ----------
@@ -75,56 +70,15 @@ class GivenMaskPruner(BasePruner):
     True
     """
 
-    _parameter_constraints = {
-        name: BasePruner._parameter_constraints[name]
-        for name in (
-            *("estimator", "round_epochs", "rewind_epoch", "final_epochs", "train_ticket"),
-            *("schedule", "random_state"),
-        )
-    } | {
-        "mask": [TicketMask, None],
-        "reinitialize": ["boolean", StrOptions({"sparsity-aware"})],
-        "signs": [Mapping, None],
-    }
-
-    n_rounds = 1
-    scope = "global"
-    l1 = 0.0
-    connected = False
-    store_rounds = False
-
-    def __init__(
-        self,
-        estimator,
-        mask=None,
-        *,
-        reinitialize=False,
-        signs=None,
-        round_epochs=0,
-        rewind_epoch=0,
-        final_epochs=None,
-        train_ticket=True,
-        schedule=None,
-        random_state=None,
-    ):
-        self.estimator = estimator
-        self.mask = mask
-        self.reinitialize = reinitialize
-        self.signs = signs
-        self.round_epochs = round_epochs
-        self.rewind_epoch = rewind_epoch
-        self.final_epochs = final_epochs
-        self.train_ticket = train_ticket
-        self.schedule = schedule
-        self.random_state = random_state
-
-    @property
-    def sparsity(self):
-        """Fraction of the covered parameters that the given mask removes."""
-        return 0.0 if self.mask is None else self.mask.sparsity
+    mask: TicketMask | None = field(default=None, kw_only=False)
+    reinitialize: bool | Literal["sparsity-aware"] = False
+    signs: Mapping[str, ArrayLike] | None = None
+    round_epochs: Epochs = 0
+    rewind_epoch: Epochs = 0
+    schedule: Schedule = None
 
     @torch.no_grad()
-    def _starting_point(self, net):
+    def _starting_point(self, net: NeuralNet) -> TrainingState:
         parameters = dict(plain_module(net.module_).named_parameters())
         if self.reinitialize is not False:
             for value in parameters.values():
@@ -148,7 +102,7 @@ class GivenMaskPruner(BasePruner):
                 value.copy_(torch.where(signs == 0, value, value.abs() * signs.to(value)))
         return TrainingState.of(net)
 
-    def _full_mask(self, net):
+    def _full_mask(self, net: NeuralNet) -> TicketMask:
         if self.mask is None:
             return TicketMask.ones_like(net.module_, prune_bias=True)
         if not self.mask.n_kept:
@@ -156,5 +110,5 @@ class GivenMaskPruner(BasePruner):
         self.mask.check_fits(net.module_)
         return self.mask | ~self.mask
 
-    def _search(self, net, mask, density, X, y, rng):
-        return mask if self.mask is None else self.mask
+    def _search(self, run: Run, density: float | None) -> TicketMask:
+        return run.mask if self.mask is None else self.mask

@@ -1,20 +1,27 @@
 """GraSP: gradient signal preservation."""
 
-from numbers import Integral, Real
+from collections.abc import Iterator
 
 import torch
-from sklearn.utils._param_validation import Interval
+from skorch import NeuralNet
+from torch import Tensor
 
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base import (
-    BasePruner,
+    Array,
+    Count,
+    Positive,
+    Scores,
+    ScoringPruner,
     batch_losses,
+    gradient,
     masked_leaves,
     scoring_sample,
     total_gradient,
 )
 
 
-class GraSPPruner(BasePruner):
+class GraSPPruner(ScoringPruner):
     r"""Prune what hinders training: gradient signal preservation (GraSP).
 
     Removing a parameter changes the gradient norm :math:`g^\top g` by about
@@ -62,72 +69,22 @@ class GraSPPruner(BasePruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    _parameter_constraints = BasePruner._parameter_constraints | {
-        "n_score_samples": [Interval(Integral, 1, None, closed="left"), None],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
-    }
+    n_score_samples: Count | None = None
+    temperature: Positive = 200.0
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        n_rounds=1,
-        round_epochs=0,
-        rewind_epoch=0,
-        final_epochs=None,
-        train_ticket=True,
-        l1=0.0,
-        connected=False,
-        schedule=None,
-        store_rounds=False,
-        random_state=None,
-        n_score_samples=None,
-        temperature=200.0,
-    ):
-        super().__init__(
-            estimator,
-            sparsity=sparsity,
-            scope=scope,
-            prune_bias=prune_bias,
-            exclude=exclude,
-            n_rounds=n_rounds,
-            round_epochs=round_epochs,
-            rewind_epoch=rewind_epoch,
-            final_epochs=final_epochs,
-            train_ticket=train_ticket,
-            l1=l1,
-            connected=connected,
-            schedule=schedule,
-            store_rounds=store_rounds,
-            random_state=random_state,
-        )
-        self.n_score_samples = n_score_samples
-        self.temperature = temperature
-
-    def _score(self, net, mask, X, y):
+    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         X, y = scoring_sample(net, X, y, self.n_score_samples)
         theta = masked_leaves(net, mask)
 
-        def losses():
+        def losses() -> Iterator[Tensor]:
             return batch_losses(net, theta, X, y, self.temperature)
 
         g = total_gradient(theta, losses())
         # The gradient of g'g with one g held constant, batch by batch.
-        Hg = total_gradient(theta, (_inner(_gradient(loss, theta), g) for loss in losses()))
+        slopes = (gradient(loss, theta, create_graph=True) for loss in losses())
+        Hg = total_gradient(theta, (_inner(slope, g) for slope in slopes))
         return {name: (value * Hg[name]).detach() for name, value in theta.items()}
 
 
-def _gradient(loss, theta):
-    """The gradient by name, itself differentiable."""
-    gradients = torch.autograd.grad(
-        loss, list(theta.values()), create_graph=True, allow_unused=True, materialize_grads=True
-    )
-    return dict(zip(theta, gradients, strict=True))
-
-
-def _inner(a, b):
-    return sum((a[name] * b[name]).sum() for name in a)
+def _inner(a: Scores, b: Scores) -> Tensor:
+    return sum(((a[name] * b[name]).sum() for name in a), start=torch.zeros(()))

@@ -1,18 +1,24 @@
 """Hard concrete gates: weights and random gates that can be exactly 0 or 1, trained together."""
 
 import math
-from numbers import Real
 
 import torch
-from sklearn.utils._param_validation import Interval
+from torch import Tensor
 
-from sklearn_tickets.pruners.base import PenalizedGates, TrainedMaskPruner
+from sklearn_tickets.pruners.base import (
+    Gates,
+    JointGatesPruner,
+    Layout,
+    Number,
+    PenalizedGates,
+    Positive,
+)
 
 # Ends of the interval that a concrete variable is stretched to before it is clipped.
 GAMMA, ZETA = -0.1, 1.1
 
 
-class HardConcretePruner(TrainedMaskPruner):
+class HardConcretePruner(JointGatesPruner):
     r"""Train the weights together with random gates that can be exactly 0 (hard concrete).
 
     The gate of a parameter with score s is a concrete variable, stretched to
@@ -30,11 +36,9 @@ class HardConcretePruner(TrainedMaskPruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity, scope, prune_bias, exclude, n_rounds, round_epochs>
-    <parameters: mask_lr, mask_init, penalty>
+    <parameters>
     temperature : float > 0, default=2/3
         Temperature of the concrete variables; the lower, the nearer to 0 or 1.
-    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, store_rounds, random_state>
 
     Attributes
     ----------
@@ -56,51 +60,14 @@ class HardConcretePruner(TrainedMaskPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    _parameter_constraints = TrainedMaskPruner._parameter_constraints | {
-        "temperature": [Interval(Real, 0, None, closed="neither")],
-    }
+    mask_lr: Positive = 0.1
+    mask_init: Number = 2.0
+    temperature: Positive = 2 / 3
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        n_rounds=1,
-        round_epochs=None,
-        mask_lr=0.1,
-        mask_init=2.0,
-        penalty="auto",
-        temperature=2 / 3,
-        rewind_epoch=0,
-        final_epochs=None,
-        train_ticket=True,
-        schedule=None,
-        store_rounds=False,
-        random_state=None,
-    ):
-        self.estimator = estimator
-        self.sparsity = sparsity
-        self.scope = scope
-        self.prune_bias = prune_bias
-        self.exclude = exclude
-        self.n_rounds = n_rounds
-        self.round_epochs = round_epochs
-        self.mask_lr = mask_lr
-        self.mask_init = mask_init
-        self.penalty = penalty
-        self.temperature = temperature
-        self.rewind_epoch = rewind_epoch
-        self.final_epochs = final_epochs
-        self.train_ticket = train_ticket
-        self.schedule = schedule
-        self.store_rounds = store_rounds
-        self.random_state = random_state
-
-    def _gates(self, parameters, layout, density, log_scale):
-        scores = torch.full_like(layout.join(parameters), self.mask_init)
+    def _gates(
+        self, weights: Tensor, layout: Layout, density: float | None, log_scale: Tensor | None
+    ) -> Gates:
+        scores = torch.full_like(weights, self.mask_init)
         return _HardConcrete(scores, self._penalty(), density, self.temperature)
 
 
@@ -110,20 +77,22 @@ class _HardConcrete(PenalizedGates):
     # Above it a gate is open without noise.
     threshold = math.log(-GAMMA / ZETA)
 
-    def __init__(self, scores, penalty, density, temperature):
+    def __init__(
+        self, scores: Tensor, penalty: float, density: float | None, temperature: float
+    ) -> None:
         super().__init__(scores, penalty, density)
         self.temperature = temperature
 
-    def __call__(self):
+    def __call__(self) -> Tensor:
         noise = torch.rand_like(self.scores).logit(eps=1e-6)
         return _stretched(torch.sigmoid((noise + self.scores) / self.temperature))
 
-    def expected(self):
+    def expected(self) -> Tensor:
         return _stretched(torch.sigmoid(self.scores.detach()))
 
-    def openness(self):
+    def openness(self) -> Tensor:
         return torch.sigmoid(self.scores - self.temperature * self.threshold)
 
 
-def _stretched(concrete):
+def _stretched(concrete: Tensor) -> Tensor:
     return (concrete * (ZETA - GAMMA) + GAMMA).clamp(0, 1)

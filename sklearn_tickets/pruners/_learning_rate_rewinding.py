@@ -1,6 +1,9 @@
 """Learning-rate rewinding with settings for very small networks."""
 
+from typing import Literal
+
 from sklearn_tickets.pruners._magnitude import MagnitudePruner
+from sklearn_tickets.pruners.base import Count, Epochs, NonNegative, Schedule
 
 
 class LearningRateRewindingPruner(MagnitudePruner):
@@ -43,39 +46,10 @@ class LearningRateRewindingPruner(MagnitudePruner):
     [626, 198]
     """
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        n_rounds=25,
-        round_epochs=6,
-        rewind_epoch=None,
-        final_epochs=40,
-        train_ticket=True,
-        l1="auto",
-        connected=True,
-        schedule="one-cycle",
-        store_rounds=False,
-        random_state=None,
-    ):
-        super().__init__(
-            estimator,
-            sparsity=sparsity,
-            scope=scope,
-            prune_bias=prune_bias,
-            exclude=exclude,
-            n_rounds=n_rounds,
-            round_epochs=round_epochs,
-            rewind_epoch=rewind_epoch,
-            final_epochs=final_epochs,
-            train_ticket=train_ticket,
-            l1=l1,
-            connected=connected,
-            schedule=schedule,
-            store_rounds=store_rounds,
-            random_state=random_state,
-        )
+    n_rounds: Count = 25
+    round_epochs: Epochs = 6
+    rewind_epoch: Epochs = None
+    final_epochs: Epochs = 40
+    l1: NonNegative | Literal["auto"] = "auto"
+    connected: bool = True
+    schedule: Schedule = "one-cycle"

@@ -1,10 +1,13 @@
 """Magnitude pruning, single-shot or in the rounds of iterative magnitude pruning."""
 
+from skorch import NeuralNet
+
 from sklearn_tickets._network import plain_module
-from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base import Array, Count, Epochs, Scores, ScoringPruner
 
 
-class MagnitudePruner(BasePruner):
+class MagnitudePruner(ScoringPruner):
     r"""Prune the smallest weights.
 
     The score of a parameter is its magnitude, :math:`s = |\theta|`, at initialization
@@ -38,7 +41,7 @@ class MagnitudePruner(BasePruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    def _score(self, net, mask, X, y):
+    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         parameters = dict(plain_module(net.module_).named_parameters())
         return {name: parameters[name].detach().abs() for name in mask}
 
@@ -80,39 +83,5 @@ class IterativeMagnitudePruner(MagnitudePruner):
     [1037, 518]
     """
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        n_rounds=10,
-        round_epochs=None,
-        rewind_epoch=0,
-        final_epochs=None,
-        train_ticket=True,
-        l1=0.0,
-        connected=False,
-        schedule=None,
-        store_rounds=False,
-        random_state=None,
-    ):
-        super().__init__(
-            estimator,
-            sparsity=sparsity,
-            scope=scope,
-            prune_bias=prune_bias,
-            exclude=exclude,
-            n_rounds=n_rounds,
-            round_epochs=round_epochs,
-            rewind_epoch=rewind_epoch,
-            final_epochs=final_epochs,
-            train_ticket=train_ticket,
-            l1=l1,
-            connected=connected,
-            schedule=schedule,
-            store_rounds=store_rounds,
-            random_state=random_state,
-        )
+    n_rounds: Count = 10
+    round_epochs: Epochs = None

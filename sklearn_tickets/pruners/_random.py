@@ -1,11 +1,13 @@
 """Random pruning: the control that every other pruner has to beat."""
 
 import torch
+from skorch import NeuralNet
 
-from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base import Array, Scores, ScoringPruner
 
 
-class RandomPruner(BasePruner):
+class RandomPruner(ScoringPruner):
     r"""Prune at random.
 
     The score of every parameter is uniform noise, :math:`s \sim U(0, 1)`. What it finds
@@ -34,5 +36,5 @@ class RandomPruner(BasePruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    def _score(self, net, mask, X, y):
+    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         return {name: torch.rand(kept.shape) for name, kept in mask.items()}

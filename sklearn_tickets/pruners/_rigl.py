@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Callable
-from numbers import Integral, Real
-from typing import Any
+from numbers import Real
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval
 from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_tickets._network import plain_module
-from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.masks import Scope, TicketMask
+from sklearn_tickets.pruners.base import Count, Epochs, Run, Schedule, Search, SparsityPruner
 from sklearn_tickets.training import HoldMask, check_held
 
 Rule = Callable[[Tensor], Tensor]
@@ -23,7 +23,7 @@ PROMISE: dict[str, Rule] = {"gradient": torch.abs, "random": torch.zeros_like}
 START: dict[str, Rule] = {"gradient": torch.zeros_like, "random": torch.clone}
 
 
-class RigLPruner(BasePruner):
+class RigLPruner(SparsityPruner):
     r"""Train a sparse network, and swap its smallest weights for promising ones (RigL, SET).
 
     The network is sparse from its first step to its last, and every layer keeps as many
@@ -44,14 +44,12 @@ class RigLPruner(BasePruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity>
-    scope : {"global", "layer"}, default="global"
-        "global" gives small layers a higher density than large ones, in proportion to the
-        sum of the weight's dimensions over their product, up to 1 (Erdős-Rényi-kernel);
-        "layer" gives all the same.
+    <parameters>
+    scope : {"global", "layer", "erk"}, default="erk"
+        How many entries each layer keeps: "erk" gives small layers a higher density than
+        large ones, "layer" gives all the same, and "global" draws the first mask from all.
     prune_bias : bool, default=False
         Whether biases are pruned, too; each belongs to the layer of its weight.
-    <parameters: exclude, mask_epochs>
     grow : {"gradient", "random"}, default="gradient"
         Whether the entries of largest gradient are grown (RigL), or any (SET).
     update_every : int, default=100
@@ -68,7 +66,6 @@ class RigLPruner(BasePruner):
         Epochs of training under the final mask; None takes the net's ``max_epochs``.
     train_ticket : bool, default=True
         Whether `final_epochs` are trained at all.
-    <parameters: schedule, random_state>
 
     Attributes
     ----------
@@ -103,76 +100,30 @@ class RigLPruner(BasePruner):
     layers.3.weight      36           120
     """
 
-    _parameter_constraints = {
-        name: BasePruner._parameter_constraints[name]
-        for name in (
-            *("estimator", "sparsity", "scope", "prune_bias", "exclude"),
-            *("final_epochs", "train_ticket", "schedule", "random_state"),
-        )
-    } | {
-        "mask_epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "grow": [StrOptions(set(PROMISE))],
-        "update_every": [Interval(Integral, 1, None, closed="left")],
-        "drop_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "update_until": [Interval(Real, 0, 1, closed="right")],
-        "rewind_epoch": [Options(Integral, {0}), None],
-    }
+    scope: Scope = "erk"
+    mask_epochs: Count | None = None
+    grow: Literal["gradient", "random"] = "gradient"
+    update_every: Count = 100
+    drop_fraction: Annotated[float, Interval(Real, 0, 1, closed="neither")] = 0.3
+    update_until: Annotated[float, Interval(Real, 0, 1, closed="right")] = 0.75
+    rewind_epoch: Literal[0] | None = None
+    final_epochs: Epochs = 0
+    schedule: Schedule = None
 
-    n_rounds = 1
-    round_epochs = 0
-    l1 = 0.0
-    connected = False
-    store_rounds = False
-
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        mask_epochs=None,
-        grow="gradient",
-        update_every=100,
-        drop_fraction=0.3,
-        update_until=0.75,
-        rewind_epoch=None,
-        final_epochs=0,
-        train_ticket=True,
-        schedule=None,
-        random_state=None,
-    ):
-        self.estimator = estimator
-        self.sparsity = sparsity
-        self.scope = scope
-        self.prune_bias = prune_bias
-        self.exclude = exclude
-        self.mask_epochs = mask_epochs
-        self.grow = grow
-        self.update_every = update_every
-        self.drop_fraction = drop_fraction
-        self.update_until = update_until
-        self.rewind_epoch = rewind_epoch
-        self.final_epochs = final_epochs
-        self.train_ticket = train_ticket
-        self.schedule = schedule
-        self.random_state = random_state
-
-    def _search(self, net, mask, density, X, y, rng):
-        n_epochs = self._n_epochs(self.mask_epochs)
-        dataset, _ = net.get_split_datasets(X, y)
+    def _search(self, run: Run, density: float) -> Search:
+        net, n_epochs = run.net, run.rounds.n_epochs(self.mask_epochs)
+        dataset, _ = net.get_split_datasets(run.X, run.y)
         n_steps = n_epochs * len(net.get_iterator(dataset, training=True))
+        anything = {name: torch.zeros(kept.shape) for name, kept in run.mask.items()}
         moving = DropAndGrow(
-            random_mask(mask, density, self.scope, rng),
+            run.mask.shrink(anything, density, self.scope, run.rng),
             grow=self.grow,
             every=self.update_every,
             fraction=self.drop_fraction,
             end=self.update_until * n_steps,
-            rng=rng,
+            rng=run.rng,
         )
-        until = len(net.history) + n_epochs
-        yield self._training(net, X, y, until, drop_and_grow=moving)
+        yield run.training(until=len(net.history) + n_epochs, drop_and_grow=moving)
         return moving.mask
 
 
@@ -229,7 +180,7 @@ class DropAndGrow(HoldMask):
             return
         fraction = self.fraction / 2 * (1 + math.cos(math.pi * self.step_ / self.end))
         moved = dict(self.mask)
-        for names in self.mask.layers("layer"):
+        for names in self.mask.allocation().groups:
             moved |= self._drop_and_grow(names, fraction)
         self._adopt(TicketMask(moved), net.optimizer_)
 
@@ -252,11 +203,11 @@ class DropAndGrow(HoldMask):
             return kept
         w = {name: self.parameters_[name] for name in names}
         g = {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in w.items()}
-        stay = best(kept, {name: p.abs() for name, p in w.items()}, kept.n_kept - n, self.rng)
+        stay = _strongest(kept, {name: p.abs() for name, p in w.items()}, kept.n_kept - n, self.rng)
         # What is at 0 without a gradient would stay there; rather take back what was dropped.
         alive = TicketMask({name: (g[name] != 0) | (self.start_[name] != 0) for name in names})
         promise = {name: PROMISE[self.grow](gradient) for name, gradient in g.items()}
-        return stay | best((kept | alive) & ~stay, promise, n, self.rng)
+        return stay | _strongest((kept | alive) & ~stay, promise, n, self.rng)
 
     def _adopt(self, mask: TicketMask, optimizer: torch.optim.Optimizer) -> None:
         """Hold another mask from now on; what is new in it starts afresh."""
@@ -270,42 +221,7 @@ class DropAndGrow(HoldMask):
         self.mask = mask
 
 
-def random_mask(
-    mask: TicketMask, density: float, scope: str, rng: np.random.RandomState
-) -> TicketMask:
-    """Draw what is kept first of each layer."""
-    kept = dict(mask)
-    layers = mask.layers("layer")
-    for names, k in zip(layers, layer_counts(mask, density, scope), strict=True):
-        layer = TicketMask({name: mask[name] for name in names})
-        kept |= best(layer, {name: torch.zeros(mask[name].shape) for name in names}, k, rng)
-    return TicketMask(kept)
-
-
-def layer_counts(mask: TicketMask, density: float, scope: str) -> list[int]:
-    """How many entries each layer keeps."""
-    layers = mask.layers("layer")
-    sizes = np.array([sum(mask[name].numel() for name in names) for names in layers])
-    if scope == "layer":
-        return [max(1, round(density * size)) for size in sizes]
-    total = max(1, round(density * sizes.sum()))
-    shares = erdos_renyi_kernel([mask[names[0]].shape for names in layers], sizes, total) * sizes
-    counts = np.floor(shares).astype(int)
-    counts[np.argsort(counts - shares)[: total - counts.sum()]] += 1
-    return counts.tolist()
-
-
-def erdos_renyi_kernel(shapes: list[tuple[int, ...]], sizes: np.ndarray, total: int) -> np.ndarray:
-    """Densities in proportion to sum over product of the dimensions, but 1 at most."""
-    ratio = np.array([sum(shape) / math.prod(shape) for shape in shapes])
-    # The total is piecewise linear in the factor of proportion; a layer is full at each knot.
-    knots = np.sort(1 / ratio)
-    totals = np.minimum(np.outer(knots, ratio), 1) @ sizes
-    factor = np.interp(total, [0, *totals], [0, *knots])
-    return np.minimum(factor * ratio, 1)
-
-
-def best(
+def _strongest(
     candidates: TicketMask, scores: dict[str, Tensor], k: int, rng: np.random.RandomState
 ) -> TicketMask:
     """Keep the `k` best-scored of the candidates."""

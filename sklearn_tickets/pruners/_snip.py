@@ -1,11 +1,13 @@
 """SNIP: connection sensitivity."""
 
-from numbers import Integral
+from skorch import NeuralNet
 
-from sklearn.utils._param_validation import Interval
-
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base import (
-    BasePruner,
+    Array,
+    Count,
+    Scores,
+    ScoringPruner,
     batch_losses,
     masked_leaves,
     scoring_sample,
@@ -13,7 +15,7 @@ from sklearn_tickets.pruners.base import (
 )
 
 
-class SNIPPruner(BasePruner):
+class SNIPPruner(ScoringPruner):
     r"""Prune what changes the loss least: single-shot network pruning (SNIP).
 
     The score of a parameter is the sensitivity of the loss to its mask entry,
@@ -59,51 +61,10 @@ class SNIPPruner(BasePruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    _parameter_constraints = BasePruner._parameter_constraints | {
-        "n_score_samples": [Interval(Integral, 1, None, closed="left"), None]
-    }
+    n_score_samples: Count | None = None
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        n_rounds=1,
-        round_epochs=0,
-        rewind_epoch=0,
-        final_epochs=None,
-        train_ticket=True,
-        l1=0.0,
-        connected=False,
-        schedule=None,
-        store_rounds=False,
-        random_state=None,
-        n_score_samples=None,
-    ):
-        super().__init__(
-            estimator,
-            sparsity=sparsity,
-            scope=scope,
-            prune_bias=prune_bias,
-            exclude=exclude,
-            n_rounds=n_rounds,
-            round_epochs=round_epochs,
-            rewind_epoch=rewind_epoch,
-            final_epochs=final_epochs,
-            train_ticket=train_ticket,
-            l1=l1,
-            connected=connected,
-            schedule=schedule,
-            store_rounds=store_rounds,
-            random_state=random_state,
-        )
-        self.n_score_samples = n_score_samples
-
-    def _score(self, net, mask, X, y):
+    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         X, y = scoring_sample(net, X, y, self.n_score_samples)
         theta = masked_leaves(net, mask)
-        gradient = total_gradient(theta, batch_losses(net, theta, X, y))
-        return {name: (value * gradient[name]).detach().abs() for name, value in theta.items()}
+        g = total_gradient(theta, batch_losses(net, theta, X, y))
+        return {name: (value * g[name]).detach().abs() for name, value in theta.items()}

@@ -1,11 +1,13 @@
 """Stochastic sparsification: continuous sparsification with masks that are drawn."""
 
 import torch
+from torch import Tensor
 
 from sklearn_tickets.pruners._continuous_sparsification import (
     ContinuousSparsificationPruner,
     SoftGates,
 )
+from sklearn_tickets.pruners.base import Gates, Layout
 
 
 class StochasticSparsificationPruner(ContinuousSparsificationPruner):
@@ -21,11 +23,9 @@ class StochasticSparsificationPruner(ContinuousSparsificationPruner):
 
     Parameters
     ----------
-    <parameters: estimator, sparsity, scope, prune_bias, exclude, n_rounds, round_epochs>
-    <parameters: mask_lr, mask_init, penalty>
+    <parameters>
     final_temperature : float > 1, default=200
         The temperature in the last epoch of a round, when hardly anything is left to chance.
-    <parameters: rewind_epoch, final_epochs, train_ticket, schedule, store_rounds, random_state>
 
     Attributes
     ----------
@@ -51,18 +51,20 @@ class StochasticSparsificationPruner(ContinuousSparsificationPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    def _gates(self, parameters, layout, density, log_scale):
-        scores = torch.full_like(layout.join(parameters), self.mask_init)
+    def _gates(
+        self, weights: Tensor, layout: Layout, density: float | None, log_scale: Tensor | None
+    ) -> Gates:
+        scores = torch.full_like(weights, self.mask_init)
         return _DrawnGates(scores, self._penalty(), density, self.final_temperature)
 
 
 class _DrawnGates(SoftGates):
     """Open with the probability of the soft mask; gradients pass straight through the draw."""
 
-    def __call__(self):
+    def __call__(self) -> Tensor:
         soft = self.openness()
         drawn = torch.rand_like(soft) < soft
         return (drawn + soft - soft.detach()) * self.scale
 
-    def expected(self):
+    def expected(self) -> Tensor:
         return super().__call__().detach()

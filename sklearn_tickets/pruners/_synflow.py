@@ -1,12 +1,14 @@
 """SynFlow: synaptic flow, pruning without data."""
 
 import torch
+from skorch import NeuralNet
 
 from sklearn_tickets._network import plain_module, positive_flow
-from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base import Array, Count, Scores, ScoringPruner
 
 
-class SynFlowPruner(BasePruner):
+class SynFlowPruner(ScoringPruner):
     r"""Prune where little flows, without looking at the data (SynFlow).
 
     The score of a parameter is its share in the sum over all input-to-output paths,
@@ -46,44 +48,9 @@ class SynFlowPruner(BasePruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    def __init__(
-        self,
-        estimator,
-        *,
-        sparsity=0.9,
-        scope="global",
-        prune_bias=False,
-        exclude=(),
-        n_rounds=100,
-        round_epochs=0,
-        rewind_epoch=0,
-        final_epochs=None,
-        train_ticket=True,
-        l1=0.0,
-        connected=False,
-        schedule=None,
-        store_rounds=False,
-        random_state=None,
-    ):
-        super().__init__(
-            estimator,
-            sparsity=sparsity,
-            scope=scope,
-            prune_bias=prune_bias,
-            exclude=exclude,
-            n_rounds=n_rounds,
-            round_epochs=round_epochs,
-            rewind_epoch=rewind_epoch,
-            final_epochs=final_epochs,
-            train_ticket=train_ticket,
-            l1=l1,
-            connected=connected,
-            schedule=schedule,
-            store_rounds=store_rounds,
-            random_state=random_state,
-        )
+    n_rounds: Count = 100
 
-    def _score(self, net, mask, X, y):
+    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         module = plain_module(net.module_)
         state = mask.apply({name: p.detach() for name, p in module.named_parameters()})
         theta = {name: state[name].double().abs() for name in mask}

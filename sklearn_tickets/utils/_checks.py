@@ -7,18 +7,21 @@ lifted, keeps the wrong weights or reports another mask than it uses passes them
 import copy
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import torch
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import make_classification, make_regression
+from skorch import NeuralNet
+from torch import nn
 
 from sklearn_tickets._network import plain_module, prunable_parameters
-from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
+from sklearn_tickets.masks import LayerCollapseWarning, Scope, TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
-from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.pruners.base import BasePruner, Rounds, ScoringPruner, SparsityPruner
 
 
 def check_pruner(pruner: BasePruner) -> None:
@@ -63,8 +66,9 @@ def check_pruner(pruner: BasePruner) -> None:
         _check_pickles(fitted, X)
         _check_mask_is_held(fitted)
         _check_rounds(fitted)
-        if "sparsity" in pruner.get_params(deep=False):
-            _check_counts(pruner, X, y)
+        if isinstance(pruner, SparsityPruner):
+            if pruner.sparsity is not None:
+                _check_counts(pruner, pruner.sparsity, X, y)
             _check_keeps_the_best(pruner, X, y)
 
 
@@ -79,7 +83,7 @@ def _data(pruner: BasePruner) -> tuple[np.ndarray, np.ndarray]:
     return X.astype(np.float32), y
 
 
-def _check_leaves_the_world_alone(pruner, X, y) -> BasePruner:
+def _check_leaves_the_world_alone(pruner: BasePruner, X: np.ndarray, y: np.ndarray) -> BasePruner:
     fitted = clone(pruner)
     params, data = pickle.dumps(fitted.get_params()), pickle.dumps((X, y))
     streams = _global_streams()
@@ -94,7 +98,7 @@ def _global_streams() -> bytes:
     return pickle.dumps((torch.get_rng_state().numpy(), np.random.get_state()))
 
 
-def _check_repeats(pruner, fitted, X, y) -> None:
+def _check_repeats(pruner: BasePruner, fitted: BasePruner, X: np.ndarray, y: np.ndarray) -> None:
     if isinstance(pruner.random_state, int):
         again = clone(pruner).fit(X, y)
         assert again.mask_ == fitted.mask_, "a second fit found another mask"
@@ -102,14 +106,14 @@ def _check_repeats(pruner, fitted, X, y) -> None:
             assert torch.equal(value, _weights(fitted)[name]), f"a second fit gave another {name}"
 
 
-def _check_pickles(fitted, X) -> None:
+def _check_pickles(fitted: BasePruner, X: np.ndarray) -> None:
     for copied in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
         np.testing.assert_array_equal(
             copied.predict(X), fitted.predict(X), err_msg="a copy predicts otherwise"
         )
 
 
-def _check_mask_is_held(fitted) -> None:
+def _check_mask_is_held(fitted: BasePruner) -> None:
     weights = _weights(fitted)
     for name, kept in fitted.mask_.items():
         assert not weights[name][~kept].any(), f"pruned entries of {name} are not exactly 0"
@@ -118,20 +122,20 @@ def _check_mask_is_held(fitted) -> None:
         )
 
 
-def _check_rounds(fitted) -> None:
+def _check_rounds(fitted: BasePruner) -> None:
     masks = [record["mask"] for record in fitted.rounds_]
     for earlier, later in pairwise(masks):
         assert (earlier & later) == later, "a later round revived pruned parameters"
     assert masks[-1] == fitted.mask_, "mask_ is not the mask of the last round"
 
 
-def _check_counts(pruner, X, y) -> None:
-    for scope in ("global", "layer"):
+def _check_counts(pruner: SparsityPruner, sparsity: float, X: np.ndarray, y: np.ndarray) -> None:
+    n_rounds = Rounds.of(pruner).n_rounds
+    for scope in get_args(Scope):
         fitted = clone(pruner).set_params(scope=scope).fit(X, y)
-        R = fitted.n_rounds
         for record in fitted.rounds_:
-            density = (1 - pruner.sparsity) ** (record["round"] / R)
-            for part in _competing(record["mask"], scope):
+            density = (1 - sparsity) ** (record["round"] / n_rounds)
+            for part in _promised(record["mask"], scope):
                 expected = max(1, round(density * part.n_parameters))
                 assert part.n_kept == expected, (
                     f"round {record['round']} keeps {part.n_kept} of {part.n_parameters} "
@@ -139,16 +143,16 @@ def _check_counts(pruner, X, y) -> None:
                 )
 
 
-def _competing(mask: TicketMask, scope: str) -> Iterator[TicketMask]:
+def _promised(mask: TicketMask, scope: Scope) -> Iterator[TicketMask]:
     """The parts of a mask over which the density is promised."""
-    if scope == "global":
+    if scope != "layer":
         yield mask
         return
-    for path in {name.rpartition(".")[0] for name in mask}:
-        yield TicketMask({n: kept for n, kept in mask.items() if n.rpartition(".")[0] == path})
+    for names in mask.allocation("layer").groups:
+        yield TicketMask({name: mask[name] for name in names})
 
 
-def _check_keeps_the_best(pruner, X, y) -> None:
+def _check_keeps_the_best(pruner: SparsityPruner, X: np.ndarray, y: np.ndarray) -> None:
     """Among ordinary and vanishing initial weights, vanishing ones must not be preferred."""
     n_outputs = len(np.unique(y)) if is_classifier(pruner) else 1
     with torch.random.fork_rng(devices=[]):
@@ -164,17 +168,15 @@ def _check_keeps_the_best(pruner, X, y) -> None:
         prune_bias=False,
         train_ticket=False,
     )
-    if type(pruner)._score is not BasePruner._score:
+    if isinstance(pruner, ScoringPruner):
         # Training would move what vanishes. Masks that are learned must be trained.
-        untrained = {"round_epochs": 0, "rewind_epoch": 0}
-        known = probe.get_params(deep=False)
-        probe.set_params(**{name: v for name, v in untrained.items() if name in known})
+        probe.set_params(round_epochs=0, rewind_epoch=0)
     mask = probe.fit(X, y).mask_
     share = (mask & TicketMask(vanishing)).n_kept / mask.n_kept
     assert share < 0.75, f"{share:.0%} of the kept weights are vanishing ones, chance is 50%"
 
 
-def _with_module(estimator, factory):
+def _with_module(estimator: NeuralNet, factory: Callable[..., nn.Module]) -> NeuralNet:
     """The same net around another module."""
     net = clone(estimator)
     for name in [name for name in vars(net) if name.startswith("module__")]:
@@ -182,5 +184,5 @@ def _with_module(estimator, factory):
     return net.set_params(module=factory)
 
 
-def _weights(fitted) -> dict[str, torch.Tensor]:
+def _weights(fitted: BasePruner) -> dict[str, torch.Tensor]:
     return {n: p.detach() for n, p in plain_module(fitted.estimator_.module_).named_parameters()}

@@ -10,6 +10,7 @@ from skorch import NeuralNet
 
 from sklearn_tickets._network import hidden_features, infer
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base._targets import class_codes
 
 
 def _wraps_classifier(pruner: "FittedTicketMixin") -> bool:
@@ -88,10 +89,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Turn outputs into predictions."""
         if not is_classifier(self.estimator):
             return outputs[:, 0] if outputs.shape[1] == 1 else outputs
-        if outputs.shape[1] == 1:
-            threshold = self.estimator.threshold
-            return self.classes_[(outputs[:, 0] > np.log(threshold / (1 - threshold))).astype(int)]
-        return self.classes_[outputs.argmax(axis=1)]
+        return self.classes_[class_codes(self.estimator, outputs)]
 
     @available_if(_wraps_classifier)
     def predict_proba(self, X):

@@ -1,10 +1,12 @@
 """Gradients of the training loss at a masked network's weights, over all of the data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from skorch import NeuralNet
 from torch import Tensor
@@ -12,70 +14,145 @@ from torch import Tensor
 from sklearn_tickets._network import evaluating, plain_module
 from sklearn_tickets.masks import TicketMask
 
+Array: TypeAlias = NDArray[Any]
+Scores: TypeAlias = dict[str, Tensor]
+
 _BATCH = 512
 
 
-def masked_leaves(net: NeuralNet, mask: TicketMask) -> dict[str, Tensor]:
-    """Copies of the parameters that `mask` covers, masked, to differentiate by."""
+def masked_leaves(net: NeuralNet, mask: TicketMask) -> Scores:
+    """Copy the parameters that a mask covers, to differentiate by them.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Initialized.
+    mask : TicketMask
+        What is kept.
+
+    Returns
+    -------
+    leaves : dict of str to Tensor
+        Values by name, those of pruned entries 0.
+    """
     state = mask.apply({n: p.detach() for n, p in plain_module(net.module_).named_parameters()})
     return {name: state[name].requires_grad_() for name in mask}
-
-
-def loss_at(
-    net: NeuralNet,
-    parameters: Mapping[str, Tensor],
-    X: Tensor,
-    y: Tensor,
-    factor: Tensor | float = 1.0,
-) -> Tensor:
-    """The training loss of a batch at given parameters, the outputs times a factor."""
-    X, y = X.to(net.device), y.to(net.device)
-    output = torch.func.functional_call(plain_module(net.module_), dict(parameters), (X,)) * factor
-    return net.get_loss(output.reshape(y.shape) if y.is_floating_point() else output, y, X=X)
 
 
 def batch_losses(
     net: NeuralNet,
     parameters: Mapping[str, Tensor],
-    X: np.ndarray,
-    y: np.ndarray,
+    X: Array,
+    y: Array,
     temperature: float = 1.0,
 ) -> Iterator[Tensor]:
-    """Yield batch by batch what sums to the mean loss over `X`, at the given parameters.
+    """Yield batch by batch what sums to the mean training loss, at given parameters.
 
     The module runs in evaluation mode on copies of its buffers, so that scoring draws no
     random number and leaves the statistics of normalization layers as they were.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Gives module and loss.
+    parameters : mapping of str to Tensor
+        Values to use in place of the module's own.
+    X : ndarray of shape (n_samples, ...)
+        The inputs.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The targets, as the loss takes them.
+    temperature : float, default=1.0
+        The outputs are divided by it.
+
+    Yields
+    ------
+    loss : Tensor of shape ()
+        Of up to 512 rows, weighted by their share.
     """
     module = plain_module(net.module_)
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     for rows in torch.arange(len(X)).split(_BATCH):
         with evaluating(module):
-            loss = loss_at(
-                net,
-                {**parameters, **buffers},
-                torch.as_tensor(X)[rows],
-                torch.as_tensor(y)[rows],
-                1 / temperature,
-            )
+            inputs = torch.as_tensor(X)[rows].to(net.device)
+            targets = torch.as_tensor(y)[rows].to(net.device)
+            state = {**parameters, **buffers}
+            output = torch.func.functional_call(module, state, (inputs,)) * (1 / temperature)
+            if targets.is_floating_point():
+                output = output.reshape(targets.shape)
+            loss = net.get_loss(output, targets, X=inputs)
         yield loss * (len(rows) / len(X))
 
 
-def total_gradient(parameters: Mapping[str, Tensor], terms: Iterator[Tensor]) -> dict[str, Tensor]:
-    """Sum the gradients of scalars, of which only one graph is in memory at a time."""
+def gradient(
+    value: Tensor, parameters: Mapping[str, Tensor], *, create_graph: bool = False
+) -> Scores:
+    """Differentiate a scalar.
+
+    Parameters
+    ----------
+    value : Tensor of shape ()
+        What to differentiate.
+    parameters : mapping of str to Tensor
+        What to differentiate by.
+    create_graph : bool, default=False
+        Whether the gradient can be differentiated itself.
+
+    Returns
+    -------
+    gradient : dict of str to Tensor
+        By name, 0 where nothing depends on a parameter.
+    """
+    parts = torch.autograd.grad(
+        value,
+        list(parameters.values()),
+        create_graph=create_graph,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return dict(zip(parameters, parts, strict=True))
+
+
+def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) -> Scores:
+    """Sum the gradients of scalars, of which only one graph is in memory at a time.
+
+    Parameters
+    ----------
+    parameters : mapping of str to Tensor
+        What to differentiate by.
+    terms : iterable of Tensor
+        What to differentiate, such as `batch_losses`.
+
+    Returns
+    -------
+    gradient : dict of str to Tensor
+        Of the sum.
+    """
     total = {name: torch.zeros_like(value) for name, value in parameters.items()}
     for term in terms:
-        gradients = torch.autograd.grad(
-            term, list(parameters.values()), allow_unused=True, materialize_grads=True
-        )
-        for accumulated, gradient in zip(total.values(), gradients, strict=True):
-            accumulated += gradient
+        for name, part in gradient(term, parameters).items():
+            total[name] += part
     return total
 
 
 def scoring_sample(
-    net: NeuralNet, X: np.ndarray, y: np.ndarray, n_samples: int | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw rows to score on, from all classes equally often; None takes all rows."""
+    net: NeuralNet, X: Array, y: Array, n_samples: int | None
+) -> tuple[Array, Array]:
+    """Draw rows to score on, from all classes equally often.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Tells whether it is classification.
+    X, y : ndarray
+        All rows.
+    n_samples : int or None
+        How many to draw, from torch's random stream; None takes all rows.
+
+    Returns
+    -------
+    X, y : ndarray
+        Some of the rows.
+    """
     if n_samples is None:
         return X, y
     rows = torch.randperm(len(y)).numpy()

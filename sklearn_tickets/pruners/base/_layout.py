@@ -1,0 +1,152 @@
+"""`Layout`: all parameters that a mask covers as one vector."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from sklearn_tickets.masks import Scope, TicketMask
+
+
+class Layout:
+    """All parameters that a mask covers as one vector, those that compete side by side.
+
+    Parameters
+    ----------
+    mask : TicketMask
+        Gives names and shapes.
+    scope : {"global", "layer", "erk"}
+        Which parameters compete, as in `Allocation`.
+
+    Attributes
+    ----------
+    names : list of str
+        The parameters in the vector's order.
+    groups : list of slice
+        Where those that compete with each other lie.
+    weights : list of slice
+        Where each parameter with two or more axes lies.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_tickets.masks import TicketMask
+    >>> from sklearn_tickets.pruners.base import Layout
+    >>> mask = TicketMask({"0.weight": [[1, 1]], "1.weight": [[1], [1]], "0.bias": [1]})
+    >>> layout = Layout(mask, scope="layer")
+    >>> layout.names, layout.groups
+    (['0.weight', '0.bias', '1.weight'], [slice(0, 3, None), slice(3, 5, None)])
+    >>> layout.best(torch.tensor([1.0, 3.0, 2.0, 1.0, 0.0]), layout.counts(0.5))
+    tensor([False,  True,  True,  True, False])
+    """
+
+    def __init__(self, mask: TicketMask, scope: Scope) -> None:
+        self._allocation = mask.allocation(scope)
+        self.names = [name for names in self._allocation.groups for name in names]
+        shapes = {name: mask[name].shape for name in self.names}
+        self._shapes = list(shapes.values())
+        self._sizes = [math.prod(shape) for shape in self._shapes]
+        self.groups = _consecutive(
+            sum(math.prod(shapes[name]) for name in names) for names in self._allocation.groups
+        )
+        self.weights = [
+            part
+            for part, shape in zip(_consecutive(self._sizes), self._shapes, strict=True)
+            if len(shape) > 1
+        ]
+
+    def join(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Concatenate tensors into one vector.
+
+        Parameters
+        ----------
+        tensors : mapping of str to Tensor
+            One for each name, of the parameter's shape.
+
+        Returns
+        -------
+        vector : Tensor of shape (n_parameters,)
+            A copy.
+        """
+        return torch.cat([tensors[name].flatten() for name in self.names])
+
+    def split(self, vector: Tensor) -> dict[str, Tensor]:
+        """Cut a vector into tensors.
+
+        Parameters
+        ----------
+        vector : Tensor of shape (n_parameters,)
+            As `join` makes it.
+
+        Returns
+        -------
+        tensors : dict of str to Tensor
+            Views, of the parameters' shapes.
+        """
+        parts = vector.split(self._sizes)
+        return {n: part.view(s) for n, part, s in zip(self.names, parts, self._shapes, strict=True)}
+
+    def counts(self, density: float) -> list[int]:
+        """Compute how many entries of each group a density stands for.
+
+        Parameters
+        ----------
+        density : float in (0, 1]
+            The fraction to keep.
+
+        Returns
+        -------
+        counts : list of int
+            One for each of `groups`.
+        """
+        return self._allocation.counts(density)
+
+    def best(self, scores: Tensor, counts: Sequence[int]) -> Tensor:
+        """Mark the best-scored entries of each group, without sorting.
+
+        Parameters
+        ----------
+        scores : Tensor of shape (n_parameters,)
+            Higher is better.
+        counts : sequence of int
+            How many of each group to mark. Equal scores at the border are all marked.
+
+        Returns
+        -------
+        marked : bool Tensor of shape (n_parameters,)
+            True for the best.
+        """
+        marked = torch.zeros_like(scores, dtype=torch.bool)
+        for group, k in zip(self.groups, counts, strict=True):
+            if k:
+                part = scores[group]
+                marked[group] = part >= part.topk(k, sorted=False).values.min()
+        return marked
+
+    def with_footholds(self, scores: Tensor, above: float = 0.0) -> Tensor:
+        """Put the best entry of each weight above all others, so that no layer is emptied.
+
+        Parameters
+        ----------
+        scores : Tensor of shape (n_parameters,)
+            Higher is better.
+        above : float, default=0.0
+            What these entries' scores exceed at least.
+
+        Returns
+        -------
+        scores : Tensor of shape (n_parameters,)
+            A copy.
+        """
+        tops = torch.stack([part.start + scores[part].argmax() for part in self.weights])
+        return scores.index_fill(0, tops, scores.max().clamp(min=above) + 1)
+
+
+def _consecutive(sizes: Iterable[int]) -> list[slice]:
+    """Slices of these sizes, one after the other."""
+    slices, start = [], 0
+    for size in sizes:
+        slices.append(slice(start, start + size))
+        start += size
+    return slices

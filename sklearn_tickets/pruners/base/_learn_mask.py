@@ -1,0 +1,136 @@
+"""`LearnMask`: a skorch callback that trains gates beside a net, or instead of it."""
+
+import math
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from sklearn_tickets._network import plain_module
+from sklearn_tickets.pruners.base._gates import Gates
+from sklearn_tickets.pruners.base._layout import Layout
+
+
+class _GatedLoss(nn.Module):
+    """The criterion as the gates see it."""
+
+    def __init__(self, gates: Gates, criterion: nn.Module) -> None:
+        super().__init__()
+        self.gates, self.criterion = gates, criterion
+
+    def forward(self, output: Tensor, y: Tensor) -> Tensor:
+        return self.gates.loss(self.criterion, output, y)
+
+
+class LearnMask(Callback):
+    """Run a skorch net through gates while it trains, and train the gates.
+
+    In a batch the module's parameters are multiplied by their gates in place; the gradient
+    by the products gives that by the scores and that by the weights (chain rule). The
+    names of parameters, the net's optimizer, callbacks and schedules stay as they are.
+
+    Parameters
+    ----------
+    gates : Gates
+        Trained in place.
+    layout : Layout
+        Says which parameter each gate is for.
+    lr : float
+        Learning rate of the scores, annealed along a cosine.
+    n_epochs : int
+        Length of the training.
+    frozen : bool
+        Whether the net's own parameters stay as they are.
+    """
+
+    def __init__(
+        self, gates: Gates, layout: Layout, *, lr: float, n_epochs: int, frozen: bool
+    ) -> None:
+        self.gates = gates
+        self.layout = layout
+        self.lr = lr
+        self.n_epochs = n_epochs
+        self.frozen = frozen
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Put the gates between outputs and criterion, and make their optimizer."""
+        parameters = dict(plain_module(net.module_).named_parameters())
+        self.gated_ = {name: parameters[name] for name in self.layout.names}
+        self.is_gated_ = False
+        self.buffer_ = self.layout.join(self.gated_).detach()
+        self.views_ = list(self.layout.split(self.buffer_).values())
+        self.criterion_ = net.criterion_
+        net.criterion_ = _GatedLoss(self.gates, self.criterion_)
+        dataset, _ = net.get_split_datasets(X, y)
+        n_batches = len(net.get_iterator(dataset, training=True))
+        self.optimizer_ = self.gates.optimizer(self.lr)
+        self.schedule_ = CosineAnnealingLR(self.optimizer_, self.n_epochs * n_batches)
+        self.epoch_ = 0
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Move on in the gates' schedules."""
+        self.epoch_ += 1
+        self.gates.begin_epoch(self.epoch_, self.n_epochs)
+
+    def on_batch_begin(
+        self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        """Multiply the parameters by their gates."""
+        self.gates.begin_batch(net, batch[0])
+        self.weights_ = self.layout.join(self.gated_).detach()
+        self.gate_ = self.gates() if training else self.gates.expected()
+        self._set(self.weights_ * self.gate_.detach())
+        self.is_gated_ = True
+
+    def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Hand the gradients on, to the scores and to the weights."""
+        by_product = self.layout.join(
+            {
+                name: torch.zeros_like(p) if p.grad is None else p.grad
+                for name, p in self.gated_.items()
+            }
+        )
+        by_gate = by_product * self.weights_
+        (task,) = torch.autograd.grad(self.gate_, self.gates.scores, by_gate)
+        if not math.isfinite(task.sum()):
+            raise ValueError(
+                f"The gradient by the mask's scores is not finite in epoch {self.epoch_}: training "
+                f"diverges. Lower mask_lr={self.lr!r} or estimator's learning rate (lr="
+                f"{net.lr!r}), or scale X."
+            )
+        self.gates.scores.grad = self.gates.gradient(task)
+        self.optimizer_.step()
+        self.optimizer_.zero_grad()
+        self.schedule_.step()
+        with torch.no_grad():
+            self.gates.project_()
+        if self.frozen:
+            for parameter in net.module_.parameters():
+                parameter.grad = None
+        else:
+            by_weight = self.layout.split(by_product * self.gate_.detach())
+            for name, parameter in self.gated_.items():
+                parameter.grad = by_weight[name]
+        self._put_back()
+
+    def on_batch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Return the weights after a batch of validation."""
+        self._put_back()
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Leave the net with its own criterion and weights."""
+        self._put_back()
+        net.criterion_ = self.criterion_
+
+    def _put_back(self) -> None:
+        if self.is_gated_:
+            self._set(self.weights_)
+            self.is_gated_ = False
+
+    @torch.no_grad()
+    def _set(self, vector: Tensor) -> None:
+        self.buffer_.copy_(vector)
+        torch._foreach_copy_(list(self.gated_.values()), self.views_)

@@ -1,0 +1,126 @@
+"""Parameters as fields: `ParameterFields` makes constructor, constraints and docs of them."""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from types import NoneType, SimpleNamespace, UnionType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeAlias,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+Count: TypeAlias = Annotated[int, Interval(Integral, 1, None, closed="left")]
+Epochs: TypeAlias = Annotated[int, Interval(Integral, 0, None, closed="left")] | None
+FreeSparsity: TypeAlias = Annotated[float | None, Interval(Real, 0, 1, closed="left"), None]
+NonNegative: TypeAlias = Annotated[float, Interval(Real, 0, None, closed="left")]
+Number: TypeAlias = Annotated[float, Interval(Real, None, None, closed="neither")]
+Positive: TypeAlias = Annotated[float, Interval(Real, 0, None, closed="neither")]
+RandomState: TypeAlias = Annotated[int | np.random.RandomState | None, "random_state"]
+Schedule: TypeAlias = Literal["one-cycle"] | None
+
+# A section of a docstring, and the line before each of its entries.
+_SECTION = re.compile(r"(Parameters|Attributes)\n-{10}\n(.+?)(?=\n\n[A-Z][\w ]+\n---|\n\Z)", re.S)
+_BETWEEN = re.compile(r"\n(?=\w+ : |<)")
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(field,))
+class ParameterFields:
+    """Makes parameters of the annotated attributes of its subclasses.
+
+    Each subclass becomes a dataclass whose constructor takes keywords and assigns them. The
+    type of a field is also its constraint: ``Annotated[float, Interval(...)]``,
+    ``Literal["a", "b"]``, ``bool``, a class, or a union of these. In the docstring of a
+    subclass, ``<parameters>`` and ``<attributes>`` stand for what its bases document.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.pruners.base import Count, ParameterFields
+    >>> class Loop(ParameterFields):
+    ...     n_turns: Count = 3
+    >>> Loop(n_turns=5).n_turns
+    5
+    >>> print(*Loop._parameter_constraints["n_turns"])
+    an int in the range [1, inf)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+    _documented: ClassVar[dict[str, dict[str, str]]] = {}
+    # Parameters that come last, in this order.
+    _trailing: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = SimpleNamespace(__annotations__=vars(cls).get("__annotations__", {}))
+        hints = get_type_hints(own, vars(sys.modules[cls.__module__]), include_extras=True)
+        dataclass(kw_only=True, eq=False, repr=False, match_args=False)(cls)
+        names = [each.name for each in fields(cls)]  # type: ignore[arg-type]
+        known: dict[str, list[Any]] = {}
+        for base in cls.__mro__[:0:-1]:
+            known |= vars(base).get("_parameter_constraints", {})
+        known |= {name: list(_constraints(hint)) for name, hint in hints.items() if name in names}
+        cls._parameter_constraints = known
+        for name in vars(cls).keys() & set(names):
+            delattr(cls, name)  # defaults belong to the constructor
+        cls.__init__.__signature__ = _signature(cls)  # type: ignore[attr-defined]
+        cls._documented = {}
+        if cls.__doc__:
+            doc = inspect.cleandoc(cls.__doc__) + "\n"
+            cls.__doc__ = _SECTION.sub(lambda match: _completed(cls, *match.groups()), doc)
+
+
+def _constraints(hint: Any) -> Iterator[Any]:
+    """What scikit-learn's validation calls the values of a type."""
+    if get_origin(hint) in (Union, UnionType):
+        for part in get_args(hint):
+            yield from _constraints(part)
+    elif get_origin(hint) is Annotated:
+        yield from hint.__metadata__
+    elif get_origin(hint) is Literal:
+        options = set(get_args(hint))
+        is_text = all(isinstance(option, str) for option in options)
+        yield StrOptions(options) if is_text else Options(Integral, options)
+    elif hint is bool:
+        yield "boolean"
+    else:
+        yield None if hint is NoneType else get_origin(hint) or hint
+
+
+def _signature(cls: type[ParameterFields]) -> inspect.Signature:
+    """The constructor's signature without types, as if it were written by hand."""
+    given = inspect.signature(cls.__init__)
+    parameters = [each.replace(annotation=each.empty) for each in given.parameters.values()]
+    position = {name: i for i, name in enumerate(cls._trailing, 1)}
+    parameters.sort(key=lambda each: position.get(each.name, 0))
+    return given.replace(parameters=parameters, return_annotation=given.empty)
+
+
+def _completed(cls: type[ParameterFields], title: str, text: str) -> str:
+    """A section of a docstring with what the bases document, in the signature's order."""
+    inherited: dict[str, str] = {}
+    for base in cls.__mro__[:0:-1]:
+        inherited |= vars(base).get("_documented", {}).get(title, {})
+    entries = {entry.partition(" : ")[0]: entry for entry in _BETWEEN.split(text)}
+    parameters = inspect.signature(cls).parameters
+    if entries.pop(f"<{title.lower()}>", None):
+        for name in inherited.keys() & parameters.keys():
+            default = parameters[name].default
+            shown = f'"{default}"' if isinstance(default, str) else repr(default)
+            inherited[name] = re.sub("default=.*", f"default={shown}", inherited[name], count=1)
+        entries = inherited | entries
+    cls._documented[title] = entries
+    order = [name for name in parameters if name in entries] or list(entries)
+    return "\n".join([title, "-" * 10, *(entries[name] for name in order)])
