@@ -105,7 +105,7 @@ def test_nothing_of_a_group_may_be_best():
 
 
 def test_soft_gates_start_open_and_harden():
-    gates = SoftGates(torch.zeros(2), 0.0, None, final_temperature=100.0)
+    gates = SoftGates(torch.zeros(2), penalty=0.0, density=None, final_temperature=100.0)
     gates.begin_epoch(1, 3)
     assert gates().tolist() == [1.0, 1.0]
     with torch.no_grad():
@@ -123,7 +123,9 @@ def test_soft_gates_start_open_and_harden():
 
 def test_drawn_gates_are_the_soft_ones_on_average():
     torch.manual_seed(0)
-    gates = _DrawnGates(torch.full((20_000,), -0.5), 0.0, None, final_temperature=10.0)
+    gates = _DrawnGates(
+        torch.full((20_000,), -0.5), penalty=0.0, density=None, final_temperature=10.0
+    )
     gates.begin_epoch(1, 2)
     drawn = gates()
     scale = 1 + math.exp(0.5)
@@ -134,7 +136,7 @@ def test_drawn_gates_are_the_soft_ones_on_average():
 
 def test_hard_concrete_gates_are_closed_open_or_between():
     torch.manual_seed(0)
-    gates = _HardConcrete(torch.full((100_000,), 0.5), 1.0, None, temperature=2 / 3)
+    gates = _HardConcrete(torch.full((100_000,), 0.5), penalty=1.0, density=None, temperature=2 / 3)
     z = gates()
     assert (z == 0).any()
     assert (z == 1).any()
@@ -142,13 +144,15 @@ def test_hard_concrete_gates_are_closed_open_or_between():
     assert (z > 0).float().mean().item() == pytest.approx(expected.item(), abs=0.005)
     assert gates.expected()[0].item() == pytest.approx(1.2 / (1 + math.exp(-0.5)) - 0.1)
     # The threshold is where the gate without noise opens.
-    at_threshold = _HardConcrete(torch.tensor([gates.threshold]), 1.0, None, 2 / 3)
+    at_threshold = _HardConcrete(
+        torch.tensor([gates.threshold]), penalty=1.0, density=None, temperature=2 / 3
+    )
     assert at_threshold.expected().item() == pytest.approx(0, abs=1e-6)
 
 
 def test_clipped_normal_gates():
     torch.manual_seed(0)
-    gates = _ClippedNormal(torch.full((100_000,), 0.3), 1.0, None, None, noise=0.5)
+    gates = _ClippedNormal(torch.full((100_000,), 0.3), penalty=1.0, density=None, noise=0.5)
     assert (gates() > 0).float().mean().item() == pytest.approx(0.7257, abs=0.005)
     assert gates.expected()[0].item() == pytest.approx(0.3)
 
@@ -156,7 +160,7 @@ def test_clipped_normal_gates():
 def test_rounded_gates_freeze_the_lowest_for_good():
     layout = layout_of((1, 4))
     scores = torch.tensor([0.9, 0.6, 0.4, 0.2])
-    gates = _Rounded(layout, scores, None, density=0.25, penalty=0.0, freeze_every=1)
+    gates = _Rounded(scores, layout=layout, density=0.25, penalty=0.0, freeze_every=1)
     gates.begin_epoch(1, 2)
     assert gates().tolist() == [1, 1, 0, 0]
     with torch.no_grad():
@@ -168,7 +172,13 @@ def test_rounded_gates_freeze_the_lowest_for_good():
 
 
 def test_frozen_gates_do_not_come_back_when_others_fall_to_zero():
-    gates = _Rounded(layout_of((1, 4)), torch.linspace(0.9, 0.6, 4), None, 0.25, 0.0, 1)
+    gates = _Rounded(
+        torch.linspace(0.9, 0.6, 4),
+        layout=layout_of((1, 4)),
+        density=0.25,
+        penalty=0.0,
+        freeze_every=1,
+    )
     gates.begin_epoch(1, 4)
     with torch.no_grad():
         gates.scores.zero_()
@@ -179,9 +189,9 @@ def test_frozen_gates_do_not_come_back_when_others_fall_to_zero():
 
 def test_concrete_gates_pull_only_while_too_many_are_open():
     task = torch.tensor([3.0, 4.0])
-    few = _Concrete(torch.tensor([-3.0, -3.0]), None, density=0.5, temperature=1.0)
+    few = _Concrete(torch.tensor([-3.0, -3.0]), density=0.5, temperature=1.0)
     assert torch.equal(few.gradient(task), task)
-    many = _Concrete(torch.tensor([2.0, 2.0]), None, density=0.5, temperature=1.0)
+    many = _Concrete(torch.tensor([2.0, 2.0]), density=0.5, temperature=1.0)
     # As strong as the loss's gradient (5), and equal for both.
     expected = task + 5 / math.sqrt(2)
     assert many.gradient(task).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
@@ -200,19 +210,21 @@ def test_reverse_kl_by_hand():
     ("gates", "penalty"),
     [
         (
-            SoftGates(torch.zeros(5), 2.0, None, 100.0),
+            SoftGates(torch.zeros(5), penalty=2.0, density=None, final_temperature=100.0),
             lambda gates: torch.sigmoid(gates.temperature * gates.scores).mean(),
         ),
         (
-            _HardConcrete(torch.zeros(5), 2.0, None, 0.5),
+            _HardConcrete(torch.zeros(5), penalty=2.0, density=None, temperature=0.5),
             lambda gates: torch.sigmoid(gates.scores - 0.5 * math.log(0.1 / 1.1)).mean(),
         ),
         (
-            _ClippedNormal(torch.zeros(5), 2.0, None, None, 0.3),
+            _ClippedNormal(torch.zeros(5), penalty=2.0, density=None, noise=0.3),
             lambda gates: torch.special.ndtr(gates.scores / 0.3).mean(),
         ),
         (
-            _Rounded(layout_of((1, 5)), torch.zeros(5), None, 0.5, 2.0, 1),
+            _Rounded(
+                torch.zeros(5), layout=layout_of((1, 5)), density=0.5, penalty=2.0, freeze_every=1
+            ),
             lambda gates: (gates.scores**2).mean(),
         ),
     ],
@@ -228,7 +240,7 @@ def test_penalties_are_as_documented(gates, penalty):
 
 
 def test_what_may_be_open_is_free():
-    gates = _ClippedNormal(torch.tensor([0.0, 0.0]), 1.0, 0.6, None, noise=1.0)
+    gates = _ClippedNormal(torch.tensor([0.0, 0.0]), penalty=1.0, density=0.6, noise=1.0)
     assert gates.gradient(torch.zeros(2)).tolist() == [0, 0]
     gates.density = 0.4
     slope = 1 / math.sqrt(2 * math.pi) / 2

@@ -71,6 +71,24 @@ def test_docs_are_inherited_with_the_new_defaults():
     assert names == list(defaults(Doubling))
 
 
+def test_the_nearest_base_decides():
+    class Base(ParameterFields):
+        x: Count = 1
+        y: Count = 1
+
+    class Left(Base):
+        x: Count = 2
+
+    class Right(Base):
+        y: Literal["right"] = "right"
+
+    class Both(Left, Right):
+        pass
+
+    assert (Both().x, Both().y) == (2, "right")
+    assert [*map(str, Both._parameter_constraints["y"])] == ["a str among {'right'}"]
+
+
 @pytest.mark.parametrize(
     ("hint", "constraints"),
     [

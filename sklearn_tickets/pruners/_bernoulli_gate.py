@@ -1,5 +1,7 @@
 """Bernoulli gates, continuously relaxed: search for a strong ticket, the weights frozen."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,6 @@ from sklearn_tickets.pruners.base import (
     FrozenGatesPruner,
     Gates,
     Layout,
-    Number,
     PenalizedGates,
     PenalizedGatesPruner,
     Positive,
@@ -61,31 +62,20 @@ class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    mask_init: Number = 0.5
+    mask_init: float = 0.5
     noise: Positive = 0.5
 
-    def _gates(
-        self, weights: Tensor, layout: Layout, density: float | None, log_scale: Tensor | None
-    ) -> Gates:
-        scores = torch.full_like(weights, self.mask_init)
-        return _ClippedNormal(scores, self._penalty(), density, log_scale, self.noise)
+    def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:
+        return self._begin(_ClippedNormal, weights, density, noise=self.noise)
 
 
+@dataclass(eq=False, kw_only=True)
 class _ClippedNormal(PenalizedGates):
     """Scores with Gaussian noise, clipped to the unit interval."""
 
     threshold = 0.5
 
-    def __init__(
-        self,
-        scores: Tensor,
-        penalty: float,
-        density: float | None,
-        log_scale: Tensor | None,
-        noise: float,
-    ) -> None:
-        super().__init__(scores, penalty, density, log_scale)
-        self.noise = noise
+    noise: float
 
     def __call__(self) -> Tensor:
         return (self.scores + self.noise * torch.randn_like(self.scores)).clamp(0, 1)

@@ -1,5 +1,6 @@
 """Concrete ticket search: keep what the dense network's answers need."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -76,25 +77,21 @@ class ConcreteTicketPruner(FrozenGatesPruner):
     rewind_epoch: Epochs = 0
     train_ticket: bool = True
 
-    def _gates(
-        self, weights: Tensor, layout: Layout, density: float, log_scale: Tensor | None
-    ) -> Gates:
+    def _gates(self, weights: Tensor, layout: Layout, density: float) -> Gates:
         scores = torch.full_like(weights, density).logit(eps=1e-6)
         if self.objective == "labels":
-            return _Concrete(scores, log_scale, density, self.temperature)
+            return _Concrete(scores, density=density, temperature=self.temperature)
         distance = _reverse_kl if is_classifier(self.estimator) else nn.functional.mse_loss
-        return _LikeDense(scores, log_scale, density, self.temperature, distance)
+        return _LikeDense(scores, density=density, temperature=self.temperature, distance=distance)
 
 
+@dataclass(eq=False, kw_only=True)
 class _Concrete(Gates):
     """A binary concrete variable for each score, balanced so that as many open as may."""
 
-    def __init__(
-        self, scores: Tensor, log_scale: Tensor | None, density: float, temperature: float
-    ) -> None:
-        super().__init__(scores, log_scale)
-        self.density, self.temperature = density, temperature
-        self.balance: Tensor | None = None
+    density: float
+    temperature: float
+    balance: Tensor | None = None
 
     def __call__(self) -> Tensor:
         noise = torch.rand_like(self.scores).logit(eps=1e-6)
@@ -113,19 +110,11 @@ class _Concrete(Gates):
         return task + self.balance * pull
 
 
+@dataclass(eq=False, kw_only=True)
 class _LikeDense(_Concrete):
     """The same, compared with the dense network's outputs rather than with labels."""
 
-    def __init__(
-        self,
-        scores: Tensor,
-        log_scale: Tensor | None,
-        density: float,
-        temperature: float,
-        distance: Loss,
-    ) -> None:
-        super().__init__(scores, log_scale, density, temperature)
-        self.distance = distance
+    distance: Loss
 
     def begin_batch(self, net: NeuralNet, X: Any) -> None:
         with evaluating(net.module_), torch.no_grad():

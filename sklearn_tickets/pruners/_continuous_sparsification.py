@@ -1,5 +1,6 @@
 """Continuous sparsification: weights and a soft mask that hardens, trained together."""
 
+from dataclasses import dataclass
 from numbers import Real
 from typing import Annotated
 
@@ -68,21 +69,19 @@ class ContinuousSparsificationPruner(JointGatesPruner):
     mask_lr: Positive = 0.003
     final_temperature: Annotated[float, Interval(Real, 1, None, closed="neither")] = 200.0
 
-    def _gates(
-        self, weights: Tensor, layout: Layout, density: float | None, log_scale: Tensor | None
-    ) -> Gates:
-        scores = torch.full_like(weights, self.mask_init)
-        return SoftGates(scores, self._penalty(), density, self.final_temperature)
+    def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:
+        last = self.final_temperature
+        return self._begin(SoftGates, weights, density, final_temperature=last)
 
 
+@dataclass(eq=False, kw_only=True)
 class SoftGates(PenalizedGates):
     """Sigmoids of the scores whose temperature rises, 1 at the beginning."""
 
-    def __init__(
-        self, scores: Tensor, penalty: float, density: float | None, final_temperature: float
-    ) -> None:
-        super().__init__(scores, penalty, density)
-        self.final_temperature = final_temperature
+    final_temperature: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.initial = self.scores.detach().clone()
         self.scale = 1 / torch.sigmoid(self.initial)
 

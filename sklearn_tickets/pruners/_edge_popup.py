@@ -1,5 +1,7 @@
 """Edge-popup: search for a strong ticket, the weights frozen."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -57,26 +59,18 @@ class EdgePopupPruner(FrozenGatesPruner):
     mask_lr: Positive = 0.1
     anneal: bool = True
 
-    def _gates(
-        self, weights: Tensor, layout: Layout, density: float, log_scale: Tensor | None
-    ) -> Gates:
+    def _gates(self, weights: Tensor, layout: Layout, density: float) -> Gates:
         scores = {name: _initial_scores(w) for name, w in layout.split(weights).items()}
-        return _BestScored(layout, layout.join(scores), log_scale, density, self.anneal)
+        return _BestScored(layout.join(scores), layout=layout, density=density, anneal=self.anneal)
 
 
+@dataclass(eq=False, kw_only=True)
 class _BestScored(Gates):
     """Open for the best-scored; gradients pass straight through the selection."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        scores: Tensor,
-        log_scale: Tensor | None,
-        density: float,
-        anneal: bool,
-    ) -> None:
-        super().__init__(scores, log_scale)
-        self.layout, self.density, self.anneal = layout, density, anneal
+    layout: Layout
+    density: float
+    anneal: bool
 
     def optimizer(self, lr: float) -> torch.optim.Optimizer:
         groups = [{"params": [self.scores], "weight_decay": 5e-4}]

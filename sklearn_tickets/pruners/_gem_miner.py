@@ -1,5 +1,7 @@
 """Gem-Miner: find a ticket that is good before training, by freezing what scores low."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -60,29 +62,28 @@ class GemMinerPruner(FrozenGatesPruner):
     penalty: NonNegative = 0.5
     freeze_every: Count = 1
 
-    def _gates(
-        self, weights: Tensor, layout: Layout, density: float, log_scale: Tensor | None
-    ) -> Gates:
-        scores = torch.rand_like(weights)
-        return _Rounded(layout, scores, log_scale, density, self.penalty, self.freeze_every)
+    def _gates(self, weights: Tensor, layout: Layout, density: float) -> Gates:
+        return _Rounded(
+            torch.rand_like(weights),
+            layout=layout,
+            density=density,
+            penalty=self.penalty,
+            freeze_every=self.freeze_every,
+        )
 
 
+@dataclass(eq=False, kw_only=True)
 class _Rounded(Gates):
     """Open where the score is nearer to 1 than to 0, until it is frozen at 0."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        scores: Tensor,
-        log_scale: Tensor | None,
-        density: float,
-        penalty: float,
-        freeze_every: int,
-    ) -> None:
-        super().__init__(scores, log_scale)
-        self.layout, self.density = layout, density
-        self.penalty, self.freeze_every = penalty, freeze_every
-        self.active = torch.ones_like(scores)
+    layout: Layout
+    density: float
+    penalty: float
+    freeze_every: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.active = torch.ones_like(self.scores.detach())
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         if epoch % self.freeze_every and epoch < n_epochs:

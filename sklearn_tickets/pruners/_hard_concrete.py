@@ -1,6 +1,7 @@
 """Hard concrete gates: weights and random gates that can be exactly 0 or 1, trained together."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,7 +10,6 @@ from sklearn_tickets.pruners.base import (
     Gates,
     JointGatesPruner,
     Layout,
-    Number,
     PenalizedGates,
     Positive,
 )
@@ -61,27 +61,21 @@ class HardConcretePruner(JointGatesPruner):
     """
 
     mask_lr: Positive = 0.1
-    mask_init: Number = 2.0
+    mask_init: float = 2.0
     temperature: Positive = 2 / 3
 
-    def _gates(
-        self, weights: Tensor, layout: Layout, density: float | None, log_scale: Tensor | None
-    ) -> Gates:
-        scores = torch.full_like(weights, self.mask_init)
-        return _HardConcrete(scores, self._penalty(), density, self.temperature)
+    def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:
+        return self._begin(_HardConcrete, weights, density, temperature=self.temperature)
 
 
+@dataclass(eq=False, kw_only=True)
 class _HardConcrete(PenalizedGates):
     """A binary concrete variable for each score, stretched and clipped."""
 
     # Above it a gate is open without noise.
     threshold = math.log(-GAMMA / ZETA)
 
-    def __init__(
-        self, scores: Tensor, penalty: float, density: float | None, temperature: float
-    ) -> None:
-        super().__init__(scores, penalty, density)
-        self.temperature = temperature
+    temperature: float
 
     def __call__(self) -> Tensor:
         noise = torch.rand_like(self.scores).logit(eps=1e-6)

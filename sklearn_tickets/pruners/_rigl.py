@@ -50,6 +50,8 @@ class RigLPruner(SparsityPruner):
         large ones, "layer" gives all the same, and "global" draws the first mask from all.
     prune_bias : bool, default=False
         Whether biases are pruned, too; each belongs to the layer of its weight.
+    mask_epochs : int or None, default=None
+        Epochs of training while the mask moves; None takes the net's ``max_epochs``.
     grow : {"gradient", "random"}, default="gradient"
         Whether the entries of largest gradient are grown (RigL), or any (SET).
     update_every : int, default=100
@@ -64,6 +66,9 @@ class RigLPruner(SparsityPruner):
         values, a ticket that `final_epochs` trains.
     final_epochs : int or None, default=0
         Epochs of training under the final mask; None takes the net's ``max_epochs``.
+    schedule : {"one-cycle"} or None, default=None
+        Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
+        net's rate and falls to 0. None leaves it to the net's callbacks.
     train_ticket : bool, default=True
         Whether `final_epochs` are trained at all.
 

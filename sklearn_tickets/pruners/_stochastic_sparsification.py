@@ -51,11 +51,9 @@ class StochasticSparsificationPruner(ContinuousSparsificationPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    def _gates(
-        self, weights: Tensor, layout: Layout, density: float | None, log_scale: Tensor | None
-    ) -> Gates:
-        scores = torch.full_like(weights, self.mask_init)
-        return _DrawnGates(scores, self._penalty(), density, self.final_temperature)
+    def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:
+        last = self.final_temperature
+        return self._begin(_DrawnGates, weights, density, final_temperature=last)
 
 
 class _DrawnGates(SoftGates):

@@ -4,7 +4,8 @@ An algorithm is a `Gates`: scores, what they let through, and what they pay for 
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from skorch import NeuralNet
@@ -17,6 +18,7 @@ Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 _CLOSED = -1e3
 
 
+@dataclass(eq=False, kw_only=True)
 class Gates:
     """How much of each parameter passes, as a differentiable function of learned scores.
 
@@ -26,16 +28,21 @@ class Gates:
     ----------
     scores : Tensor of shape (n_parameters,)
         Initial scores; the higher, the more likely kept.
-    log_scale : Tensor of shape (n_outputs,) or None, default=None
+
+    Attributes
+    ----------
+    log_scale : Tensor of shape (n_outputs,) or None
         Logarithms of factors on the outputs, learned with the scores; None learns none.
     """
 
     # What scores above it belong to is kept, where no number of parameters is given.
-    threshold = 0.0
+    threshold: ClassVar[float] = 0.0
 
-    def __init__(self, scores: Tensor, log_scale: Tensor | None = None) -> None:
-        self.scores = scores.requires_grad_()
-        self.log_scale = None if log_scale is None else log_scale.requires_grad_()
+    scores: Tensor = field(kw_only=False)
+    log_scale: Tensor | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.scores.requires_grad_()
 
     def optimizer(self, lr: float) -> torch.optim.Optimizer:
         """What the scores, and the factors, are trained by."""
@@ -73,6 +80,7 @@ class Gates:
         """Return the scores to where they may be, after a step."""
 
 
+@dataclass(eq=False, kw_only=True)
 class PenalizedGates(Gates):
     r"""Gates that pay for being open: :math:`\lambda \max(\mathrm{mean}(o) - \rho, 0)`.
 
@@ -84,20 +92,10 @@ class PenalizedGates(Gates):
         The penalty's weight.
     density : float or None
         What may be open for free; None is 0.
-    log_scale : Tensor of shape (n_outputs,) or None, default=None
-        As for `Gates`.
     """
 
-    def __init__(
-        self,
-        scores: Tensor,
-        penalty: float,
-        density: float | None,
-        log_scale: Tensor | None = None,
-    ) -> None:
-        super().__init__(scores, log_scale)
-        self.penalty = penalty
-        self.density = density or 0.0
+    penalty: float
+    density: float | None
 
     def openness(self) -> Tensor:
         """How open each gate is, or how probably so, differentiable by the scores."""
@@ -106,12 +104,12 @@ class PenalizedGates(Gates):
     def begin_round(self, pruned: Tensor, density: float | None) -> None:
         """Go on, and pay for what is above the new density."""
         super().begin_round(pruned, density)
-        self.density = density or 0.0
+        self.density = density
 
     def gradient(self, task: Tensor) -> Tensor:
         """Add the gradient of the penalty."""
         openness = self.openness().mean()
-        if not self.penalty or openness <= self.density:
+        if not self.penalty or openness <= (self.density or 0.0):
             return task
         (pull,) = torch.autograd.grad(openness, self.scores)
         return task.add(pull, alpha=self.penalty)

@@ -11,14 +11,13 @@ from torch import Tensor
 from sklearn_tickets._network import infer, plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._base import Search
-from sklearn_tickets.pruners.base._gates import Gates
+from sklearn_tickets.pruners.base._gates import Gates, PenalizedGates
 from sklearn_tickets.pruners.base._layout import Layout
 from sklearn_tickets.pruners.base._learn_mask import LearnMask
 from sklearn_tickets.pruners.base._parameters import (
     Count,
     FreeSparsity,
     NonNegative,
-    Number,
     Positive,
 )
 from sklearn_tickets.pruners.base._rounds import Run
@@ -45,9 +44,7 @@ class GatesPruner(SparsityPruner):
 
     mask_lr: Positive = 0.01
 
-    def _gates(
-        self, weights: Tensor, layout: Layout, density: Any, log_scale: Tensor | None
-    ) -> Gates:
+    def _gates(self, weights: Tensor, layout: Layout, density: Any) -> Gates:
         """Make the gates of `weights`, laid out like that, for a density if one is given."""
         raise NotImplementedError
 
@@ -86,12 +83,17 @@ class PenalizedGatesPruner(GatesPruner):
     """
 
     sparsity: FreeSparsity = 0.9
-    mask_init: Number = 0.0
+    mask_init: float = 0.0
     penalty: NonNegative | Literal["auto"] = "auto"
 
-    def _penalty(self) -> float:
+    def _begin(
+        self, kind: type[PenalizedGates], weights: Tensor, density: float | None, **settings: Any
+    ) -> PenalizedGates:
+        """Make gates of a kind, with the same score for all weights."""
         auto = AUTO_PENALTY[is_classifier(self.estimator)]
-        return auto if self.penalty == "auto" else self.penalty
+        penalty = auto if self.penalty == "auto" else self.penalty
+        scores = torch.full_like(weights, self.mask_init)
+        return kind(scores, penalty=penalty, density=density, **settings)
 
 
 class FrozenGatesPruner(GatesPruner):
@@ -117,10 +119,10 @@ class FrozenGatesPruner(GatesPruner):
 
     def _search(self, run: Run, density: Any) -> Search:
         layout, net = Layout(run.mask, self.scope), run.net
-        log_scale = None
+        gates = self._gates(_weights(net, layout), layout, density)
         if self.learn_scale:
-            log_scale = torch.zeros(infer(net.module_, run.X[:1]).shape[1], device=net.device)
-        gates = self._gates(_weights(net, layout), layout, density, log_scale)
+            n_outputs = infer(net.module_, run.X[:1]).shape[1]
+            gates.log_scale = torch.zeros(n_outputs, device=net.device, requires_grad=True)
         n_epochs = run.rounds.n_epochs(self.mask_epochs)
         learn = LearnMask(gates, layout, lr=self.mask_lr, n_epochs=n_epochs, frozen=True)
         yield run.training(until=len(net.history) + n_epochs, learn_mask=learn)
@@ -163,7 +165,7 @@ class JointGatesPruner(PenalizedGatesPruner, RoundPruner):
     def _round_training(self, run: Run, density: Any) -> Training:
         if run.carried is None:
             layout = Layout(run.mask, self.scope)
-            gates = self._gates(_weights(run.net, layout), layout, density, None)
+            gates = self._gates(_weights(run.net, layout), layout, density)
             run.carried = _Learned(gates, layout, run.start)
         else:
             gates, layout = run.carried.gates, run.carried.layout

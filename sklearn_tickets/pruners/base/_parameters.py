@@ -4,7 +4,8 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from copy import copy
+from dataclasses import MISSING, dataclass, field
 from numbers import Integral, Real
 from types import NoneType, SimpleNamespace, UnionType
 from typing import (
@@ -27,7 +28,6 @@ Count: TypeAlias = Annotated[int, Interval(Integral, 1, None, closed="left")]
 Epochs: TypeAlias = Annotated[int, Interval(Integral, 0, None, closed="left")] | None
 FreeSparsity: TypeAlias = Annotated[float | None, Interval(Real, 0, 1, closed="left"), None]
 NonNegative: TypeAlias = Annotated[float, Interval(Real, 0, None, closed="left")]
-Number: TypeAlias = Annotated[float, Interval(Real, None, None, closed="neither")]
 Positive: TypeAlias = Annotated[float, Interval(Real, 0, None, closed="neither")]
 RandomState: TypeAlias = Annotated[int | np.random.RandomState | None, "random_state"]
 Schedule: TypeAlias = Literal["one-cycle"] | None
@@ -58,6 +58,7 @@ class ParameterFields:
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+    _declared: ClassVar[dict[str, tuple[Any, Any]]] = {}
     _documented: ClassVar[dict[str, dict[str, str]]] = {}
     # Parameters that come last, in this order.
     _trailing: ClassVar[tuple[str, ...]] = ()
@@ -66,15 +67,25 @@ class ParameterFields:
         super().__init_subclass__(**kwargs)
         own = SimpleNamespace(__annotations__=vars(cls).get("__annotations__", {}))
         hints = get_type_hints(own, vars(sys.modules[cls.__module__]), include_extras=True)
+        cls._declared = {
+            name: (hint, vars(cls).get(name, MISSING))
+            for name, hint in hints.items()
+            if get_origin(hint) is not ClassVar
+        }
+        # By Python's order of inheritance; a dataclass would let the last base win.
+        declared: dict[str, tuple[Any, Any]] = {}
+        for base in cls.__mro__[::-1]:
+            declared |= vars(base).get("_declared", {})
+        cls.__annotations__ = {name: hint for name, (hint, _) in declared.items()}
+        for name, (_, default) in declared.items():
+            if default is not MISSING:
+                setattr(cls, name, copy(default))
         dataclass(kw_only=True, eq=False, repr=False, match_args=False)(cls)
-        names = [each.name for each in fields(cls)]  # type: ignore[arg-type]
-        known: dict[str, list[Any]] = {}
-        for base in cls.__mro__[:0:-1]:
-            known |= vars(base).get("_parameter_constraints", {})
-        known |= {name: list(_constraints(hint)) for name, hint in hints.items() if name in names}
-        cls._parameter_constraints = known
-        for name in vars(cls).keys() & set(names):
+        for name in declared.keys() & vars(cls).keys():
             delattr(cls, name)  # defaults belong to the constructor
+        cls._parameter_constraints = {
+            name: list(_constraints(hint)) for name, (hint, _) in declared.items()
+        }
         cls.__init__.__signature__ = _signature(cls)  # type: ignore[attr-defined]
         cls._documented = {}
         if cls.__doc__:
@@ -95,6 +106,8 @@ def _constraints(hint: Any) -> Iterator[Any]:
         yield StrOptions(options) if is_text else Options(Integral, options)
     elif hint is bool:
         yield "boolean"
+    elif hint in (int, float):
+        yield Interval({int: Integral, float: Real}[hint], None, None, closed="neither")
     else:
         yield None if hint is NoneType else get_origin(hint) or hint
 

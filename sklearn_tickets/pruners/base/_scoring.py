@@ -39,7 +39,7 @@ class SparsityPruner(BasePruner):
     prune_bias : bool, default=False
         Whether biases are pruned, too.
     exclude : tuple of str, default=()
-        Names of parameters left dense, and glob patterns of them such as ``"head.*"``.
+        Glob patterns of parameter names left dense, such as ``"head.*"``.
 
     Attributes
     ----------
