@@ -29,7 +29,8 @@ from sklearn_tickets.pruners._continuous_sparsification import SoftGates
 from sklearn_tickets.pruners._gem_miner import _Rounded
 from sklearn_tickets.pruners._hard_concrete import _HardConcrete
 from sklearn_tickets.pruners._stochastic_sparsification import _DrawnGates
-from sklearn_tickets.pruners.base import Gates, Layout, LearnMask
+from sklearn_tickets.training import Gates, Layout
+from sklearn_tickets.training._learn_mask import LearnMask
 from tests.instances import make_net
 
 TRAINED = [

@@ -27,6 +27,7 @@ from sklearn_tickets.pruners import (
     SNIPPruner,
     SynFlowPruner,
 )
+from sklearn_tickets.pruners.base import scoring_sample
 from tests.instances import SETTINGS, make_net
 
 X_SMALL = np.array([[1, 1], [2, 0]], dtype=np.float32)
@@ -275,8 +276,6 @@ def test_snip_sums_up_the_gradient_over_all_data(data):
 
 
 def test_scoring_samples_are_drawn_from_all_classes_equally():
-    from sklearn_tickets.pruners.base import scoring_sample
-
     y = np.repeat([0, 1, 2], [100, 10, 5])
     X = np.arange(115.0)
     net = make_net("classifier")

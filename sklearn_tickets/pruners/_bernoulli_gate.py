@@ -5,14 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_tickets.pruners.base import (
-    FrozenGatesPruner,
-    Gates,
-    Layout,
-    PenalizedGates,
-    PenalizedGatesPruner,
-    Positive,
-)
+from sklearn_tickets.pruners.base import FrozenGatesPruner, PenalizedGatesPruner, Positive
+from sklearn_tickets.training import Gates, Layout, PenalizedGates
 
 
 class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):

@@ -9,7 +9,8 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sklearn_tickets._network import evaluating
-from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Gates, Layout, Loss, Positive
+from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Positive
+from sklearn_tickets.training import Gates, Layout, Loss
 
 # By how much more than the density may be open, and the weight of the newest ratio of gradients.
 SLACK, AVERAGING = 1.1, 0.01

@@ -8,7 +8,8 @@ import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
-from sklearn_tickets.pruners.base import Gates, JointGatesPruner, Layout, PenalizedGates, Positive
+from sklearn_tickets.pruners.base import JointGatesPruner, Positive
+from sklearn_tickets.training import Gates, Layout, PenalizedGates
 
 
 class ContinuousSparsificationPruner(JointGatesPruner):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_tickets.pruners.base import FrozenGatesPruner, Gates, Layout, Positive
+from sklearn_tickets.pruners.base import FrozenGatesPruner, Positive
+from sklearn_tickets.training import Gates, Layout
 
 
 class EdgePopupPruner(FrozenGatesPruner):

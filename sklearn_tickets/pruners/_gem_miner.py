@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_tickets.pruners.base import Count, FrozenGatesPruner, Gates, Layout, NonNegative
+from sklearn_tickets.pruners.base import Count, FrozenGatesPruner, NonNegative
+from sklearn_tickets.training import Gates, Layout
 
 
 class GemMinerPruner(FrozenGatesPruner):

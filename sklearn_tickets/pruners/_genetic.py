@@ -18,12 +18,12 @@ from sklearn_tickets.masks import Scope, TicketMask
 from sklearn_tickets.pruners.base import (
     Count,
     FreeSparsity,
-    Layout,
     Run,
     SparsityPruner,
     regression_scale,
     scoring_sample,
 )
+from sklearn_tickets.training import Layout
 
 Share: TypeAlias = Annotated[float, Interval(Real, 0, 1, closed="both")]
 # The share of the population, its best, that mates are drawn from; rows in a batch.

@@ -1,27 +1,14 @@
 """GraSP: gradient signal preservation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import (
-    Array,
-    Count,
-    Positive,
-    Scores,
-    ScoringPruner,
-    batch_losses,
-    gradient,
-    masked_leaves,
-    scoring_sample,
-    total_gradient,
-)
+from sklearn_tickets.pruners.base import GradientPruner, Positive, Scores, gradient, total_gradient
 
 
-class GraSPPruner(ScoringPruner):
+class GraSPPruner(GradientPruner):
     r"""Prune what hinders training: gradient signal preservation (GraSP).
 
     Removing a parameter changes the gradient norm :math:`g^\top g` by about
@@ -33,8 +20,6 @@ class GraSPPruner(ScoringPruner):
     Parameters
     ----------
     <parameters>
-    n_score_samples : int or None, default=None
-        Number of rows to score on, drawn from all classes equally often; None takes all.
     temperature : float > 0, default=200.0
         The outputs are divided by it. Large, it keeps the cross entropy from saturating;
         in regression it makes the scores depend on y rather than on the residuals, which
@@ -69,19 +54,12 @@ class GraSPPruner(ScoringPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    n_score_samples: Count | None = None
     temperature: Positive = 200.0
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        X, y = scoring_sample(net, X, y, self.n_score_samples)
-        theta = masked_leaves(net, mask)
-
-        def losses() -> Iterator[Tensor]:
-            return batch_losses(net, theta, X, y, self.temperature)
-
-        g = total_gradient(theta, losses())
+    def _saliency(self, theta: Scores, losses: Callable[..., Iterator[Tensor]]) -> Scores:
+        g = total_gradient(theta, losses(self.temperature))
         # The gradient of g'g with one g held constant, batch by batch.
-        slopes = (gradient(loss, theta, create_graph=True) for loss in losses())
+        slopes = (gradient(loss, theta, create_graph=True) for loss in losses(self.temperature))
         Hg = total_gradient(theta, (_inner(slope, g) for slope in slopes))
         return {name: (value * Hg[name]).detach() for name, value in theta.items()}
 

@@ -6,13 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_tickets.pruners.base import (
-    Gates,
-    JointGatesPruner,
-    Layout,
-    PenalizedGates,
-    Positive,
-)
+from sklearn_tickets.pruners.base import JointGatesPruner, Positive
+from sklearn_tickets.training import Gates, Layout, PenalizedGates
 
 # Ends of the interval that a concrete variable is stretched to before it is clipped.
 GAMMA, ZETA = -0.1, 1.1

@@ -1,26 +1,14 @@
 """RigL and SET: train a sparse network all along, its mask on the move."""
 
-import math
-from collections.abc import Callable
 from numbers import Real
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
-from skorch import NeuralNet
-from torch import Tensor
 
-from sklearn_tickets._network import plain_module
-from sklearn_tickets.masks import Scope, TicketMask
+from sklearn_tickets.masks import Scope
 from sklearn_tickets.pruners.base import Count, Epochs, Run, Schedule, Search, SparsityPruner
-from sklearn_tickets.training import HoldMask, check_held
-
-Rule = Callable[[Tensor], Tensor]
-# What is grown first, by its gradient (equal scores are drawn at random).
-PROMISE: dict[str, Rule] = {"gradient": torch.abs, "random": torch.zeros_like}
-# From which value it is grown, by its initial one.
-START: dict[str, Rule] = {"gradient": torch.zeros_like, "random": torch.clone}
+from sklearn_tickets.training import DropAndGrow
 
 
 class RigLPruner(SparsityPruner):
@@ -123,113 +111,10 @@ class RigLPruner(SparsityPruner):
         moving = DropAndGrow(
             run.mask.shrink(anything, density, self.scope, run.rng),
             grow=self.grow,
-            every=self.update_every,
-            fraction=self.drop_fraction,
-            end=self.update_until * n_steps,
-            rng=run.rng,
+            update_every=self.update_every,
+            drop_fraction=self.drop_fraction,
+            end_step=self.update_until * n_steps,
+            random_state=run.rng,
         )
         yield run.training(until=len(net.history) + n_epochs, drop_and_grow=moving)
-        return moving.mask
-
-
-class DropAndGrow(HoldMask):
-    """Hold a mask that moves: now and then, the smallest weights go and others come.
-
-    Parameters
-    ----------
-    mask : TicketMask
-        The first mask, then the present one.
-    grow : {"gradient", "random"}
-        What comes.
-    every : int
-        Steps between two moves.
-    fraction : float
-        How much of each layer goes at first.
-    end : float
-        The step from which on the mask rests.
-    rng : RandomState
-        Draws ties, and what comes at random.
-    """
-
-    def __init__(
-        self,
-        mask: TicketMask,
-        *,
-        grow: str,
-        every: int,
-        fraction: float,
-        end: float,
-        rng: np.random.RandomState,
-    ) -> None:
-        super().__init__(mask)
-        self.grow = grow
-        self.every = every
-        self.fraction = fraction
-        self.end = end
-        self.rng = rng
-
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Note where grown weights start; apply the mask."""
-        parameters = dict(plain_module(net.module_).named_parameters())
-        self.parameters_ = {name: parameters[name] for name in self.mask}
-        self.start_ = {name: START[self.grow](p.detach()) for name, p in self.parameters_.items()}
-        self.step_, self.in_step_ = 0, False
-        super().on_train_begin(net)
-
-    @torch.no_grad()
-    def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Move the mask if it is time; the optimizer's step follows."""
-        self.step_ += 1
-        self.in_step_ = True
-        if self.step_ % self.every or self.step_ >= self.end:
-            return
-        fraction = self.fraction / 2 * (1 + math.cos(math.pi * self.step_ / self.end))
-        moved = dict(self.mask)
-        for names in self.mask.allocation().groups:
-            moved |= self._drop_and_grow(names, fraction)
-        self._adopt(TicketMask(moved), net.optimizer_)
-
-    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Return the pruned weights to 0."""
-        super().on_batch_end(net, training)
-        self.in_step_ = False
-
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Refuse the weights of an earlier mask, which a callback may have loaded."""
-        if not self.in_step_:
-            check_held(net, self.mask)
-        super().on_train_end(net)
-
-    def _drop_and_grow(self, names: list[str], fraction: float) -> TicketMask:
-        """The layer of these parameters, a fraction of its entries swapped for others."""
-        kept = TicketMask({name: self.mask[name] for name in names})
-        n = int(fraction * kept.n_kept)
-        if n == 0:
-            return kept
-        w = {name: self.parameters_[name] for name in names}
-        g = {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in w.items()}
-        stay = _strongest(kept, {name: p.abs() for name, p in w.items()}, kept.n_kept - n, self.rng)
-        # What is at 0 without a gradient would stay there; rather take back what was dropped.
-        alive = TicketMask({name: (g[name] != 0) | (self.start_[name] != 0) for name in names})
-        promise = {name: PROMISE[self.grow](gradient) for name, gradient in g.items()}
-        return stay | _strongest((kept | alive) & ~stay, promise, n, self.rng)
-
-    def _adopt(self, mask: TicketMask, optimizer: torch.optim.Optimizer) -> None:
-        """Hold another mask from now on; what is new in it starts afresh."""
-        for (name, p), factor in zip(self.parameters_.items(), self.factors_, strict=True):
-            grown = (mask[name] & ~self.mask[name]).to(p.device)
-            p[grown] = self.start_[name][grown]
-            for moment in optimizer.state[p].values():
-                if isinstance(moment, Tensor) and moment.shape == p.shape:
-                    moment[grown] = 0
-            factor.copy_(mask[name])
-        self.mask = mask
-
-
-def _strongest(
-    candidates: TicketMask, scores: dict[str, Tensor], k: int, rng: np.random.RandomState
-) -> TicketMask:
-    """Keep the `k` best-scored of the candidates."""
-    if k == 0:
-        return candidates & ~candidates
-    return candidates.shrink(scores, k / candidates.n_parameters, rng=rng)
+        return moving.mask_

@@ -1,21 +1,13 @@
 """SNIP: connection sensitivity."""
 
-from skorch import NeuralNet
+from collections.abc import Callable, Iterator
 
-from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import (
-    Array,
-    Count,
-    Scores,
-    ScoringPruner,
-    batch_losses,
-    masked_leaves,
-    scoring_sample,
-    total_gradient,
-)
+from torch import Tensor
+
+from sklearn_tickets.pruners.base import GradientPruner, Scores, total_gradient
 
 
-class SNIPPruner(ScoringPruner):
+class SNIPPruner(GradientPruner):
     r"""Prune what changes the loss least: single-shot network pruning (SNIP).
 
     The score of a parameter is the sensitivity of the loss to its mask entry,
@@ -29,8 +21,6 @@ class SNIPPruner(ScoringPruner):
     Parameters
     ----------
     <parameters>
-    n_score_samples : int or None, default=None
-        Number of rows to score on, drawn from all classes equally often; None takes all.
 
     Attributes
     ----------
@@ -61,10 +51,6 @@ class SNIPPruner(ScoringPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    n_score_samples: Count | None = None
-
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        X, y = scoring_sample(net, X, y, self.n_score_samples)
-        theta = masked_leaves(net, mask)
-        g = total_gradient(theta, batch_losses(net, theta, X, y))
+    def _saliency(self, theta: Scores, losses: Callable[..., Iterator[Tensor]]) -> Scores:
+        g = total_gradient(theta, losses())
         return {name: (value * g[name]).detach().abs() for name, value in theta.items()}

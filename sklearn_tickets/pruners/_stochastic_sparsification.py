@@ -7,7 +7,7 @@ from sklearn_tickets.pruners._continuous_sparsification import (
     ContinuousSparsificationPruner,
     SoftGates,
 )
-from sklearn_tickets.pruners.base import Gates, Layout
+from sklearn_tickets.training import Gates, Layout
 
 
 class StochasticSparsificationPruner(ContinuousSparsificationPruner):

@@ -1,8 +1,12 @@
 """Training a skorch net under a mask, and returning to an earlier point of it."""
 
 from sklearn_tickets.training._batches import ArrayBatches, batch_iterator
+from sklearn_tickets.training._drop_and_grow import DropAndGrow
+from sklearn_tickets.training._gates import Gates, Loss, PenalizedGates
 from sklearn_tickets.training._hold_mask import HoldMask, check_held, hold_mask
 from sklearn_tickets.training._l1_penalty import L1Penalty
+from sklearn_tickets.training._layout import Layout
+from sklearn_tickets.training._learn_mask import LearnMask
 from sklearn_tickets.training._one_cycle import one_cycle
 from sklearn_tickets.training._repel_optima import RepelOptima
 from sklearn_tickets.training._state import TrainingState
@@ -10,8 +14,14 @@ from sklearn_tickets.training._training import Training, last_train_loss
 
 __all__ = [
     "ArrayBatches",
+    "DropAndGrow",
+    "Gates",
     "HoldMask",
     "L1Penalty",
+    "Layout",
+    "LearnMask",
+    "Loss",
+    "PenalizedGates",
     "RepelOptima",
     "Training",
     "TrainingState",

@@ -11,9 +11,6 @@ from torch import Tensor
 from sklearn_tickets._network import infer, plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._base import Search
-from sklearn_tickets.pruners.base._gates import Gates, PenalizedGates
-from sklearn_tickets.pruners.base._layout import Layout
-from sklearn_tickets.pruners.base._learn_mask import LearnMask
 from sklearn_tickets.pruners.base._parameters import (
     Count,
     FreeSparsity,
@@ -22,7 +19,15 @@ from sklearn_tickets.pruners.base._parameters import (
 )
 from sklearn_tickets.pruners.base._rounds import Run
 from sklearn_tickets.pruners.base._scoring import RoundPruner, SparsityPruner
-from sklearn_tickets.training import Training, TrainingState, hold_mask
+from sklearn_tickets.training import (
+    Gates,
+    Layout,
+    LearnMask,
+    PenalizedGates,
+    Training,
+    TrainingState,
+    hold_mask,
+)
 
 # Chosen on the planted circle and helix: errors are smaller than cross entropies.
 AUTO_PENALTY = {True: 10.0, False: 1.0}

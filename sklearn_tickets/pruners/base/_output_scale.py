@@ -11,12 +11,12 @@ _MAX_ROWS, _MAX_SWEEPS = 10_000, 20
 
 
 def regression_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Least-squares factor of every output, ``sum(y f) / sum(f^2)``.
+    """Compute the least-squares factor of every output, ``sum(y f) / sum(f^2)``.
 
     Parameters
     ----------
     outputs : float64 ndarray of shape (n_samples, n_outputs)
-        f, the network's outputs.
+        The network's outputs f.
     y : ndarray of shape (n_samples, n_outputs)
         The targets.
 
@@ -32,7 +32,7 @@ def regression_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Factors whose largest scaled output is right most often.
+    """Find factors whose largest scaled output is right most often.
 
     Coordinate ascent on the training accuracy: with the other factors fixed, accuracy is
     a step function of one factor, and its best step is found exactly. (Least cross

@@ -1,17 +1,26 @@
 """Bases of pruners that reach a given sparsity, that work in rounds, and that score."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from typing import Annotated, Any, Literal
 
 from sklearn.base import is_classifier
 from sklearn.utils._param_validation import Interval
 from skorch import NeuralNet
+from torch import Tensor
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import Scope, TicketMask
 from sklearn_tickets.pruners.base._base import BasePruner, Search
-from sklearn_tickets.pruners.base._gradients import Array, Scores
+from sklearn_tickets.pruners.base._gradients import (
+    Array,
+    Scores,
+    batch_losses,
+    masked_leaves,
+    scoring_sample,
+)
 from sklearn_tickets.pruners.base._parameters import (
     Count,
     Epochs,
@@ -139,6 +148,37 @@ class ScoringPruner(RoundPruner):
         if self.connected:
             scores = _dead_ends_last(scores, run.mask.effective(run.net.module_, run.X))
         return run.mask.shrink(scores, density, self.scope, run.rng)
+
+
+class GradientPruner(ScoringPruner):
+    """Base of pruners that score by gradients of the training loss, by ``_saliency``.
+
+    Parameters
+    ----------
+    <parameters>
+    n_score_samples : int or None, default=None
+        Number of rows to score on, drawn from all classes equally often; None takes all.
+
+    Attributes
+    ----------
+    <attributes>
+
+    Notes
+    -----
+    Scores are computed in evaluation mode: without dropout, and with the running statistics
+    of normalization layers, which are 0 and 1 before any training.
+    """
+
+    n_score_samples: Count | None = None
+
+    def _saliency(self, theta: Scores, losses: Callable[..., Iterator[Tensor]]) -> Scores:
+        """Score parameters by ``losses(temperature)``, which sum to the training loss."""
+        raise NotImplementedError
+
+    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
+        X, y = scoring_sample(net, X, y, self.n_score_samples)
+        theta = masked_leaves(net, mask)
+        return self._saliency(theta, partial(batch_losses, net, theta, X, y))
 
 
 def _dead_ends_last(scores: Scores, effective: TicketMask) -> Scores:

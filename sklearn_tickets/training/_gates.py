@@ -1,7 +1,4 @@
-"""`Gates`: masks that are learned. Parameters pass through gates, whose scores are trained.
-
-An algorithm is a `Gates`: scores, what they let through, and what they pay for it.
-"""
+"""`Gates`: how much of each parameter passes, and what it pays for that."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +19,7 @@ _CLOSED = -1e3
 class Gates:
     """How much of each parameter passes, as a differentiable function of learned scores.
 
-    Calling it gives the gates of one training step.
+    Calling it gives the gates of one training step. `LearnMask` trains them.
 
     Parameters
     ----------
@@ -45,35 +42,102 @@ class Gates:
         self.scores.requires_grad_()
 
     def optimizer(self, lr: float) -> torch.optim.Optimizer:
-        """What the scores, and the factors, are trained by."""
+        """Make what the scores, and the factors, are trained by.
+
+        Parameters
+        ----------
+        lr : float
+            The learning rate.
+
+        Returns
+        -------
+        optimizer : Optimizer
+            Of the scores, and of `log_scale` unless it is None.
+        """
         learned = [self.scores] if self.log_scale is None else [self.scores, self.log_scale]
         return torch.optim.Adam(learned, lr=lr, fused=True)
 
     def begin_round(self, pruned: Tensor, density: float | None) -> None:
-        """Go on after a round that has pruned these parameters, to this density."""
+        """Go on after a round.
+
+        Parameters
+        ----------
+        pruned : bool Tensor of shape (n_parameters,)
+            What the rounds so far have pruned.
+        density : float or None
+            The density that the next round aims at.
+        """
         with torch.no_grad():
             self.scores.masked_fill_(pruned, _CLOSED)
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
-        """Move schedules on; epochs count from 1."""
+        """Move schedules on.
+
+        Parameters
+        ----------
+        epoch : int
+            The epoch that begins, from 1.
+        n_epochs : int
+            The number of epochs.
+        """
 
     def begin_batch(self, net: NeuralNet, X: Any) -> None:
-        """Look at the net, its weights not yet gated."""
+        """Look at the net, its weights not yet gated.
+
+        Parameters
+        ----------
+        net : NeuralNet
+            What is trained.
+        X : Tensor
+            The batch's inputs.
+        """
 
     def __call__(self) -> Tensor:
         """The gates of a training step, differentiable by the scores."""
         raise NotImplementedError
 
     def expected(self) -> Tensor:
-        """The gates without chance."""
+        """Compute the gates without chance.
+
+        Returns
+        -------
+        gates : Tensor of shape (n_parameters,)
+            Without a gradient.
+        """
         return self().detach()
 
     def loss(self, criterion: Loss, output: Tensor, y: Tensor) -> Tensor:
-        """What is minimized, apart from penalties."""
+        """Compute what is minimized, apart from penalties.
+
+        Parameters
+        ----------
+        criterion : callable (output, target) -> Tensor
+            The net's own.
+        output : Tensor
+            Of the gated module.
+        y : Tensor
+            The targets.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            By default the criterion of the outputs times the learned factors.
+        """
         return criterion(output if self.log_scale is None else output * self.log_scale.exp(), y)
 
     def gradient(self, task: Tensor) -> Tensor:
-        """The gradient by the scores: of the loss, which is given, and of penalties."""
+        """Compute the gradient by the scores.
+
+        Parameters
+        ----------
+        task : Tensor of shape (n_parameters,)
+            That of the loss.
+
+        Returns
+        -------
+        gradient : Tensor of shape (n_parameters,)
+            Of the loss and of penalties.
+        """
         return task
 
     def project_(self) -> None:
@@ -98,7 +162,13 @@ class PenalizedGates(Gates):
     density: float | None
 
     def openness(self) -> Tensor:
-        """How open each gate is, or how probably so, differentiable by the scores."""
+        """Compute how open each gate is, or how probably so.
+
+        Returns
+        -------
+        openness : Tensor of shape (n_parameters,)
+            Differentiable by the scores.
+        """
         raise NotImplementedError
 
     def begin_round(self, pruned: Tensor, density: float | None) -> None:

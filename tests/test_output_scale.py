@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sklearn_tickets.pruners.base import classification_scale, regression_scale
-from sklearn_tickets.pruners.base._output_scale import _best_factor
+from sklearn_tickets.pruners.base._output_scale import (
+    _best_factor,
+    classification_scale,
+    regression_scale,
+)
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=100)
 

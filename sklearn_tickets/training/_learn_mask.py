@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_tickets._network import plain_module
-from sklearn_tickets.pruners.base._gates import Gates
-from sklearn_tickets.pruners.base._layout import Layout
+from sklearn_tickets.training._gates import Gates
+from sklearn_tickets.training._layout import Layout
 
 
 class _GatedLoss(nn.Module):

@@ -32,7 +32,7 @@ class Layout:
     --------
     >>> import torch
     >>> from sklearn_tickets.masks import TicketMask
-    >>> from sklearn_tickets.pruners.base import Layout
+    >>> from sklearn_tickets.training import Layout
     >>> mask = TicketMask({"0.weight": [[1, 1]], "1.weight": [[1], [1]], "0.bias": [1]})
     >>> layout = Layout(mask, scope="layer")
     >>> layout.names, layout.groups

@@ -1,0 +1,157 @@
+"""`DropAndGrow`: a mask that moves while a net trains."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from torch import Tensor
+
+from sklearn_tickets._network import plain_module
+from sklearn_tickets._random import independent_rng
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.training._hold_mask import HoldMask, check_held
+
+Grow: TypeAlias = Literal["gradient", "random"]
+Rule: TypeAlias = Callable[[Tensor], Tensor]
+
+# What is grown first, by its gradient (equal scores are drawn at random).
+PROMISE: dict[Grow, Rule] = {"gradient": torch.abs, "random": torch.zeros_like}
+# From which value it is grown, by its initial one.
+START: dict[Grow, Rule] = {"gradient": torch.zeros_like, "random": torch.clone}
+
+
+class DropAndGrow(HoldMask):
+    """Hold a mask that moves: now and then, small weights are dropped and others grown.
+
+    Parameters
+    ----------
+    mask : TicketMask
+        The mask that a training begins with.
+    grow : {"gradient", "random"}, default="gradient"
+        Whether entries of largest gradient are grown, from 0, or any, from their initial
+        values.
+    update_every : int, default=100
+        Steps from one change of the mask to the next.
+    drop_fraction : float in (0, 1), default=0.3
+        The fraction of each layer's entries swapped at first; it falls to 0 along a cosine.
+    end_step : float, default=inf
+        The step from which on the mask rests.
+    random_state : int, RandomState instance or None, default=None
+        Breaks ties, and draws what is grown at random.
+
+    Attributes
+    ----------
+    mask_ : TicketMask
+        The present mask.
+
+    See Also
+    --------
+    sklearn_tickets.pruners.RigLPruner : Says what exactly is done, and when.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skorch import NeuralNetRegressor
+    >>> from sklearn_tickets.masks import TicketMask
+    >>> from sklearn_tickets.models import MLP
+    >>> from sklearn_tickets.training import DropAndGrow
+    >>> mask = TicketMask({"layers.0.weight": [[1, 1, 0, 0]]})
+    >>> moving = DropAndGrow(mask, update_every=1, drop_fraction=0.5)
+    >>> net = NeuralNetRegressor(
+    ...     MLP, module__n_features=4, module__n_outputs=1, module__hidden=(), max_epochs=9,
+    ...     train_split=None, callbacks=[("moving", moving)], verbose=0,
+    ... )
+    >>> X = np.eye(4, dtype="float32")
+    >>> dict(net.fit(X, 2 * X[:, 3:]).callbacks_)["moving"].mask_["layers.0.weight"][0, 3]
+    tensor(True)
+    """
+
+    def __init__(
+        self,
+        mask: TicketMask,
+        *,
+        grow: Grow = "gradient",
+        update_every: int = 100,
+        drop_fraction: float = 0.3,
+        end_step: float = math.inf,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        super().__init__(mask)
+        self.grow = grow
+        self.update_every = update_every
+        self.drop_fraction = drop_fraction
+        self.end_step = end_step
+        self.random_state = random_state
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Note where grown weights start; apply the mask."""
+        parameters = dict(plain_module(net.module_).named_parameters())
+        self.parameters_ = {name: parameters[name] for name in self.mask}
+        self.start_ = {name: START[self.grow](p.detach()) for name, p in self.parameters_.items()}
+        self.step_, self.in_step_ = 0, False
+        self.mask_, self.rng_ = self.mask, independent_rng(self.random_state)
+        super().on_train_begin(net)
+
+    @torch.no_grad()
+    def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Move the mask if it is time; the optimizer's step follows."""
+        self.step_ += 1
+        self.in_step_ = True
+        if self.step_ % self.update_every or self.step_ >= self.end_step:
+            return
+        fraction = self.drop_fraction / 2 * (1 + math.cos(math.pi * self.step_ / self.end_step))
+        moved = dict(self.mask_)
+        for names in self.mask_.allocation().groups:
+            moved |= self._drop_and_grow(names, fraction)
+        self._adopt(TicketMask(moved), net.optimizer_)
+
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Return the pruned weights to 0."""
+        super().on_batch_end(net, training)
+        self.in_step_ = False
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Refuse the weights of an earlier mask, which a callback may have loaded."""
+        if not self.in_step_:
+            check_held(net, self.mask_)
+        self.mask_.apply_(net.module_)
+        del self.held_, self.factors_, self.parameters_, self.start_
+
+    def _drop_and_grow(self, names: list[str], fraction: float) -> TicketMask:
+        """The layer of these parameters, a fraction of its entries swapped for others."""
+        kept = TicketMask({name: self.mask_[name] for name in names})
+        n = int(fraction * kept.n_kept)
+        if n == 0:
+            return kept
+        w = {name: self.parameters_[name] for name in names}
+        g = {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in w.items()}
+        stay = _strongest(
+            kept, {name: p.abs() for name, p in w.items()}, kept.n_kept - n, self.rng_
+        )
+        # What is at 0 without a gradient would stay there; rather take back what was dropped.
+        alive = TicketMask({name: (g[name] != 0) | (self.start_[name] != 0) for name in names})
+        promise = {name: PROMISE[self.grow](gradient) for name, gradient in g.items()}
+        return stay | _strongest((kept | alive) & ~stay, promise, n, self.rng_)
+
+    def _adopt(self, mask: TicketMask, optimizer: torch.optim.Optimizer) -> None:
+        """Hold another mask from now on; what is new in it starts afresh."""
+        for (name, p), factor in zip(self.parameters_.items(), self.factors_, strict=True):
+            grown = (mask[name] & ~self.mask_[name]).to(p.device)
+            p[grown] = self.start_[name][grown]
+            for moment in optimizer.state[p].values():
+                if isinstance(moment, Tensor) and moment.shape == p.shape:
+                    moment[grown] = 0
+            factor.copy_(mask[name])
+        self.mask_ = mask
+
+
+def _strongest(
+    candidates: TicketMask, scores: dict[str, Tensor], k: int, rng: np.random.RandomState
+) -> TicketMask:
+    """Keep the `k` best-scored of the candidates."""
+    if k == 0:
+        return candidates & ~candidates
+    return candidates.shrink(scores, k / candidates.n_parameters, rng=rng)
