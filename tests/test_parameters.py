@@ -29,7 +29,7 @@ class Doubling(MagnitudePruner):
         By how much.
     """
 
-    n_rounds: Count = 3
+    n_rounds = 3
     factor: float = 2.0
 
 

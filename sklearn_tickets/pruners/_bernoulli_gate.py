@@ -56,7 +56,7 @@ class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    mask_init: float = 0.5
+    mask_init = 0.5
     noise: Positive = 0.5
 
     def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:

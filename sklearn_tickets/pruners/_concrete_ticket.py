@@ -71,12 +71,12 @@ class ConcreteTicketPruner(FrozenGatesPruner):
     """
 
     round_epochs: Epochs = 0
-    mask_lr: Positive = 0.1
+    mask_lr = 0.1
     objective: Literal["dense", "labels"] = "dense"
     temperature: Positive = 2 / 3
-    learn_scale: bool = False
+    learn_scale = False
     rewind_epoch: Epochs = 0
-    train_ticket: bool = True
+    train_ticket = True
 
     def _gates(self, weights: Tensor, layout: Layout, density: float) -> Gates:
         scores = torch.full_like(weights, density).logit(eps=1e-6)

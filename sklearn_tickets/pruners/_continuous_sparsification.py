@@ -8,7 +8,7 @@ import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
-from sklearn_tickets.pruners.base import JointGatesPruner, Positive
+from sklearn_tickets.pruners.base import JointGatesPruner
 from sklearn_tickets.training import Gates, Layout, PenalizedGates
 
 
@@ -67,7 +67,7 @@ class ContinuousSparsificationPruner(JointGatesPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    mask_lr: Positive = 0.003
+    mask_lr = 0.003
     final_temperature: Annotated[float, Interval(Real, 1, None, closed="neither")] = 200.0
 
     def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_tickets.pruners.base import FrozenGatesPruner, Positive
+from sklearn_tickets.pruners.base import FrozenGatesPruner
 from sklearn_tickets.training import Gates, Layout
 
 
@@ -57,7 +57,7 @@ class EdgePopupPruner(FrozenGatesPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    mask_lr: Positive = 0.1
+    mask_lr = 0.1
     anneal: bool = True
 
     def _gates(self, weights: Tensor, layout: Layout, density: float) -> Gates:

@@ -114,7 +114,7 @@ class GeneticPruner(SparsityPruner):
     patience: Count = 50
     max_generations: Count = 200
     n_score_samples: Count | None = None
-    train_ticket: bool = False
+    train_ticket = False
 
     def _search(self, run: Run, density: float | None) -> TicketMask:
         self._check_numbers()

@@ -55,8 +55,8 @@ class HardConcretePruner(JointGatesPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    mask_lr: Positive = 0.1
-    mask_init: float = 2.0
+    mask_lr = 0.1
+    mask_init = 2.0
     temperature: Positive = 2 / 3
 
     def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:

@@ -1,9 +1,6 @@
 """Learning-rate rewinding with settings for very small networks."""
 
-from typing import Literal
-
 from sklearn_tickets.pruners._magnitude import MagnitudePruner
-from sklearn_tickets.pruners.base import Count, Epochs, NonNegative, Schedule
 
 
 class LearningRateRewindingPruner(MagnitudePruner):
@@ -46,10 +43,10 @@ class LearningRateRewindingPruner(MagnitudePruner):
     [626, 198]
     """
 
-    n_rounds: Count = 25
-    round_epochs: Epochs = 6
-    rewind_epoch: Epochs = None
-    final_epochs: Epochs = 40
-    l1: NonNegative | Literal["auto"] = "auto"
-    connected: bool = True
-    schedule: Schedule = "one-cycle"
+    n_rounds = 25
+    round_epochs = 6
+    rewind_epoch = None
+    final_epochs = 40
+    l1 = "auto"
+    connected = True
+    schedule = "one-cycle"

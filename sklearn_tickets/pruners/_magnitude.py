@@ -4,7 +4,7 @@ from skorch import NeuralNet
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import Array, Count, Epochs, Scores, ScoringPruner
+from sklearn_tickets.pruners.base import Array, Scores, ScoringPruner
 
 
 class MagnitudePruner(ScoringPruner):
@@ -83,5 +83,5 @@ class IterativeMagnitudePruner(MagnitudePruner):
     [1037, 518]
     """
 
-    n_rounds: Count = 10
-    round_epochs: Epochs = None
+    n_rounds = 10
+    round_epochs = None

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 import torch
 from sklearn.utils._param_validation import Interval
 
-from sklearn_tickets.masks import Scope
-from sklearn_tickets.pruners.base import Count, Epochs, Run, Schedule, Search, SparsityPruner
+from sklearn_tickets.pruners.base import Count, Run, Schedule, Search, SparsityPruner
 from sklearn_tickets.training import DropAndGrow
 
 
@@ -93,14 +92,14 @@ class RigLPruner(SparsityPruner):
     layers.3.weight      36           120
     """
 
-    scope: Scope = "erk"
+    scope = "erk"
     mask_epochs: Count | None = None
     grow: Literal["gradient", "random"] = "gradient"
     update_every: Count = 100
     drop_fraction: Annotated[float, Interval(Real, 0, 1, closed="neither")] = 0.3
     update_until: Annotated[float, Interval(Real, 0, 1, closed="right")] = 0.75
     rewind_epoch: Literal[0] | None = None
-    final_epochs: Epochs = 0
+    final_epochs = 0
     schedule: Schedule = None
 
     def _search(self, run: Run, density: float) -> Search:

@@ -5,7 +5,7 @@ from skorch import NeuralNet
 
 from sklearn_tickets._network import plain_module, positive_flow
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import Array, Count, Scores, ScoringPruner
+from sklearn_tickets.pruners.base import Array, Scores, ScoringPruner
 
 
 class SynFlowPruner(ScoringPruner):
@@ -48,7 +48,7 @@ class SynFlowPruner(ScoringPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    n_rounds: Count = 100
+    n_rounds = 100
 
     def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         module = plain_module(net.module_)

@@ -120,7 +120,7 @@ class FrozenGatesPruner(GatesPruner):
 
     mask_epochs: Count | None = None
     learn_scale: bool = True
-    train_ticket: bool = False
+    train_ticket = False
 
     def _search(self, run: Run, density: Any) -> Search:
         layout, net = Layout(run.mask, self.scope), run.net

@@ -43,8 +43,9 @@ class ParameterFields:
 
     Each subclass becomes a dataclass whose constructor takes keywords and assigns them. The
     type of a field is also its constraint: ``Annotated[float, Interval(...)]``,
-    ``Literal["a", "b"]``, ``bool``, a class, or a union of these. In the docstring of a
-    subclass, ``<parameters>`` and ``<attributes>`` stand for what its bases document.
+    ``Literal["a", "b"]``, ``bool``, a class, or a union of these. Another default for a
+    parameter of a base needs no type. In the docstring of a subclass, ``<parameters>`` and
+    ``<attributes>`` stand for what its bases document.
 
     Examples
     --------
@@ -65,17 +66,22 @@ class ParameterFields:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        # By Python's order of inheritance; a dataclass would let the last base win.
+        declared: dict[str, tuple[Any, Any]] = {}
+        for base in cls.__mro__[:0:-1]:
+            declared |= vars(base).get("_declared", {})
         own = SimpleNamespace(__annotations__=vars(cls).get("__annotations__", {}))
         hints = get_type_hints(own, vars(sys.modules[cls.__module__]), include_extras=True)
         cls._declared = {
             name: (hint, vars(cls).get(name, MISSING))
             for name, hint in hints.items()
             if get_origin(hint) is not ClassVar
+        } | {
+            name: (hint, vars(cls)[name])
+            for name, (hint, _) in declared.items()
+            if name in vars(cls) and name not in hints
         }
-        # By Python's order of inheritance; a dataclass would let the last base win.
-        declared: dict[str, tuple[Any, Any]] = {}
-        for base in cls.__mro__[::-1]:
-            declared |= vars(base).get("_declared", {})
+        declared |= cls._declared
         cls.__annotations__ = {name: hint for name, (hint, _) in declared.items()}
         for name, (_, default) in declared.items():
             if default is not MISSING:
