@@ -1,4 +1,4 @@
-"""Compacting networks: the same outputs, of no more units than they need."""
+"""`compact`: the same outputs, computed by no more units than they need."""
 
 import copy
 import io
@@ -473,7 +473,7 @@ class Dynamic(nn.Module):
 
 def test_forwards_that_cannot_be_traced_are_refused():
     with pytest.raises(
-        ValueError, match=r"The forward of Dynamic cannot be traced: .*control flow"
+        ValueError, match=r"The forward of network, Dynamic, cannot be traced: .*control flow"
     ):
         compact(Dynamic())
 
