@@ -107,7 +107,7 @@ PUBLIC = [
     *(
         importlib.import_module(f"sklearn_tickets.{room}")
         for room in ALLOWED
-        if not room.startswith("_") and room not in ("training", "pruners.base")
+        if not room.startswith("_") and room != "pruners.base"
     ),
 ]
 

@@ -185,7 +185,7 @@ def _follow(
             and owners.count(node.target) == 1
             and _fits(module, units.get(source))
         ):
-            layers[node] = ReducibleLayer.behind(units.get(source), module)
+            layers[node] = ReducibleLayer.after(units.get(source), module)
             units[node] = Units(layers[node].constant(), {node})
         elif (
             source in layers

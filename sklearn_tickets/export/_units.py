@@ -46,7 +46,7 @@ class ReducibleLayer(LinearMap):
     module: Any
 
     @classmethod
-    def behind(cls, before: Units | None, module: Any) -> Self:
+    def after(cls, before: Units | None, module: Any) -> Self:
         """Read a layer, and move the constants before it into its biases."""
         # Inputs that are not units count as a single one that varies.
         constant = torch.full((1,), torch.nan) if before is None else before.constant.flatten()

@@ -105,7 +105,7 @@ class Fit:
         """Go on from what the training of a part has led to."""
         with self._at_work():
             # Everything around the loop over epochs is as ever: history, checks, callbacks.
-            member.training.run_as(partial(_replay, member, trained))
+            member.training.run_loop(partial(_replay, member, trained))
             torch.set_rng_state(trained.stream)
             self.training.passed = member.training.passed
             if not self.training.n_epochs:
