@@ -383,9 +383,9 @@ OBSTACLES = {
     ),
     "criterion": (
         make_net(MLP, criterion=nn.MultiMarginLoss),
-        "the criterion is neither CrossEntropyLoss nor MSELoss",
+        "the criterion is not CrossEntropyLoss or MSELoss",
     ),
-    "optimizer": (make_net(MLP, optimizer=torch.optim.RMSprop), "the optimizer is none of SGD"),
+    "optimizer": (make_net(MLP, optimizer=torch.optim.RMSprop), "the optimizer is not SGD"),
     "iterator": (
         make_net(MLP, iterator_train__drop_last=True),
         "batches come from another iterator",
@@ -482,14 +482,14 @@ def test_what_rounds_leave_is_the_same(caplog):
 )
 def test_learned_masks_are_trained_one_by_one(pruner, caplog):
     check_same(clone(pruner).set_params(sparsity=0.5), {"random_state": [0, 1]})
-    assert "Trainings are not stacked: the pruner has a training of its own." in caplog.messages
+    assert "Trainings are not stacked: the pruner defines the training itself." in caplog.messages
     assert stacked(caplog) == [4]
 
 
 def test_several_jobs_fit_what_cannot_be_stacked(caplog):
     pruner = EdgePopupPruner(CIRCLE.make_net(), mask_epochs=1, random_state=0)
     check_same(pruner, {"sparsity": [0.4, 0.5]}, n_jobs=2)
-    assert caplog.messages == ["Trainings are not stacked: the pruner has a training of its own."]
+    assert caplog.messages == ["Trainings are not stacked: the pruner defines the training itself."]
 
 
 def test_candidates_that_can_be_stacked_are_stacked_beside_others(caplog):
@@ -497,7 +497,7 @@ def test_candidates_that_can_be_stacked_are_stacked_beside_others(caplog):
     optimizers = {"estimator__optimizer": [torch.optim.Adam, torch.optim.RMSprop]}
     check_same(pruner, [optimizers | {"scope": GRID["scope"]}, {"estimator__max_epochs": [0]}])
     assert stacked(caplog) == [4]
-    assert "Trainings are not stacked: the optimizer is none of SGD" in caplog.text
+    assert "Trainings are not stacked: the optimizer is not SGD" in caplog.text
 
 
 class OwnFit(MagnitudePruner):
