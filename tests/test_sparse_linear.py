@@ -125,8 +125,13 @@ def test_inputs_of_another_size_are_refused():
 
 def test_layers_become_sparse_if_large_and_of_few_weights():
     module = nn.Sequential(
-        *(layer(512, 256, 0.15), nn.ReLU(), layer(256, 512, 0.25), nn.ReLU()),
-        *(layer(512, 256, 0), nn.ReLU(), layer(256, 511, 0.01)),
+        layer(512, 256, 0.15),
+        nn.ReLU(),
+        layer(256, 512, 0.25),
+        nn.ReLU(),
+        layer(512, 256, 0),
+        nn.ReLU(),
+        layer(256, 511, 0.01),
     ).train()
     kinds = [SparseLinear, nn.ReLU, nn.Linear, nn.ReLU, SparseLinear, nn.ReLU, nn.Linear]
     sparse = to_sparse(module)
