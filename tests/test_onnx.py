@@ -128,7 +128,7 @@ class Two(nn.Module):
 @pytest.mark.parametrize(
     ("module", "X", "message"),
     [
-        (nn.Linear(8, 3), None, "X=None, but a module does not tell .* pass X"),
+        (nn.Linear(8, 3), None, "X=None, but the shape of .* is unknown; pass X"),
         (nn.Linear(7, 3), IMAGES, r"export Linear for .* \(n_samples, 1, 8, 8\): .* Check X"),
         (Dynamic(), IMAGES, "cannot export Dynamic .* data-dependent .* without control flow"),
         (Two(), IMAGES, "must return one tensor with one row per sample; Two"),

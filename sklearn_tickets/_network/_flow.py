@@ -71,13 +71,7 @@ class PositiveFlow(TorchFunctionMode):
         super().__init__()
         self.trace = trace
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _ACTIVATIONS or (self.trace and func in _SOFTMAXES):
             return args[0]
@@ -104,12 +98,7 @@ def _scale_only(func: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any) 
 
 
 def _gated(
-    func: Callable[..., Tensor],
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    *args: Any,
-    **kwargs: Any,
+    func: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
 ) -> Tensor:
     """Compute an affine map whose biases are added only in units that the input reaches."""
     flow = func(x, weight, None, *args, **kwargs)

@@ -78,8 +78,7 @@ def _export(network: Any, X: Any) -> Any:
     if isinstance(network, nn.Module):
         if X is None:
             raise ValueError(
-                "X=None, but a module does not tell the shape of its inputs; pass X, one row of "
-                "inputs."
+                "X=None, but the shape of a module's inputs is unknown; pass X, a row of inputs."
             )
         module = copy.deepcopy(plain_module(network)).eval().cpu()
     else:
@@ -98,7 +97,7 @@ def _export(network: Any, X: Any) -> Any:
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     try:
-        # PyTorch warns about its own operations that it skips or renames.
+        # PyTorch logs which of its own operations it skips or renames.
         logger.setLevel(logging.ERROR)
         with torch.no_grad():
             module(samples)  # its errors are easier to read than those of the exporter

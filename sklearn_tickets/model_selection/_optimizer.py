@@ -18,7 +18,7 @@ _VECTOR = 16
 _FUSED = {Adam: torch._fused_adam_, AdamW: torch._fused_adamw_}
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _View:
     """A parameter of some of the networks."""
 
@@ -96,9 +96,8 @@ class StackedOptimizer:
         if self.moments:
             self._fused_step(slopes)
         else:
-            for views, slopes_of_group in zip(self.groups, slopes, strict=True):
-                for view, slope in zip(views, slopes_of_group, strict=True):
-                    view.weight.grad = slope
+            for view, slope in zip(chain(*self.groups), chain(*slopes), strict=True):
+                view.weight.grad = slope
             self.optimizer.step()
             if type(self.optimizer) in _FUSED:
                 self._fuse()

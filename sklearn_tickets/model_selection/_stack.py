@@ -143,7 +143,7 @@ class Stack:
         return penalized
 
     def _batches(self, streams: list[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of an epoch, in an order of its own for each network."""
+        """Yield the batches of an epoch, with a separate order for each network."""
         batches, device = self.first.batches, self.first.net.device
         in_order = torch.arange(len(batches.X))
         orders = [
@@ -157,7 +157,7 @@ class Stack:
         yield from zip(X.split(size, dim=1), y.split(size, dim=1), strict=True)
 
     def _compute(self) -> Callable[..., list[Tensor]]:
-        """Return `step`, but recorded for batch sizes that occur often."""
+        """Return a version of `step` that is recorded for frequent batch sizes."""
         batches, n_epochs = self.first.batches, self.first.training.n_epochs
         n_full, n_rest = divmod(len(batches.X), batches.batch_size)
         n_steps = {batches.batch_size: n_full * n_epochs, n_rest: n_epochs}
@@ -241,15 +241,9 @@ class _StackedLinear(torch.autograd.Function):
 
 
 class _StackedLinears(TorchFunctionMode):
-    """Replace the linear layers that are called in a block."""
+    """Compute the linear layers called in a block by `_StackedLinear`."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is nn.functional.linear and [getattr(a, "ndim", 0) for a in args] == [2, 2, 1]:
             return _StackedLinear.apply(*args)
         return func(*args, **(kwargs or {}))

@@ -22,7 +22,7 @@ LOGGER = logging.getLogger("sklearn_tickets")
 _MIN_MEMBERS = 3
 
 
-@dataclass
+@dataclass(frozen=True)
 class Task:
     """A fit that has not started yet.
 
@@ -55,7 +55,7 @@ class Task:
         return fit
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """The result of a fit.
 
