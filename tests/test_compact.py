@@ -28,7 +28,7 @@ NETWORKS = {
 
 
 def pruned(module, density, X=IMAGES, seed=0, dtype=torch.float64):
-    """Random weights, as many of them 0 and the others as large as it takes, and statistics."""
+    """Draw random weights of the given density and an ordinary scale, and normalize."""
     rng = torch.Generator().manual_seed(seed)
     module.to(dtype)
     with torch.no_grad():
@@ -129,7 +129,7 @@ def test_constants_are_followed_through_layers():
 
 
 def convolutions(*between, padding=0, **settings):
-    """One live channel, two constants and one that is always 0, then two channels."""
+    """Four channels, of which two are constants and one is always 0; then two channels."""
     module = nn.Sequential(
         nn.Conv2d(1, 4, 3),
         *between,
@@ -221,7 +221,7 @@ def test_batch_normalization_is_folded():
 
 
 class Functional(nn.Module):
-    """A network of functions and methods, in training."""
+    """A network that calls functions and methods, in training mode."""
 
     def __init__(self, flatten):
         super().__init__()
@@ -260,7 +260,7 @@ def test_functions_are_followed_like_modules(flatten):
 
 
 class Net(nn.Module):
-    """Layers, and what a function does with them."""
+    """Layers, and a function that is their forward."""
 
     def __init__(self, function, **layers):
         super().__init__()
@@ -395,7 +395,7 @@ ROWS = IMAGES.reshape(8, 64)
 
 
 def normalized(*before):
-    """Twice five units, three of them without incoming weights, normalized."""
+    """Two normalized layers of five units, three of them without incoming weights."""
     module = nn.Sequential(
         *before,
         nn.Linear(64, 5),

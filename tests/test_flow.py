@@ -68,7 +68,7 @@ def test_flow_is_the_product_of_absolute_matrices(sizes, seed):
 
 
 def test_deep_flow_does_not_overflow():
-    """160 per layer, 40 times: beyond float32."""
+    """The flow grows by a factor of 160 in each of 40 layers, beyond float32."""
     net = nn.Sequential(*[nn.Linear(16, 16) for _ in range(40)])
     for parameter in net.parameters():
         nn.init.constant_(parameter, -10.0)

@@ -1,4 +1,4 @@
-"""ONNX files: other programs compute what the network does."""
+"""`to_onnx`: ONNX Runtime computes the outputs of the network."""
 
 import copy
 import sys
@@ -35,7 +35,7 @@ def run(path, X):
 
 
 def assert_same(path, module, X, tolerance=1e-5):
-    """For any number of samples, a file computes what a module does."""
+    """A file has the outputs of a module, for any number of samples."""
     with torch.no_grad():
         expected = module(torch.from_numpy(X)).numpy()
     scale = np.abs(expected).max()
@@ -83,7 +83,7 @@ def test_trained_image_networks_compute_the_same(tmp_path, module):
 
 
 class Words(nn.Module):
-    """Reads integers, drops out and normalizes, in float64."""
+    """An embedding of integers with dropout and normalization, in float64."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Sparse linear layers: the same outputs, of kept weights alone."""
+"""`to_sparse`: the same outputs, computed from the kept weights only."""
 
 import copy
 import io
@@ -21,7 +21,7 @@ from sklearn_tickets.pruners import GivenMaskPruner, RandomPruner
 
 
 def layer(n_inputs, n_outputs, density, *, bias=True, dtype=torch.float32, seed=0):
-    """A linear layer of which a share of the weights, drawn at random, is not 0."""
+    """A linear layer with a random share of non-zero weights."""
     rng = torch.Generator().manual_seed(seed)
     linear = nn.Linear(n_inputs, n_outputs, bias=bias, dtype=dtype)
     with torch.no_grad():

@@ -98,7 +98,7 @@ class Training:
     def run_loop(
         self, fit_loop: Callable[..., Any], callbacks: Mapping[str, Callback] | None = None
     ) -> None:
-        """Run a given loop over epochs between the usual begin and end of a training.
+        """Run a given loop over epochs between the usual beginning and end of a training.
 
         Parameters
         ----------
@@ -117,16 +117,16 @@ class Training:
         net, X, y, n_epochs = self.net, self.X, self.y, self.n_epochs
         if not n_epochs:
             return
-        camera = Snapshot(self.snapshot or 0)
+        recorder = Snapshot(self.snapshot or 0)
         own = [(OWN + name, callback.initialize()) for name, callback in (callbacks or {}).items()]
         # Last, to see what the others do at the end of an epoch; and first, in case one of them
         # stops the training there.
-        net.callbacks_ = [(SNAPSHOT, camera), *net.callbacks_, *own, (SNAPSHOT, camera)]
+        net.callbacks_ = [(SNAPSHOT, recorder), *net.callbacks_, *own, (SNAPSHOT, recorder)]
         net.notify("on_train_begin", X=X, y=y)
         try:
             fit_loop(X, y, epochs=n_epochs)
         except KeyboardInterrupt as interrupt:
-            # Callbacks such as EarlyStopping end a training by this error. Users interrupt it.
+            # EarlyStopping raises this to end a training. An interrupt by the user is passed on.
             if not _is_raised_by_callback(interrupt):
                 raise
         finally:
@@ -140,7 +140,7 @@ class Training:
                 f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X, or "
                 "check its criterion."
             )
-        self.passed = getattr(camera, "state_", self.passed)
+        self.passed = getattr(recorder, "state_", self.passed)
 
 
 def _is_raised_by_callback(error: BaseException) -> bool:
