@@ -1,7 +1,7 @@
 """`BatchedSearch`: a scikit-learn search that fits its candidates side by side.
 
-scikit-learn's searches run one fit after the other. Here, the fits run ahead of it, side by
-side. What scikit-learn then clones, sets up, fits and scores are estimators fitted already.
+scikit-learn's searches run one fit after the other. Here, all fits run ahead, side by side. The
+estimators that scikit-learn then clones, fits and scores are fitted already.
 """
 
 import copy
