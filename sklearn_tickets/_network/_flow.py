@@ -31,11 +31,7 @@ _ACTIVATIONS: set[Callable[..., Any]] = {
     if hasattr(namespace, name + suffix)
 }
 _NORMALIZATIONS: set[Callable[..., Any]] = {
-    functional.batch_norm,
-    functional.instance_norm,
-    functional.layer_norm,
-    functional.group_norm,
-    functional.rms_norm,
+    getattr(functional, f"{kind}_norm") for kind in ("batch", "instance", "layer", "group", "rms")
 }
 _AFFINE: set[Callable[..., Any]] = {functional.linear} | {
     getattr(functional, f"{kind}{n}d") for kind in ("conv", "conv_transpose") for n in (1, 2, 3)

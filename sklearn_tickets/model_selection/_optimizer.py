@@ -15,6 +15,7 @@ from sklearn_tickets.model_selection._member import Member
 
 # How many numbers the widest registers of a processor hold.
 _VECTOR = 16
+_FUSED_OPTIONS = ("lr", "weight_decay", "eps", "amsgrad", "maximize")
 _FUSED = {Adam: torch._fused_adam_, AdamW: torch._fused_adamw_}
 
 
@@ -128,17 +129,9 @@ class StackedOptimizer:
         groups = self.optimizer.param_groups
         for group, own, moments in zip(groups, slopes, self.moments, strict=True):
             moments[-1][0].add_(1)
-            kernel(
-                group["params"],
-                own,
-                *moments,
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                **{
-                    name: group[name]
-                    for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize")
-                },
-            )
+            beta1, beta2 = group["betas"]
+            options = {name: group[name] for name in _FUSED_OPTIONS}
+            kernel(group["params"], own, *moments, beta1=beta1, beta2=beta2, **options)
 
     def state(self, i: int) -> dict[int, dict[str, Any]]:
         """Return the state of the optimizer of network i."""
