@@ -1,4 +1,4 @@
-"""Seeding and random streams: what a fit draws, and what it must leave alone."""
+"""Random numbers for a fit that does not change the global random streams."""
 
 import threading
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ _STREAMS = threading.RLock()
 
 
 def independent_rng(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
-    """A generator of its own: None seeds it afresh and leaves NumPy's global one alone."""
+    """Make a random generator; None gives a freshly seeded one instead of NumPy's global one."""
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
 def random_streams() -> tuple[Any, ...]:
-    """The states of the global random streams of torch, of its GPUs, and of NumPy."""
+    """Return the states of the global random streams of torch, of its GPUs, and of NumPy."""
     gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     return torch.get_rng_state(), gpus, np.random.get_state()
 
 
 def set_random_streams(streams: tuple[Any, ...]) -> None:
-    """Return the global random streams to earlier states."""
+    """Set the global random streams to states from `random_streams`."""
     cpu, gpus, numpy_state = streams
     torch.set_rng_state(cpu)
     if gpus:
@@ -34,9 +34,9 @@ def set_random_streams(streams: tuple[Any, ...]) -> None:
 
 @contextmanager
 def seeded(seed: int, device: str | torch.device) -> Iterator[None]:
-    """Run a block on random streams of its own, and put the global ones back.
+    """Seed the global random streams for a block, and restore them afterwards.
 
-    Streams are global to a process, so concurrent threads take turns.
+    The streams are shared by all threads of a process, so concurrent threads take turns.
     """
     device = torch.device(device)
     if device.type == "cuda":

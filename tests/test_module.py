@@ -1,4 +1,4 @@
-"""Which parameters are prunable, and quiet evaluation."""
+"""Which parameters are prunable, and evaluation mode for a block."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""ONNX files: other programs compute what the network does."""
+"""`to_onnx`: ONNX Runtime computes the outputs of the network."""
 
 import copy
 import sys
@@ -35,7 +35,7 @@ def run(path, X):
 
 
 def assert_same(path, module, X, tolerance=1e-5):
-    """For any number of samples, a file computes what a module does."""
+    """A file has the outputs of a module, for any number of samples."""
     with torch.no_grad():
         expected = module(torch.from_numpy(X)).numpy()
     scale = np.abs(expected).max()
@@ -83,7 +83,7 @@ def test_trained_image_networks_compute_the_same(tmp_path, module):
 
 
 class Words(nn.Module):
-    """Reads integers, drops out and normalizes, in float64."""
+    """An embedding of integers with dropout and normalization, in float64."""
 
     def __init__(self):
         super().__init__()
@@ -128,12 +128,16 @@ class Two(nn.Module):
 @pytest.mark.parametrize(
     ("module", "X", "message"),
     [
-        (nn.Linear(8, 3), None, "X=None: a module does not tell .* pass X"),
+        (nn.Linear(8, 3), None, "X=None, but the shape of .* is unknown; pass X"),
         (nn.Linear(7, 3), IMAGES, r"export Linear for .* \(n_samples, 1, 8, 8\): .* Check X"),
         (Dynamic(), IMAGES, "cannot export Dynamic .* data-dependent .* without control flow"),
-        (Two(), IMAGES, "must return one tensor, a row for each sample; Two"),
-        (nn.Flatten(0), IMAGES, "a row for each sample; Flatten"),
-        (nn.Sequential(SparseLinear(nn.Linear(8, 3))), IMAGES, r"write compact\(network\)"),
+        (Two(), IMAGES, "must return one tensor with one row per sample; Two"),
+        (nn.Flatten(0), IMAGES, "one row per sample; Flatten"),
+        (
+            nn.Sequential(SparseLinear(nn.Linear(8, 3))),
+            IMAGES,
+            r"Linear .* write compact\(network\)",
+        ),
     ],
 )
 def test_what_cannot_be_written_leaves_an_earlier_file(tmp_path, module, X, message):
@@ -154,7 +158,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
 
 
 def test_folders_and_networks_must_be_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"path=.*no existing folder; make it"):
+    with pytest.raises(FileNotFoundError, match=r"path=.*a folder that does not exist; create"):
         to_onnx(nn.Linear(8, 3), tmp_path / "none" / "net.onnx", IMAGES)
     with pytest.raises(TypeError, match="network must be a fitted pruner"):
         to_onnx(PLANTED.make_net().initialize(), tmp_path / "net.onnx")

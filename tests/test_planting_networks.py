@@ -204,7 +204,7 @@ def small(*layers):
     [
         (Shortcut(), "target must be a chain of layers.*'add' breaks it"),
         (Twice(), "target uses layer 'a' twice"),
-        (Dynamic(), "The forward of target, Dynamic, cannot be followed"),
+        (Dynamic(), "The forward of target, Dynamic, cannot be traced"),
         (nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2)), "target has Tanh '1', which"),
         (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "has no ReLU between '0' and '1'"),
         (nn.Sequential(nn.Linear(2, 2), nn.ReLU()), "must end in a Linear layer; it ends in ReLU"),

@@ -1,4 +1,4 @@
-"""Pruners that are fitted to many planted tickets at once are those that are fitted to each."""
+"""`fit_replicates`: each pruner finds what it would have found alone."""
 
 import logging
 import re

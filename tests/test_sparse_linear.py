@@ -1,4 +1,4 @@
-"""Sparse linear layers: the same outputs, of kept weights alone."""
+"""`to_sparse`: the same outputs, computed from the kept weights only."""
 
 import copy
 import io
@@ -21,7 +21,7 @@ from sklearn_tickets.pruners import GivenMaskPruner, RandomPruner
 
 
 def layer(n_inputs, n_outputs, density, *, bias=True, dtype=torch.float32, seed=0):
-    """A linear layer of which a share of the weights, drawn at random, is not 0."""
+    """A linear layer with a random share of non-zero weights."""
     rng = torch.Generator().manual_seed(seed)
     linear = nn.Linear(n_inputs, n_outputs, bias=bias, dtype=dtype)
     with torch.no_grad():
@@ -125,8 +125,13 @@ def test_inputs_of_another_size_are_refused():
 
 def test_layers_become_sparse_if_large_and_of_few_weights():
     module = nn.Sequential(
-        *(layer(512, 256, 0.15), nn.ReLU(), layer(256, 512, 0.25), nn.ReLU()),
-        *(layer(512, 256, 0), nn.ReLU(), layer(256, 511, 0.01)),
+        layer(512, 256, 0.15),
+        nn.ReLU(),
+        layer(256, 512, 0.25),
+        nn.ReLU(),
+        layer(512, 256, 0),
+        nn.ReLU(),
+        layer(256, 511, 0.01),
     ).train()
     kinds = [SparseLinear, nn.ReLU, nn.Linear, nn.ReLU, SparseLinear, nn.ReLU, nn.Linear]
     sparse = to_sparse(module)

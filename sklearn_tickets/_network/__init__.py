@@ -7,6 +7,7 @@ from sklearn_tickets._network._inference import (
     infer,
     normalization_statistics,
 )
+from sklearn_tickets._network._linear_map import BATCH_NORMS, LinearMap
 from sklearn_tickets._network._module import (
     NORMALIZATION_LAYERS,
     evaluating,
@@ -16,8 +17,10 @@ from sklearn_tickets._network._module import (
 from sklearn_tickets._network._tracer import TRACING, Tracer
 
 __all__ = [
+    "BATCH_NORMS",
     "NORMALIZATION_LAYERS",
     "TRACING",
+    "LinearMap",
     "Tracer",
     "as_tensor",
     "evaluating",

@@ -1,12 +1,12 @@
 """The positive linear flow through a network: which paths connect inputs to outputs.
 
 A network of non-negative weights without activation functions is a sum over its
-input-to-output paths. Pushing a batch of ones through it, and differentiating, answers
-two questions for any architecture: how much flow passes through each parameter
-(SynFlow's score), and which parameters lie on a path at all (the effective mask).
+input-to-output paths. Passing a batch of ones through it and differentiating answers two
+questions for any architecture: how much flow passes through each parameter (SynFlow's score),
+and which parameters lie on a path at all (the effective mask).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,47 +17,33 @@ from torch.overrides import TorchFunctionMode
 
 from sklearn_tickets._network._module import evaluating
 
+_ACTIVATION_NAMES = (
+    {"relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish"}
+    | {"softplus", "softsign", "logsigmoid", "tanhshrink", "tanh", "sigmoid", "threshold"}
+    | {"hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink", "dropout", "dropout1d"}
+    | {"dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
+)
 _ACTIVATIONS: set[Callable[..., Any]] = {
     getattr(namespace, name + suffix)
     for namespace in (functional, torch, Tensor)
-    for name in (
-        *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu"),
-        *("silu", "mish", "softplus", "softsign", "logsigmoid", "tanhshrink", "tanh"),
-        *("sigmoid", "hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink"),
-        *("threshold", "dropout", "dropout1d", "dropout2d", "dropout3d"),
-        *("alpha_dropout", "feature_alpha_dropout"),
-    )
+    for name in _ACTIVATION_NAMES
     for suffix in ("", "_")
     if hasattr(namespace, name + suffix)
 }
 _NORMALIZATIONS: set[Callable[..., Any]] = {
-    functional.batch_norm,
-    functional.instance_norm,
-    functional.layer_norm,
-    functional.group_norm,
-    functional.rms_norm,
+    getattr(functional, f"{kind}_norm") for kind in ("batch", "instance", "layer", "group", "rms")
 }
-_AFFINE: set[Callable[..., Any]] = {
-    functional.linear,
-    functional.conv1d,
-    functional.conv2d,
-    functional.conv3d,
-    functional.conv_transpose1d,
-    functional.conv_transpose2d,
-    functional.conv_transpose3d,
+_AFFINE: set[Callable[..., Any]] = {functional.linear} | {
+    getattr(functional, f"{kind}{n}d") for kind in ("conv", "conv_transpose") for n in (1, 2, 3)
 }
 _MAX_POOLS: dict[Callable[..., Any], Callable[..., Any]] = {
-    functional.max_pool1d: functional.avg_pool1d,
-    functional.max_pool2d: functional.avg_pool2d,
-    functional.max_pool3d: functional.avg_pool3d,
-    torch.max_pool1d: functional.avg_pool1d,
-    torch.max_pool2d: functional.avg_pool2d,
-    torch.max_pool3d: functional.avg_pool3d,
+    getattr(namespace, f"max_pool{n}d"): getattr(functional, f"avg_pool{n}d")
+    for namespace in (functional, torch)
+    for n in (1, 2, 3)
 }
 _ADAPTIVE_MAX_POOLS: dict[Callable[..., Any], Callable[..., Any]] = {
-    functional.adaptive_max_pool1d: functional.adaptive_avg_pool1d,
-    functional.adaptive_max_pool2d: functional.adaptive_avg_pool2d,
-    functional.adaptive_max_pool3d: functional.adaptive_avg_pool3d,
+    getattr(functional, f"adaptive_max_pool{n}d"): getattr(functional, f"adaptive_avg_pool{n}d")
+    for n in (1, 2, 3)
 }
 _SOFTMAXES: set[Callable[..., Any]] = {
     getattr(namespace, name)
@@ -72,16 +58,16 @@ class PositiveFlow(TorchFunctionMode):
     Parameters
     ----------
     trace : bool, default=False
-        Whether the flow only has to tell what is connected: a bias then flows only in
-        units that the input reaches, and max pooling averages, so that gradients reach
-        every position rather than the largest.
+        Whether the flow only has to show what is connected. A bias then flows only in units
+        that the input reaches, and max pooling averages, so that gradients reach every
+        position rather than only the largest.
     """
 
     def __init__(self, trace: bool = False) -> None:
         super().__init__()
         self.trace = trace
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _ACTIVATIONS or (self.trace and func in _SOFTMAXES):
             return args[0]
@@ -96,8 +82,8 @@ class PositiveFlow(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _scale_only(func: Callable, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """``|gamma| x``, with gamma taken from wherever `func` has its ``weight`` argument."""
+def _scale_only(func: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Compute ``|gamma| x``, where gamma is the ``weight`` argument of `func`."""
     position = {functional.batch_norm: 2, functional.instance_norm: 2}.get(func, 1)
     gamma = args[position] if len(args) > position else kwargs.get("weight")
     if gamma is None:
@@ -107,8 +93,10 @@ def _scale_only(func: Callable, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return x * gamma.abs().reshape(-1, *[1] * (x.ndim - 2))
 
 
-def _gated(func: Callable, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args, **kwargs):
-    """An affine map whose biases are added only where the input already arrives."""
+def _gated(
+    func: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
+) -> Tensor:
+    """Compute an affine map whose biases are added only in units that the input reaches."""
     flow = func(x, weight, None, *args, **kwargs)
     if bias is None:
         return flow
@@ -118,22 +106,25 @@ def _gated(func: Callable, x: Tensor, weight: Tensor, bias: Tensor | None = None
 
 
 def _averaged(
-    func: Callable,
+    func: Callable[..., Any],
     x: Tensor,
-    kernel_size,
-    stride=None,
-    padding=0,
-    dilation=1,
-    ceil_mode=False,
-    return_indices=False,
-):
-    """The mean over each pooling window, the holes of a dilated one filled."""
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    """Average over each pooling window, including the holes of a dilated one."""
     window = (np.asarray(dilation) * (np.asarray(kernel_size) - 1) + 1).tolist()
     return _MAX_POOLS[func](x, window, stride or kernel_size, padding, ceil_mode)
 
 
 def _additive_parameters(module: nn.Module) -> set[str]:
-    """Names of what is added, not multiplied: biases, and all with one axis beside a weight."""
+    """Find the names of biases: parameters that are added rather than multiplied.
+
+    All one-axis parameters of a layer that owns a weight count as biases.
+    """
     owners = {
         path
         for path, layer in module.named_modules()
@@ -154,24 +145,24 @@ def positive_flow(
     *,
     trace: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-    """Send ones through `module` with non-negative `parameters`, and differentiate.
+    """Pass ones through `module` with non-negative `parameters`, and differentiate.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The network; it is left as it is.
+        The network. It is not changed.
     parameters : mapping of str to Tensor
-        Non-negative float64 values of some parameters; of the others, biases are taken as
-        0 and weights and scales by their absolute value.
+        Non-negative float64 values of some parameters. Of the others, biases are 0, and
+        weights and scales enter with their absolute values.
     X : Tensor of shape (n_samples, ...)
-        Gives the shape of one input; its values are not used.
+        Gives the shape of one input. Its values are not used.
     trace : bool, default=False
         As in `PositiveFlow`.
 
     Returns
     -------
     total : float64 Tensor of shape ()
-        The summed outputs, R.
+        The sum of the outputs, R.
     gradients : dict of str to float64 Tensor
         dR / d parameter for each of `parameters`.
     input_gradient : float64 Tensor of shape X.shape[1:]
@@ -209,16 +200,16 @@ def trace_paths(
     Parameters
     ----------
     module : torch.nn.Module
-        The network; it is left as it is. Weights that `kept` does not name are kept.
+        The network. It is not changed. Weights that `kept` does not name are kept.
     kept : mapping of str to bool Tensor
         A mask.
     X : Tensor or ndarray of shape (n_samples, ...)
-        Gives the shape of an input, one row suffices.
+        Gives the shape of an input. One row suffices.
 
     Returns
     -------
     parameters : dict of str to float64 Tensor
-        Not 0 where a signal passes on to an output.
+        Not 0 where a parameter lies on a path to an output.
     inputs : float64 Tensor of shape X.shape[1:]
         Not 0 where an input reaches an output.
     """

@@ -1,4 +1,4 @@
-"""Passes through a network in float64: its outputs, hidden representation, and statistics."""
+"""Forward passes in float64: a network's outputs, hidden features and batch statistics."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ _BATCH = 1024
 
 
 def as_tensor(array: np.ndarray | Tensor) -> Tensor:
-    """A tensor, of the same memory if torch can use it: not if read-only or reversed."""
+    """Convert to a tensor, without a copy unless the array is read-only or not contiguous."""
     if isinstance(array, Tensor):
         return array
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
@@ -22,12 +22,12 @@ def as_tensor(array: np.ndarray | Tensor) -> Tensor:
 def infer(
     module: nn.Module, X: np.ndarray, state: Mapping[str, Tensor] | None = None
 ) -> np.ndarray:
-    """Compute a module's outputs in float64, so that no row depends on the rows beside it.
+    """Compute a module's outputs in float64, so that no row depends on the others in its batch.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The network, run in evaluation mode and left as it is.
+        The network, run in evaluation mode. It is not changed.
     X : ndarray of shape (n_samples, ...)
         The inputs.
     state : mapping of str to Tensor, default=None
@@ -36,7 +36,7 @@ def infer(
     Returns
     -------
     outputs : float64 ndarray of shape (n_samples, n_outputs)
-        One-axis outputs become one column.
+        Outputs with one axis become a single column.
     """
     module = plain_module(module)
     with evaluating(module):
@@ -55,12 +55,12 @@ def infer(
 def normalization_statistics(
     module: nn.Module, X: np.ndarray, state: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Estimate the running statistics that batch normalization has at other weights.
+    """Estimate the running statistics of batch normalization for other weights.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The network, left as it is.
+        The network. It is not changed.
     X : ndarray of shape (n_samples, ...)
         The inputs to average over.
     state : mapping of str to Tensor
@@ -69,7 +69,7 @@ def normalization_statistics(
     Returns
     -------
     statistics : dict of str to Tensor
-        The layers' buffers, on the CPU; empty without such layers.
+        The buffers of the normalization layers, on the CPU; empty if there are none.
     """
     module = plain_module(module)
     layers = {
@@ -91,7 +91,7 @@ def normalization_statistics(
         for name in names:
             tensors[name] = torch.full_like(tensors[name], name.endswith("var"))
         for layer in layers.values():
-            layer.training, layer.momentum = True, None  # None: the average of all batches
+            layer.training, layer.momentum = True, None  # None averages over all batches
         try:
             for rows in as_tensor(X).tensor_split(n_batches):
                 torch.func.functional_call(
@@ -108,8 +108,8 @@ def _device(module: nn.Module) -> torch.device:
 
 
 def _in_float64(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights and buffers, those of `state` rather than the module's own, in float64."""
-    # Each tied parameter once, and buffers that are not part of the state.
+    """Collect weights and buffers in float64, those of `state` if it has them."""
+    # These name a tied parameter once, and include buffers that no state dictionary has.
     own = dict(module.named_parameters()) | dict(module.named_buffers())
     return {
         name: state.get(name, value).to(
@@ -120,7 +120,7 @@ def _in_float64(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def hidden_features(module: nn.Module, X: np.ndarray, names: Iterable[str]) -> np.ndarray:
-    """Read the input of the last executed layer that owns one of the parameters named.
+    """Read the input of the last executed layer that owns one of the named parameters.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def hidden_features(module: nn.Module, X: np.ndarray, names: Iterable[str]) -> n
     Returns
     -------
     hidden : float32 ndarray of shape (n_samples, n_hidden)
-        Flattened.
+        The input, flattened.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def hidden_features(module: nn.Module, X: np.ndarray, names: Iterable[str]) -> n
                 if not inputs:
                     raise ValueError(
                         f"{type(module).__name__} calls none of its layers with prunable weights, "
-                        "so they have no inputs to transform to."
+                        "so transform has no layer whose input it could return."
                     )
                 hidden.append(inputs[-1].flatten(1).float().cpu().numpy())
                 inputs.clear()

@@ -1,4 +1,4 @@
-"""What the library asks of a torch module: its prunable parameters, and quiet evaluation."""
+"""A module's prunable parameters, and its evaluation mode for the length of a block."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -19,15 +19,15 @@ NORMALIZATION_LAYERS = (
 
 
 def plain_module(module: nn.Module) -> nn.Module:
-    """The module behind ``torch.compile``, whose parameters have their own names."""
+    """Return the module behind ``torch.compile``, whose parameters have their plain names."""
     return getattr(module, "_orig_mod", module)
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put every layer in evaluation mode for a block, then back in its own.
+    """Put every layer in evaluation mode for a block, then back in its own mode.
 
-    Flags and functional calls change the module for a moment: threads take turns.
+    The flags and ``functional_call`` change the module temporarily, so threads take turns.
     """
     with _EVALUATIONS:
         was_training = {layer: layer.training for layer in module.modules()}
@@ -44,16 +44,16 @@ def prunable_parameters(
 ) -> dict[str, nn.Parameter]:
     """List the parameters that a pruner may remove.
 
-    Weights are parameters with two or more axes of any layer but a normalization layer;
-    biases are the one-axis parameters of layers that own such a weight. A shared
-    parameter is listed once.
+    Weights are parameters with two or more axes, except those of normalization layers. Biases
+    are the one-axis parameters of layers that own such a weight. A shared parameter is listed
+    once.
 
     Parameters
     ----------
     module : torch.nn.Module
         The network.
     prune_bias : bool, default=False
-        Whether biases are listed, too.
+        Whether biases are listed as well.
     exclude : iterable of str, default=()
         Glob patterns (``"head.*"``) of names to leave out.
 

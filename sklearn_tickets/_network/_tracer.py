@@ -1,28 +1,63 @@
-"""`Tracer`: follow a module's forward while other threads train and infer."""
+"""`Tracer`: trace a module's forward while other threads train and predict."""
 
 import threading
 from typing import Any
 
 from torch import fx, nn
 
-# Tracers that overlap would leave each other's ways behind.
+# While it traces, torch.fx replaces how all modules of the process are called. Two tracers at
+# a time would restore each other's replacements.
 TRACING = threading.RLock()
 
 
 class Tracer(fx.Tracer):
-    """torch.fx's, which changes how modules are called, but here for its own thread alone."""
+    """A ``torch.fx.Tracer`` that does not record the calls of other threads.
+
+    Parameters
+    ----------
+    name : str
+        What to call the module in error messages, such as the name of the argument.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        """Record the operations of a forward, as a graph that does not know who has made it."""
-        with TRACING:
-            self.thread = threading.get_ident()
-            recorded = super().trace(root, concrete_args)
+        """Record the operations of a forward, as a graph without a reference to the tracer.
+
+        Parameters
+        ----------
+        root : torch.nn.Module
+            The module to trace.
+        concrete_args : dict of str to object, default=None
+            Arguments of its forward to hold constant.
+
+        Returns
+        -------
+        graph : torch.fx.Graph
+            The operations.
+
+        Raises
+        ------
+        ValueError
+            If torch.fx cannot trace the forward.
+        """
+        try:
+            with TRACING:
+                self.thread = threading.get_ident()
+                recorded = super().trace(root, concrete_args)
+        except Exception as error:
+            raise ValueError(
+                f"The forward of {self.name}, {type(root).__name__}, cannot be traced: {error}. "
+                "Write it without control flow that depends on inputs."
+            ) from error
         graph = fx.Graph()
         graph.output(graph.graph_copy(recorded, {}))
         return graph
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Record the call of a module, or let it pass if another thread makes it."""
+        """Record the call of a module, or just call it if another thread does."""
         if threading.get_ident() != self.thread:
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)

@@ -1,8 +1,8 @@
-"""Taking a ticket out of the laboratory: networks that are small, not just full of zeros.
+"""Deploy tickets: networks that are small, not just full of zeros.
 
-`compact` leaves out the neurons and channels that pruning made superfluous. What it returns needs
-nothing but torch. `to_sparse` leaves out single weights of what is left, in linear layers, and
-`to_onnx` writes a file for programs that do not know torch.
+`compact` removes the neurons and channels that pruning has made superfluous. The result needs
+only torch. `to_sparse` also drops single weights, in large linear layers, and `to_onnx` writes a
+file for programs without torch.
 """
 
 from sklearn_tickets.export._compact import compact

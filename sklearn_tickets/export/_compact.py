@@ -1,9 +1,10 @@
 """`compact`: leave out the units of a pruned network that no output depends on.
 
-The network is followed as a graph, first from inputs to outputs: some units (neurons, channels)
-are constants, which layers take into their biases. Then back: some units are needed. What is
-between the layers passes units on one by one, and where tensors are added, both keep the same
-units. An operation that is not known here keeps all units that it reads.
+A first pass over the graph of the network, from inputs to outputs, finds the units (neurons,
+channels) that are constants, and moves them into the biases of the layers that read them. A
+second pass, from outputs to inputs, finds the units that are needed. Operations between the
+layers pass units on one by one; tensors that are added keep the same units. An operation that
+is not known here keeps all units that it reads.
 """
 
 import copy
@@ -14,17 +15,17 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, fx, nn
 
-from sklearn_tickets._network import Tracer, plain_module
-from sklearn_tickets.export._units import NO_PADDING, NORMALIZED_BY, Layer, Units
+from sklearn_tickets._network import BATCH_NORMS, Tracer, plain_module
+from sklearn_tickets.export._units import NO_PADDING, ReducibleLayer, Units
 from sklearn_tickets.models import ScaledLinear
 
-# Names of modules, functions and methods alike: MaxPool2d and max_pool2d are "maxpool2d".
+# Modules, functions and methods by one name: MaxPool2d and max_pool2d are "maxpool2d".
 _IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d"}
-_ELEMENTWISE = {
-    *("relu", "relu_", "relu6", "leakyrelu", "elu", "selu", "celu", "gelu", "silu", "mish"),
-    *("hardswish", "hardsigmoid", "hardtanh", "softplus", "softsign", "sigmoid", "tanh"),
-    *("add", "sub", "mul"),
-}
+_ELEMENTWISE = (
+    {"relu", "relu_", "relu6", "leakyrelu", "elu", "selu", "celu", "gelu", "silu", "mish"}
+    | {"hardswish", "hardsigmoid", "hardtanh", "softplus", "softsign", "sigmoid", "tanh"}
+    | {"add", "sub", "mul"}
+)
 _POOLS = {
     f"{kind}pool{n}d" for kind in ("max", "avg", "adaptivemax", "adaptiveavg") for n in (1, 2, 3)
 }
@@ -32,26 +33,26 @@ _POOLS = {
 
 @torch.no_grad()
 def compact(network: Any, X: Any = None) -> fx.GraphModule:
-    r"""Make a pruned network as small as the units that its outputs depend on.
+    r"""Reduce a pruned network to the units that its outputs depend on.
 
-    Neurons and channels without a way to the outputs are left out. Those that do not depend on
-    the input are constants, and move into the biases of the next layer. What is left is dense:
+    Neurons and channels without a path to an output are left out. Those that do not depend on
+    the input are constants, and move into the biases of the next layer. The result is dense:
     smaller and faster on any hardware, without sparse kernels.
 
     Parameters
     ----------
     network : fitted pruner or torch.nn.Module
-        A pruner's sparse network, or any module whose pruned weights are 0. It is not changed.
+        A pruner, whose sparse network is compacted, or any module whose pruned weights are 0.
+        It is not changed.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), default=None
-        Inputs of a module that takes nothing else. Their number of axes alone is read, which a
-        pruner knows.
+        Inputs of the module. Only their number of axes is used. A pruner knows it.
 
     Returns
     -------
     module : torch.fx.GraphModule
-        Computes the same as the network in evaluation mode, up to rounding, of the same inputs.
-        Layers keep their names; batch normalization is folded into the layer before it. It can
-        be trained, copied and pickled, and loaded where nothing but torch is installed.
+        A network with the same outputs as `network` in evaluation mode, up to rounding. Layers
+        keep their names; batch normalization is folded into the layer before it. It can be
+        trained, copied and pickled, and loaded where only torch is installed.
 
     Raises
     ------
@@ -65,24 +66,24 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     Notes
     -----
     A hidden unit without incoming weights is the constant :math:`c = \phi(b)`, with bias b and
-    activation :math:`\phi`. The next layer's bias gets :math:`\sum_t w_t c` more, where
-    :math:`w_t` are its weights for this unit, as in [1]_; units that read nothing else become
-    constants in their turn. Next to the zeros of a padded convolution, no bias stands for the
-    constants before it: there, one channel of all those with :math:`c \ne 0` is left, and gets
-    the weights :math:`\sum_i w_{it} c_i / c`.
+    activation :math:`\phi`. As in [1]_, :math:`\sum_t w_t c` is added to the next layer's bias,
+    where :math:`w_t` are its weights for this unit; units that read nothing else become
+    constants, too. Near the zeros of a padded convolution, no bias can replace the constants
+    before it: one of the channels with :math:`c \ne 0` is kept, with the weights
+    :math:`\sum_i w_{it} c_i / c`.
 
-    Units are removed behind linear layers and convolutions that are used once. Between them may
-    be elementwise activations, sums and products, pooling, ``flatten(1)`` and dropout. Tensors
-    that are added, as in residual networks, lose the units that no reader of any of them needs.
-    All units that another operation reads are kept. A layer keeps at least one unit.
+    Linear layers and convolutions that are used once lose units. Between them may be elementwise
+    activations, sums and products, pooling, ``flatten(1)`` and dropout. Tensors that are added,
+    as in residual networks, lose the units that no reader of any of them needs. All units that
+    another operation reads are kept. A layer keeps at least one unit.
 
-    Batch normalization behind a linear layer is such an operation unless it reads a matrix, as
-    it does if X has two axes, or behind ``flatten(1)``: of three axes it takes the second, which
-    need not be that of the units.
+    Batch normalization after a linear layer is folded only if it reads a matrix, as it does if
+    X has two axes or after ``flatten(1)``. Of inputs with three axes it normalizes the second,
+    which need not be the axis of the units.
 
-    A unit goes if none of its weights is left. Of n weights a random mask of density d leaves
-    none with the probability :math:`e^{-dn}`. Between wide layers, of 1024 units, hardly one
-    goes at a density of 1 %, and `to_sparse` gains more; at 0.1 %, a third of them reads nothing.
+    A unit is removed if none of its weights is left. A random mask of density d keeps none of n
+    weights with probability :math:`e^{-dn}`. In layers of 1024 units, hardly any unit is removed
+    at a density of 1 %, and `to_sparse` gains more; at 0.1 %, a third of the units read nothing.
 
     References
     ----------
@@ -110,8 +111,8 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
         check_is_fitted(network)
         if not hasattr(network, "mask_"):
             raise TypeError(
-                f"network must be a fitted pruner or a torch.nn.Module; got {network!r}. Of a "
-                "search, pass best_estimator_."
+                f"network must be a fitted pruner or a torch.nn.Module; got {network!r}. For a "
+                "fitted search, pass its best_estimator_."
             )
         X = network.input_support_[None]
         network = network.estimator_.module_
@@ -142,21 +143,11 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
 
 
 def _trace(module: nn.Module) -> fx.GraphModule:
-    """The module as a graph of plain layers, where ``x.view(x.size(0), -1)`` is a flattening."""
+    """Trace a module of plain layers, with ``x.view(x.size(0), -1)`` written as flattening."""
     for path, layer in list(module.named_modules()):
         if isinstance(layer, ScaledLinear):
-            scale = layer.output_scale
-            plain = nn.Linear(layer.in_features, layer.out_features, device="meta")
-            plain.weight = nn.Parameter(layer.weight * scale[:, None])
-            plain.bias = None if layer.bias is None else nn.Parameter(layer.bias * scale)
-            module.set_submodule(path, plain)
-    try:
-        traced = fx.GraphModule(module, Tracer().trace(module))
-    except Exception as error:
-        raise ValueError(
-            f"The forward of {type(module).__name__} cannot be traced: {error}. Write it without "
-            "control flow that depends on inputs, or use the masked network as it is."
-        ) from error
+            module.set_submodule(path, layer.plain())
+    traced = fx.GraphModule(module, Tracer("network").trace(module))
     for node in traced.graph.nodes:
         if node.target in ("view", "reshape") and len(node.args) == 3:
             maps, size, _ = node.args
@@ -169,13 +160,13 @@ def _trace(module: nn.Module) -> fx.GraphModule:
 
 def _follow(
     traced: fx.GraphModule, reads_rows: bool
-) -> tuple[dict[fx.Node, Layer], dict[fx.Node, Units]]:
-    """Find the layers that may become smaller, and all nodes that pass on their units.
+) -> tuple[dict[fx.Node, ReducibleLayer], dict[fx.Node, Units]]:
+    """Find the layers that may lose units, and all nodes that pass their units on.
 
-    On the way, constants go into biases, and batch normalization goes into layers. The network
-    reads a matrix, a row for each sample, if `reads_rows`.
+    Constants are moved into biases, and batch normalization is folded into layers.
+    `reads_rows` says whether the input of the network is a matrix, with one row per sample.
     """
-    layers: dict[fx.Node, Layer] = {}
+    layers: dict[fx.Node, ReducibleLayer] = {}
     units: dict[fx.Node, Units] = {}
     matrices: set[fx.Node] = set()
     owners = [
@@ -190,11 +181,11 @@ def _follow(
         if _is_matrix(node, module, matrices, reads_rows):
             matrices.add(node)
         if (
-            type(module) in NORMALIZED_BY
+            type(module) in BATCH_NORMS
             and owners.count(node.target) == 1
             and _fits(module, units.get(source))
         ):
-            layers[node] = Layer(module, units.get(source))
+            layers[node] = ReducibleLayer.after(units.get(source), module)
             units[node] = Units(layers[node].constant(), {node})
         elif (
             source in layers
@@ -202,7 +193,7 @@ def _follow(
             and layers[source].can_fold(module)
             and (source in matrices or type(layers[source].module) is not nn.Linear)
         ):
-            layers[source].fold(module)
+            layers[source] = layers[source].fold(copy.deepcopy(module).cpu().double())
             units[source].constant = layers[source].constant()
             node.replace_all_uses_with(source)
             traced.graph.erase_node(node)
@@ -219,9 +210,9 @@ def _follow(
 
 
 def _operation(node: fx.Node, module: nn.Module | None) -> str:
-    """What a node does, in the words of `_IDLE`, `_ELEMENTWISE` and `_POOLS`."""
+    """Name what a node does, as in `_IDLE`, `_ELEMENTWISE` and `_POOLS`."""
     name = getattr(type(module) if module else node.target, "__name__", str(node.target)).lower()
-    return name[:-1].replace("_", "") + name[-1]  # at the end it stands for "in place"
+    return name[:-1].replace("_", "") + name[-1]  # a trailing "_" means "in place"
 
 
 def _flattens(node: fx.Node, module: Any) -> bool:
@@ -232,7 +223,7 @@ def _flattens(node: fx.Node, module: Any) -> bool:
 
 
 def _is_matrix(node: Any, module: Any, matrices: set[fx.Node], reads_rows: bool) -> bool:
-    """Whether it is known that a node computes a tensor of two axes."""
+    """Whether a node is known to compute a tensor of two axes."""
     name, sources = _operation(node, module), node.all_input_nodes
     if node.op == "placeholder":
         return reads_rows
@@ -254,7 +245,7 @@ def _fits(module: Any, before: Units | None) -> bool:
 
 
 def _passed_on(node: Any, module: Any, units: dict[fx.Node, Units]) -> Tensor | None:
-    """What the units behind an operation are, or None unless it passes on those before it."""
+    """Compute the units after an operation; None if it does not pass on those before it."""
     if not node.all_input_nodes or not units.keys() >= set(node.all_input_nodes):
         return None
     constant, *others = [units[source].constant for source in node.all_input_nodes]
@@ -268,7 +259,7 @@ def _passed_on(node: Any, module: Any, units: dict[fx.Node, Units]) -> Tensor | 
     if name == "flatten":
         return constant.reshape(constant.shape[:2]) if _flattens(node, module) else None
     if name in _POOLS and constant.ndim == 3:
-        # Functional average pools are not looked at more closely: they may count zeros.
+        # The settings of functional average pools are not read: they may count zeros.
         settings = vars(module) if module else {}
         is_mean = settings.get("padding") in NO_PADDING and not settings.get("divisor_override")
         if name.startswith("avg") and not is_mean:

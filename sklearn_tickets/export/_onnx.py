@@ -1,39 +1,40 @@
-"""`to_onnx`: write a network to a file that programs without Python compute with."""
+"""`to_onnx`: write a network to a file that programs without Python can run."""
 
 import copy
 import logging
 import os
 import warnings
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from sklearn_tickets._files import atomic_write
 from sklearn_tickets._network import as_tensor, plain_module
 from sklearn_tickets.export._compact import compact
 from sklearn_tickets.export._sparse_linear import SparseLinear
 
 
 def to_onnx(network: Any, path: str | os.PathLike[str], X: Any = None) -> None:
-    """Write a network as an ONNX file, which ONNX Runtime and others compute with.
+    """Write a network as an ONNX file, for ONNX Runtime and other inference engines.
 
-    The file has one input, ``"X"``, and one output, ``"outputs"``: regression outputs, or the
-    logits of classes in the order of ``classes_``, no probabilities. Any number of samples may
-    be read at a time.
+    The file has one input, ``"X"``, and one output, ``"outputs"``: the regression outputs, or the
+    logits (not probabilities) of the classes in the order of ``classes_``. It accepts any number
+    of samples.
 
     Parameters
     ----------
     network : fitted pruner or torch.nn.Module
-        Of a pruner, its compact network is written; a module as it is, in evaluation mode.
-        Neither is changed.
+        Of a pruner, the compact network is written. A module is written as it is, in evaluation
+        mode. Neither is changed.
     path : path-like
-        The file. An existing one is replaced at once or not at all.
+        The file. An existing file is replaced atomically.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), default=None
-        Inputs of a module, of which one row tells shape and, unless these are floating-point
-        numbers, dtype. A pruner knows its inputs: float32, of the shape it was fitted to.
+        Inputs of a module; one row is enough. They give the shape and, unless they are
+        floating-point numbers, the dtype of the inputs. A pruner does not need them: it reads
+        float32 inputs of the shape that it was fitted to.
 
     Raises
     ------
@@ -46,12 +47,12 @@ def to_onnx(network: Any, path: str | os.PathLike[str], X: Any = None) -> None:
     TypeError
         If `network` is neither a pruner nor a module.
     ValueError
-        If a module is given without `X`, returns anything but one tensor, or cannot be exported
-        by PyTorch, as is `SparseLinear`.
+        If `network` is a module and `X` is None, the network does not return exactly one tensor,
+        or PyTorch cannot export it, for example a `SparseLinear`.
 
     See Also
     --------
-    compact : Leaves units out; of a module, write ``to_onnx(compact(module), path, X)``.
+    compact : Removes units; for a module, call ``to_onnx(compact(module), path, X)``.
 
     Examples
     --------
@@ -68,13 +69,16 @@ def to_onnx(network: Any, path: str | os.PathLike[str], X: Any = None) -> None:
     """
     if not (find_spec("onnx") and find_spec("onnxscript")):
         raise ImportError("to_onnx needs onnx and onnxscript; pip install 'sklearn-tickets[onnx]'")
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"path={str(path)!r} is in no existing folder; make it first.")
+    with atomic_write(path) as partial:
+        partial.write_bytes(_export(network, X).SerializeToString())
+
+
+def _export(network: Any, X: Any) -> Any:
+    """Convert a network to an ONNX model, and check its shapes."""
     if isinstance(network, nn.Module):
         if X is None:
             raise ValueError(
-                "X=None: a module does not tell the shape of its inputs; pass X, a row of them."
+                "X=None, but the shape of a module's inputs is unknown; pass X, a row of inputs."
             )
         module = copy.deepcopy(plain_module(network)).eval().cpu()
     else:
@@ -82,20 +86,21 @@ def to_onnx(network: Any, path: str | os.PathLike[str], X: Any = None) -> None:
         X = np.zeros((1, *network.input_support_.shape), np.float32)
     if any(isinstance(layer, SparseLinear) for layer in module.modules()):
         raise ValueError(
-            "ONNX knows no SparseLinear: write compact(network), not to_sparse(network)."
+            "network has SparseLinear layers, which ONNX does not support; write "
+            "compact(network) instead of to_sparse(network)."
         )
     dtype = as_tensor(X).dtype
     if dtype.is_floating_point:
         dtype = next((parameter.dtype for parameter in module.parameters()), dtype)
-    # Of a single sample the exporter believes that there is never another number of them.
+    # From a single sample the exporter infers that the number of samples is always one.
     samples = torch.zeros(3, *np.shape(X)[1:], dtype=dtype)
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     try:
-        # What PyTorch tells itself: which of its operations it has no use for, and what to rename.
+        # PyTorch logs which of its own operations it skips or renames.
         logger.setLevel(logging.ERROR)
         with torch.no_grad():
-            module(samples)  # its errors are easier to read than those of an export
+            module(samples)  # its errors are easier to read than those of the exporter
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
             program: Any = torch.onnx.export(
@@ -122,14 +127,9 @@ def to_onnx(network: Any, path: str | os.PathLike[str], X: Any = None) -> None:
     n_rows = [shape[0].dim_param if shape else "" for shape in shapes]
     if n_rows != [n_rows[0]] * 2 or not n_rows[0]:
         raise ValueError(
-            f"network must return one tensor, a row for each sample; {type(module).__name__} "
+            f"network must return one tensor with one row per sample; {type(module).__name__} "
             "returns something else."
         )
     for part in (*graph.node, *graph.value_info, *graph.input):
-        part.ClearField("metadata_props")  # which line of whose code it comes from
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(proto.SerializeToString())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+        part.ClearField("metadata_props")  # the lines of source code, with their paths
+    return proto

@@ -1,8 +1,8 @@
-"""`to_sparse`: hold the weights of sparse linear layers without their zeros.
+"""`to_sparse`: store the weights of sparse linear layers without their zeros.
 
-A unit's output is the weighted sum of the few inputs that it reads. Of inputs laid out a feature
-per row, `embedding_bag` adds up rows with weights: it is the quickest sparse product of
-PyTorch's on CPUs, and needs no sparse tensors.
+A unit's output is the weighted sum of the few inputs that it reads. With one feature per row,
+these are weighted sums of rows, as `embedding_bag` computes them. It is PyTorch's fastest sparse
+product on CPUs, and needs no sparse tensors.
 """
 
 import copy
@@ -15,17 +15,17 @@ from torch.nn import functional
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.export._compact import compact
 
-# Fewer weights are read in less time than it takes to call the kernel.
-_SMALLEST = 2**17
-# Samples per call. More do not stay in the cache; a single one leaves vector registers empty.
-_MOST, _LEAST = 128, 16
+# Smaller layers take less time than a call of the kernel.
+_MIN_WEIGHTS = 2**17
+# Samples per call. More do not fit into the cache; a single one leaves vector registers empty.
+_MAX_SAMPLES, _MIN_SAMPLES = 128, 16
 
 
 class SparseLinear(nn.Module):
-    """A linear layer that holds, and multiplies by, its non-zero weights alone.
+    """A linear layer that stores and multiplies only its non-zero weights.
 
-    Of each kept weight there is the number and the column. Besides evaluation, it can be trained:
-    zeros stay zeros.
+    The layer stores the value and the column of each kept weight. It can be trained: zeros stay
+    zeros.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ class SparseLinear(nn.Module):
     values : Parameter of shape (n_kept,)
         The non-zero weights, row after row.
     columns : int32 Tensor of shape (n_kept,)
-        Which input each is multiplied by.
+        The index of the input that each value is multiplied by.
     offsets : int32 Tensor of shape (out_features + 1,)
-        Where in `values` the rows begin, and the last one ends.
+        The index in `values` at which each row begins, and the end of the last row.
     bias : Parameter of shape (out_features,) or None
-        As in the layer.
+        A copy of the layer's biases.
 
     See Also
     --------
-    to_sparse : Puts it where it is faster.
+    to_sparse : Replaces layers where this is faster.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class SparseLinear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """All weights, zeros included, for those who read them from a linear layer."""
+        """All weights, zeros included, for code that reads the weight of a linear layer."""
         weight = self.values.new_zeros(self.out_features, self.in_features)
         rows = torch.arange(self.out_features, device=weight.device)
         return weight.index_put(
@@ -85,7 +85,7 @@ class SparseLinear(nn.Module):
         )
 
     def forward(self, X: Tensor) -> Tensor:
-        """Multiply inputs by the weights, and add the biases.
+        """Multiply the inputs by the weights and add the biases.
 
         Parameters
         ----------
@@ -95,12 +95,12 @@ class SparseLinear(nn.Module):
         Returns
         -------
         outputs : Tensor of shape (..., out_features)
-            Those of the linear layer, up to rounding.
+            The outputs of the linear layer, up to rounding.
         """
         samples = X.reshape(-1, self.in_features)
         n_samples = len(samples)
         if n_samples == 1:
-            samples = samples.expand(_LEAST, -1)
+            samples = samples.expand(_MIN_SAMPLES, -1)
         outputs = torch.cat(
             [
                 functional.embedding_bag(
@@ -111,7 +111,7 @@ class SparseLinear(nn.Module):
                     mode="sum",
                     include_last_offset=True,
                 )
-                for block in samples.t().split(_MOST, dim=1)
+                for block in samples.t().split(_MAX_SAMPLES, dim=1)
             ],
             dim=1,
         )[:, :n_samples].t()
@@ -120,7 +120,7 @@ class SparseLinear(nn.Module):
         return outputs.reshape(*X.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
-        """Tell the sizes."""
+        """Describe the sizes for the representation."""
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}, n_kept={len(self.values)}"
@@ -128,23 +128,23 @@ class SparseLinear(nn.Module):
 
 
 def to_sparse(network: Any, *, max_density: float = 0.2) -> nn.Module:
-    r"""Make linear layers of few weights sparse, where this is faster on a CPU.
+    r"""Make large linear layers with few weights sparse, which is faster on a CPU.
 
-    What `compact` cannot do for masks that leave something of every unit.
+    This also gains speed with masks that keep some weights of every unit, where `compact` cannot.
 
     Parameters
     ----------
     network : fitted pruner or torch.nn.Module
-        Of a pruner, its compact network is taken; a module as it is. Neither is changed.
+        Of a pruner, the compact network is used; a module is used as it is. Neither is changed.
     max_density : float in [0, 1], default=0.2
-        Layers of which a larger share is not 0 stay dense, and so do those of less than 131,072
-        weights.
+        The largest share of non-zero weights in a layer that becomes sparse. Layers with fewer
+        than 131,072 weights always stay dense.
 
     Returns
     -------
     module : torch.nn.Module
-        A copy in evaluation mode with `SparseLinear` layers, of the same outputs up to rounding.
-        It can be trained, copied and pickled; to load it takes this package.
+        A copy in evaluation mode with `SparseLinear` layers and the same outputs, up to rounding.
+        It can be trained, copied and pickled; loading it requires this package.
 
     Raises
     ------
@@ -157,18 +157,18 @@ def to_sparse(network: Any, *, max_density: float = 0.2) -> nn.Module:
 
     See Also
     --------
-    compact : Leaves units out.
+    compact : Removes units instead of single weights.
 
     Notes
     -----
-    Which layers become sparse depends on the weights alone, never on a clock: state
-    dictionaries fit wherever the same network was made sparse.
+    Which layers become sparse depends only on the weights, not on timings, so a state dictionary
+    fits wherever the same network was made sparse.
 
-    The time of a dense layer is proportional to all of its n weights, that of a sparse one to
-    dn, with the density d, but each of these takes longer: they are even at d = 0.3 or so, as
-    are the GPU kernels of [1]_. Of 1024 x 1024 weights in float32, on one core and with 256
-    samples, the sparse layer is about 2 times as fast at d = 0.2, 4 at 0.1, and 10 at 0.01. Fewer
-    samples gain less: for a single one, `max_density` 0.05 is better, and so it is in float64.
+    The time of a dense layer is proportional to its n weights, that of a sparse layer to dn, with
+    the density d, but each weight takes longer: the two are equally fast at about d = 0.3, as are
+    the GPU kernels of [1]_. With 1024 x 1024 weights in float32, 256 samples and one core, the
+    sparse layer is about 2 times as fast at d = 0.2, 4 times at 0.1, and 10 times at 0.01. Fewer
+    samples gain less: for a single sample, and in float64, ``max_density=0.05`` is better.
 
     References
     ----------
@@ -197,10 +197,10 @@ def to_sparse(network: Any, *, max_density: float = 0.2) -> nn.Module:
         raise ValueError(f"max_density={max_density} must be between 0 (all dense) and 1.")
     is_module = isinstance(network, nn.Module)
     module = copy.deepcopy(plain_module(network)).eval() if is_module else compact(network)
-    whole = nn.ModuleDict({"module": module})  # so that a module that is a layer has a path, too
+    whole = nn.ModuleDict({"module": module})  # a module that is itself a layer has a path, too
     sparse: dict[nn.Module, SparseLinear] = {}
     for path, layer in list(whole.named_modules(remove_duplicate=False)):
-        if type(layer) is not nn.Linear or layer.weight.numel() < _SMALLEST:
+        if type(layer) is not nn.Linear or layer.weight.numel() < _MIN_WEIGHTS:
             continue
         if layer.weight.count_nonzero() <= max_density * layer.weight.numel():
             if layer not in sparse:

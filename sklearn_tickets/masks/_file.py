@@ -1,4 +1,4 @@
-"""Masks in files: safetensors, eight entries to a byte, the shapes in the header."""
+"""Mask files: safetensors with eight entries per byte and the shapes in the header."""
 
 import json
 import math
@@ -10,6 +10,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from sklearn_tickets._files import atomic_write
+
 _FORMAT = "sklearn_tickets.TicketMask/1"
 
 
@@ -18,14 +20,14 @@ def write_bits(
     bits: Mapping[str, np.ndarray],
     shapes: Mapping[str, tuple[int, ...]],
 ) -> None:
-    """Write packed bits; an existing file is replaced at once or not at all.
+    """Write packed bits. An existing file is replaced atomically.
 
     Parameters
     ----------
     path : path-like
         The file.
     bits : mapping of str to uint8 ndarray
-        As ``numpy.packbits`` makes them.
+        The output of ``numpy.packbits`` for each parameter.
     shapes : mapping of str to tuple of int
         The shapes before packing.
 
@@ -35,19 +37,12 @@ def write_bits(
         If the folder does not exist.
     """
     shapes_text = json.dumps({name: list(shape) for name, shape in shapes.items()})
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"path={str(path)!r} is in no existing folder; make it first.")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with atomic_write(path) as partial:
         save_file(dict(bits), partial, metadata={"format": _FORMAT, "shapes": shapes_text})
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_bits(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Read what `write_bits` wrote.
+    """Read a file written by `write_bits`.
 
     Parameters
     ----------
@@ -57,14 +52,14 @@ def read_bits(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Returns
     -------
     kept : dict of str to bool ndarray
-        Unpacked, in the order written.
+        The unpacked bits, in the order in which they were written.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is truncated or another kind of file.
+        If the file is truncated or of another kind.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"path={str(path)!r} does not exist or is not a file.")

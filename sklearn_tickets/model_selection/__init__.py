@@ -1,4 +1,4 @@
-"""Model selection: searches and replicates whose networks are trained as one."""
+"""Searches and replicates that train many small networks as one."""
 
 from sklearn_tickets.model_selection._replicates import fit_replicates
 from sklearn_tickets.model_selection._search import BatchedGridSearchCV, BatchedRandomizedSearchCV

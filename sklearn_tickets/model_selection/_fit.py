@@ -1,7 +1,7 @@
-"""`Fit`: a fit of a pruner that stops before each of its trainings.
+"""`Fit`: a fit of a pruner that pauses before each of its trainings.
 
-What a pruner trains it leaves to its caller. Many fits can so go from training to training side
-by side, and their trainings be done as one.
+The caller runs the trainings. This lets many fits advance side by side, with their trainings run
+as one.
 """
 
 import time
@@ -23,28 +23,28 @@ from sklearn_tickets.training import Training
 
 
 def pruner_of(estimator: BaseEstimator) -> Any:
-    """The pruner that an estimator is, or that a pipeline ends in, or None."""
+    """Return the pruner that an estimator is, or that a pipeline ends in; otherwise None."""
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[-1][1]
     return estimator if isinstance(estimator, BasePruner) else None
 
 
 class Fit:
-    """A fit that is done step by step.
+    """A fit that advances from training to training.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted in place.
+        The estimator, which is fitted in place.
 
     Attributes
     ----------
     training : Training or None
-        What comes next; None when the fit has come to its end.
+        The next training; None when the fit is complete.
     error : Exception or None
-        What the fit has failed with.
+        The error that ended the fit.
     seconds : float
-        What it has taken so far.
+        Time that the fit has taken so far.
     """
 
     def __init__(self, estimator: BaseEstimator) -> None:
@@ -56,35 +56,46 @@ class Fit:
         self._trainings: Any = None
 
     def start(self, X: Any, y: Any) -> None:
-        """Fit, up to the first training."""
+        """Fit up to the first training."""
         pruner = pruner_of(self.estimator)
-        with self._at_work():
+        with self._recorded():
             is_plain = pruner is not None and type(pruner).fit is BasePruner.fit
             if not is_plain or getattr(pruner, "_skl_callbacks", None):
                 self.estimator.fit(X, y)
                 return
-            # A pipeline fits its transformers; what it hands to the pruner waits for us.
-            given: list[Any] = []
-            pruner.fit = lambda X, y=None: given.extend((X, y))
+            # A pipeline fits its transformers here. The pruner only records its data.
+            data: list[Any] = []
+            pruner.fit = lambda X, y=None: data.extend((X, y))
             try:
                 self.estimator.fit(X, y)
             finally:
                 del pruner.fit
             pruner._validate_params()
-            self._trainings = pruner._trainings(*given)
-            self._go_on()
+            self._trainings = pruner._trainings(*data)
+            self._advance()
 
-    def part(self) -> Training:
-        """What is to be trained without a halt: not beyond a state to return to."""
+    def segment(self) -> Training:
+        """Return the part of the training up to the snapshot, or all that is left after it."""
         is_before = len(self.training.net.history) < (self.training.snapshot or 0)
         if is_before and self.training.snapshot < self.training.until:
             return replace(self.training, until=self.training.snapshot)
         return self.training
 
     def member(self, obstacles: dict[bytes, str | None]) -> Member:
-        """That part as part of a stack; `obstacles` remembers what has been tried out."""
-        with self._in_own_streams():
-            member = Member.of(self.part())
+        """Describe the segment as a member of a stack, or raise a CannotStackError.
+
+        Parameters
+        ----------
+        obstacles : dict of bytes to (str or None)
+            Why members of a key cannot be stacked, if they cannot. It is updated.
+
+        Returns
+        -------
+        member : Member
+            The segment.
+        """
+        with self._own_streams():
+            member = Member.of(self.segment())
             if member.key not in obstacles:
                 obstacles[member.key] = None
                 try:
@@ -96,30 +107,30 @@ class Fit:
         return member
 
     def train(self) -> None:
-        """Train in the ordinary way, and fit up to the next training."""
-        with self._at_work():
+        """Train with skorch, then fit up to the next training."""
+        with self._recorded():
             self.training.run()
-            self._go_on()
+            self._advance()
 
-    def take_over(self, member: Member, trained: Trained) -> None:
-        """Go on from what the training of a part has led to."""
-        with self._at_work():
-            # Everything around the loop over epochs is as ever: history, checks, callbacks.
-            member.training.run_as(partial(_replay, member, trained))
+    def load(self, member: Member, trained: Trained) -> None:
+        """Load a segment that a stack has trained, then fit up to the next training."""
+        with self._recorded():
+            # Everything but the loop over epochs runs as usual: history, checks and callbacks.
+            member.training.run_loop(partial(_replay_epochs, member, trained))
             torch.set_rng_state(trained.stream)
             self.training.passed = member.training.passed
             if not self.training.n_epochs:
-                self._go_on()
+                self._advance()
 
-    def _go_on(self) -> None:
+    def _advance(self) -> None:
         """Fit up to the next training, or to the end."""
         self.training = next(self._trainings, None)
         if self.training is None:
 
-            def no_trainings(X, y):
+            def no_trainings(X: Any, y: Any) -> Iterator[Training]:
                 yield from ()
 
-            # scikit-learn has its own part in the end of a fit.
+            # The trainings are done, but scikit-learn's wrapper of `fit` has work of its own.
             pruner = pruner_of(self.estimator)
             pruner._trainings = no_trainings
             try:
@@ -128,18 +139,18 @@ class Fit:
                 del pruner._trainings
 
     def close(self) -> None:
-        """Give up what is not finished: left to itself, it would disturb random streams later."""
+        """Abandon an unfinished fit, which would otherwise reset the random streams later."""
         if self.training is not None:
-            with self._in_own_streams():
+            with self._own_streams():
                 self._trainings.close()
             self.training = None
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        """Take the time, and keep the error if there is one."""
+    def _recorded(self) -> Iterator[None]:
+        """Measure the time of a block, and keep its error."""
         began = time.perf_counter()
         try:
-            with self._in_own_streams():
+            with self._own_streams():
                 yield
         except Exception as error:
             self.error = error
@@ -147,8 +158,8 @@ class Fit:
         self.seconds += time.perf_counter() - began
 
     @contextmanager
-    def _in_own_streams(self) -> Iterator[None]:
-        """Let the fit find random streams as it has left them, and put the others back."""
+    def _own_streams(self) -> Iterator[None]:
+        """Give the fit the random streams as it left them, and restore the caller's."""
         others = random_streams()
         if self._streams is not None:
             set_random_streams(self._streams)
@@ -159,8 +170,8 @@ class Fit:
             set_random_streams(others)
 
 
-def _replay(member: Member, trained: Trained, X: Any, y: Any, epochs: int) -> None:
-    """In place of skorch's loop over epochs, tell the net what has happened."""
+def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int) -> None:
+    """Stand in for skorch's loop over epochs: load the results, and record the history."""
     net, batches = member.net, member.batches
     with torch.no_grad():
         for name, parameter in net.module_.named_parameters():

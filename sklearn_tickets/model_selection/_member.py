@@ -1,12 +1,12 @@
-"""`Member`: the training of a network as part of a stack, if it can be part of one."""
+"""`Member`: a training that can be part of a stack."""
 
 import copy
 import pickle
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
-from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
@@ -23,22 +23,22 @@ class CannotStackError(Exception):
 
 @dataclass(frozen=True)
 class Member:
-    """A training that is about to begin, and all that a stack must know of it.
+    """A training that is about to begin, and everything that a stack needs to know about it.
 
     Attributes
     ----------
     training : Training
-        Of an initialized net, at the weights to start from.
+        The training of an initialized net, from its current weights.
     mask : TicketMask
-        What to keep of the net's module.
+        The weights to keep in the net's module.
     batches : ArrayBatches
         The data.
     stream : Tensor
-        The state of torch's random stream, from which the batches' order is drawn.
+        The state of torch's random stream, from which the order of the batches is drawn.
     settings : dict
-        The optimizer's, learning rate included.
+        The settings of the optimizer, including the learning rate.
     state : dict of int to dict
-        The optimizer's, by the parameters' indices; empty at the beginning.
+        The state of the optimizer, by the indices of the parameters; empty at first.
     key : bytes
         Equal for trainings that can be stacked.
     """
@@ -52,13 +52,13 @@ class Member:
     key: bytes
 
     @property
-    def net(self):
+    def net(self) -> NeuralNet:
         """The net that is trained."""
         return self.training.net
 
     @classmethod
-    def of(cls, training: Training) -> "Member":
-        """Look at a training, or raise a CannotStackError."""
+    def of(cls, training: Training) -> Self:
+        """Read a training, or raise a CannotStackError."""
         net = training.net
         _check(training)
         dataset, _ = net.get_split_datasets(training.X, training.y)
@@ -76,29 +76,29 @@ class Member:
         try:
             key = pickle.dumps(
                 (
-                    *(skeleton(net.module_), net.criterion_, type(net.optimizer_), net.device),
-                    *(batches.X.shape, batches.X.dtype, batches.y.shape, batches.y.dtype),
-                    *(batches.batch_size, batches.shuffle, training.n_epochs, training.schedule),
+                    (skeleton(net.module_), net.criterion_, type(net.optimizer_), net.device),
+                    (batches.X.shape, batches.X.dtype, batches.y.shape, batches.y.dtype),
+                    (batches.batch_size, batches.shuffle, training.n_epochs, training.schedule),
                     past,
                 )
             )
         except Exception as error:
-            raise CannotStackError("the module cannot be pickled, to be compared") from error
+            raise CannotStackError("the module cannot be pickled for comparison") from error
         [mask] = [callback.mask for _, callback in net.callbacks_ if type(callback) is HoldMask]
         return cls(training, mask, batches, torch.get_rng_state(), settings, state, key)
 
 
 def n_bytes(training: Training) -> int:
-    """Memory that a training takes as part of a stack.
+    """Estimate the memory of a training in a stack.
 
-    Twice the data and five times the weights: with gradients, two moments, and the mask.
+    This is twice the data, and five times the weights: with gradients, two moments and the mask.
     """
     weights = sum(p.numel() * p.element_size() for p in training.net.module_.parameters())
     return 5 * weights + 2 * (training.X.nbytes + training.y.nbytes)
 
 
 def skeleton(module: nn.Module) -> nn.Module:
-    """A copy of a module in training mode, without the numbers in its parameters and buffers."""
+    """Copy a module in training mode, without the numbers in its parameters and buffers."""
     tensors = [*module.parameters(), *module.buffers()]
     numberless: dict[int, Any] = {id(tensor): tensor.to("meta") for tensor in tensors}
     for parameter in module.parameters():
@@ -106,32 +106,32 @@ def skeleton(module: nn.Module) -> nn.Module:
             numberless[id(parameter)], requires_grad=parameter.requires_grad
         )
     if hasattr(module, "ticket"):
-        # A planted network knows its ticket; it computes the same without.
+        # A planted network does not use its ticket in the forward.
         numberless[id(module.ticket)] = ()
     return copy.deepcopy(module, numberless).train()
 
 
 def _check(training: Training) -> None:
-    """Raise a CannotStackError if something in a net's own settings stands against it."""
+    """Raise a CannotStackError if a setting of the net rules out stacking."""
     net = training.net
     module, criterion, optimizer = net.module_, net.criterion_, net.optimizer_
     layers = list(module.modules())
     default = {name for name, _ in net.get_default_callbacks()}
     others = [callback for name, callback in net.callbacks_ if name not in default]
     obstacles = {
-        "the net is of another class than skorch's own": (
+        "the net's class is not one of skorch's own": (
             type(net) not in (NeuralNetClassifier, NeuralNetRegressor)
         ),
         "the net has callbacks": [type(callback) for callback in others] != [HoldMask],
-        "the pruner has a training of its own": bool(training.callbacks),
+        "the pruner defines the training itself": bool(training.callbacks),
         "the net has a train_split": bool(net.train_split),
         "the module is compiled": plain_module(module) is not module,
         "the module has hooks": any(getattr(layer, hook) for layer in layers for hook in _HOOKS),
-        "the criterion is neither CrossEntropyLoss nor MSELoss, with a reduction": (
+        "the criterion is not CrossEntropyLoss or MSELoss with a reduction": (
             type(criterion) not in (nn.CrossEntropyLoss, nn.MSELoss)
             or criterion.reduction == "none"
         ),
-        "the optimizer is none of SGD, Adam and AdamW, for all parameters": (
+        "the optimizer is not SGD, Adam or AdamW with one group of parameters": (
             type(optimizer) not in (SGD, Adam, AdamW) or len(optimizer.param_groups) > 1
         ),
     }

@@ -1,4 +1,4 @@
-"""`StackedOptimizer`: the optimizers of all networks in a stack, as one."""
+"""`StackedOptimizer`: one optimizer for all networks in a stack."""
 
 import copy
 from collections.abc import Sequence
@@ -13,34 +13,36 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from sklearn_tickets.model_selection._member import Member
 
-# Numbers that a processor's widest registers hold.
+# How many numbers the widest registers of a processor hold.
 _VECTOR = 16
+_FUSED_OPTIONS = ("lr", "weight_decay", "eps", "amsgrad", "maximize")
 _FUSED = {Adam: torch._fused_adam_, AdamW: torch._fused_adamw_}
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _View:
-    """What some networks have of a parameter."""
+    """A parameter of some of the networks."""
 
     index: int
     rows: slice
     weight: Tensor
-    # Where the gradient is copied to, if not the one at hand is taken.
+    # Where the gradient is copied to; None uses it where it is.
     gradient: Tensor | None
 
 
 class StackedOptimizer:
-    """An optimizer of views into stacked weights, with a group for each of its settings.
+    """An optimizer of views into stacked weights, with one group for each choice of settings.
 
-    Fused optimizers round the last numbers of a tensor, which fill no register, in another
-    way. Where there are such, every network's are a tensor of their own.
+    Fused optimizers round the last numbers of a tensor, which do not fill a register, in a
+    different way. If a parameter has such numbers, each network's parameter is a tensor of its
+    own.
 
     Parameters
     ----------
     members : sequence of Member
-        Fewest groups if those of the same settings are side by side.
+        The trainings. There are fewest groups if equal settings are side by side.
     weights : dict of int to Tensor of shape (n_members, ...)
-        By the parameters' indices in the optimizers.
+        The weights, by the indices of the parameters in the optimizers.
     """
 
     def __init__(self, members: Sequence[Member], weights: dict[int, Tensor]) -> None:
@@ -82,7 +84,7 @@ class StackedOptimizer:
         self.moments: list[list[list[Tensor]]] = []
 
     def step(self, gradients: dict[int, Tensor]) -> None:
-        """Move all weights, and the schedule on."""
+        """Update all weights, and advance the schedule."""
         for index, gradient in self.copies.items():
             gradient.copy_(gradients[index])
         slopes = [
@@ -95,9 +97,8 @@ class StackedOptimizer:
         if self.moments:
             self._fused_step(slopes)
         else:
-            for views, slopes_of_group in zip(self.groups, slopes, strict=True):
-                for view, slope in zip(views, slopes_of_group, strict=True):
-                    view.weight.grad = slope
+            for view, slope in zip(chain(*self.groups), chain(*slopes), strict=True):
+                view.weight.grad = slope
             self.optimizer.step()
             if type(self.optimizer) in _FUSED:
                 self._fuse()
@@ -105,7 +106,10 @@ class StackedOptimizer:
             self.schedule.step()
 
     def _fuse(self) -> None:
-        """From now on call torch's kernels without its loops, which count each tensor's steps."""
+        """Call torch's kernels directly from now on.
+
+        This skips torch's loops, which count the steps of each tensor.
+        """
         groups = self.optimizer.param_groups
         if not all(group["fused"] for group in groups):
             return
@@ -120,28 +124,21 @@ class StackedOptimizer:
             )
 
     def _fused_step(self, slopes: list[list[Tensor]]) -> None:
+        """Update all weights by torch's kernels."""
         kernel = _FUSED[type(self.optimizer)]
         groups = self.optimizer.param_groups
         for group, own, moments in zip(groups, slopes, self.moments, strict=True):
             moments[-1][0].add_(1)
-            kernel(
-                group["params"],
-                own,
-                *moments,
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                **{
-                    name: group[name]
-                    for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize")
-                },
-            )
+            beta1, beta2 = group["betas"]
+            options = {name: group[name] for name in _FUSED_OPTIONS}
+            kernel(group["params"], own, *moments, beta1=beta1, beta2=beta2, **options)
 
     def state(self, i: int) -> dict[int, dict[str, Any]]:
-        """What the optimizer of network i is left with."""
+        """Return the state of the optimizer of network i."""
         state: dict[int, dict[str, Any]] = {}
         for view in chain(*self.groups):
             if view.rows.start <= i < view.rows.stop:
-                # A deep copy of a view would be one of the whole stack.
+                # A deep copy of a view would copy the whole stack.
                 state[view.index] = {
                     name: value[i - view.rows.start].clone()
                     if _is_of_weights(value)
@@ -152,5 +149,5 @@ class StackedOptimizer:
 
 
 def _is_of_weights(value: Any) -> bool:
-    """Whether a part of an optimizer's state has a number for each weight."""
+    """Whether an entry of an optimizer's state has one number per weight."""
     return isinstance(value, Tensor) and value.ndim > 0

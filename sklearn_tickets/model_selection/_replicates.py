@@ -1,4 +1,4 @@
-"""`fit_replicates`: the same pruner on many planted tickets, trained as one network."""
+"""`fit_replicates`: fit a pruner to many planted tickets, trained as one network."""
 
 from collections.abc import Sequence
 
@@ -19,50 +19,50 @@ def fit_replicates(
 ) -> list[BasePruner]:
     """Fit a pruner to each of several planted tickets, in their host networks.
 
-    A single ticket found may be luck: figures are of several hosts. Their trainings are done as
-    one, as by `BatchedGridSearchCV`, and each pruner comes to what it would have come to alone.
+    Finding a single ticket may be luck, so results should come from several hosts. As in
+    `BatchedGridSearchCV`, the networks are trained as one, and each pruner finds what it would
+    have found alone.
 
     Parameters
     ----------
     pruner : pruner
-        Any pruner, around a net of the kind that the tickets' ``make_net`` makes: classifier or
-        regressor. It is cloned, and the net's module replaced by the host.
+        A pruner around a net of the kind that the tickets' ``make_net`` makes: a classifier or
+        a regressor. It is cloned, and the module of its net is replaced by each host.
     planted_list : sequence of PlantedTicket
-        What to find, as from ``PlantedTicketGenerator(random_state=seed).generate(n_samples)``.
+        The tickets, as from ``PlantedTicketGenerator(random_state=seed).generate(n_samples)``.
     n_jobs : int or None, default=None
         Number of processes.
     max_batch_bytes : int, default=2**30
-        Limit of the memory for fits whose training waits or runs: weights, gradients,
-        optimizer state and data, of all jobs together. More fits than go into it are trained
-        in several batches.
+        Memory limit for the fits in progress, over all jobs: their weights, gradients,
+        optimizer states and data. If the fits need more, they are trained in several batches.
 
     Returns
     -------
     fitted : list of pruner
-        One for each planted ticket, in order.
+        A fitted pruner for each planted ticket, in order.
 
     Raises
     ------
     TypeError
-        If `pruner` is no pruner.
+        If `pruner` is not a pruner of this package.
     Exception
-        What the first fit that fails has failed with.
+        The error of the first fit that fails.
 
     See Also
     --------
-    BatchedGridSearchCV : Searches for the best settings on given data; says what is stacked.
+    BatchedGridSearchCV : Searches for the best settings, and describes what is stacked.
 
     Notes
     -----
-    It does the same as ::
+    The result is the same as that of ::
 
         [
             clone(pruner).set_params(estimator__module=planted.module).fit(planted.X, planted.y)
             for planted in planted_list
         ]
 
-    With an integer as its ``random_state``, all replicates see batches in the same order; what
-    differs are hosts and data.
+    If the pruner's ``random_state`` is an integer, all replicates see the batches in the same
+    order; only the hosts and the data differ.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""`Stack`: train many tickets of the same architecture as one network.
+"""`Stack`: train many networks of the same architecture as one.
 
-Weights are stacked along a new first axis, and a step of the whole stack does to each network
-what a step of its own would do: where it can be had, with the same bits. Rounding errors grow
-in training, and in the end they would decide about some of the predictions.
+Weights are stacked along a new first axis. A step of the whole stack changes each network as a
+step of its own would, bit for bit where possible: rounding errors grow in training, and would
+change some predictions in the end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,24 +20,24 @@ from sklearn_tickets._network import TRACING
 from sklearn_tickets.model_selection._member import CannotStackError, Member, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 
-# A step runs faster when all its operations are known; to record them takes as long as many steps.
+# A recorded step runs faster, but recording takes as long as many steps.
 _RECORD_FROM = 150
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What has become of one network of a stack.
+    """The result of a training in a stack.
 
     Attributes
     ----------
     weights : dict of str to Tensor
-        By the parameters' names.
+        The weights, by the names of the parameters.
     state : dict of int to dict
-        The optimizer's.
+        The state of the optimizer.
     stream : Tensor
         The state of the random stream.
     losses : list of float
-        Of every batch, in order.
+        The losses of all batches, in order.
     """
 
     weights: dict[str, Tensor]
@@ -47,12 +47,12 @@ class Trained:
 
 
 class Stack:
-    """Networks that differ in nothing but weights, masks, data, seeds, and optimizer settings.
+    """Networks that differ only in weights, masks, data, seeds and optimizer settings.
 
     Parameters
     ----------
     members : sequence of Member
-        Of the same `key`; fastest if those of the same `settings` are side by side.
+        Trainings with the same `key`. Training is fastest if equal `settings` are side by side.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
@@ -71,19 +71,22 @@ class Stack:
         self.buffers = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
 
     def step(self, X: Tensor, y: Tensor, *weights: Tensor) -> list[Tensor]:
-        """Compute the networks' losses on batches of their own, and the losses' gradients."""
+        """Compute the loss of each network on its own batch, and the gradients."""
         named = dict(zip(self.weights, weights, strict=True))
         with _StackedLinears():
             losses = vmap(self._loss)(named, self.buffers, X, y)
         trained = [weight for weight in weights if weight.requires_grad]
         return [losses.detach(), *torch.autograd.grad(losses.sum(), trained)]
 
-    def _loss(self, weights, buffers, X, y):
+    def _loss(
+        self, weights: dict[str, Tensor], buffers: dict[str, Tensor], X: Tensor, y: Tensor
+    ) -> Tensor:
+        """Compute the loss of one network."""
         outputs = functional_call(self.skeleton, weights | buffers, (X,))
         return self.first.net.criterion_(outputs, y)
 
     def train(self) -> list[Trained]:
-        """Train all networks; the nets that they come from stay as they are."""
+        """Train all networks. The nets of the members are not changed."""
         trained = {
             index: weight
             for index, weight in enumerate(self.weights.values())
@@ -99,7 +102,7 @@ class Stack:
             for X, y in self._batches(streams):
                 loss, *slopes = compute(X, y, *self.weights.values())
                 with torch.no_grad():
-                    # Fused optimizers read memory from start to end.
+                    # Fused optimizers need contiguous memory.
                     contiguous = (slope.contiguous() for slope in slopes)
                     gradients = dict(zip(trained, contiguous, strict=True))
                     for index, weight, strength in penalized:
@@ -118,7 +121,7 @@ class Stack:
         ]
 
     def _masks(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The weights that some mask covers, and the factors that hold all masks."""
+        """Collect the weights that a mask covers, and the factors that hold the masks."""
         held, factors = [], []
         for name, weight in self.weights.items():
             if any(name in member.mask for member in self.members):
@@ -129,7 +132,7 @@ class Stack:
         return held, factors
 
     def _penalties(self) -> list[tuple[int, Tensor, Tensor]]:
-        """The weights with a penalty, by their indices, and its strength for each network."""
+        """Collect the weights with a penalty, their indices, and the strength per network."""
         penalized = []
         penalties = [member.training.penalty for member in self.members]
         for index, (name, weight) in enumerate(self.weights.items()):
@@ -140,7 +143,7 @@ class Stack:
         return penalized
 
     def _batches(self, streams: list[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch, each network's in an order of its own."""
+        """Yield the batches of an epoch, with a separate order for each network."""
         batches, device = self.first.batches, self.first.net.device
         in_order = torch.arange(len(batches.X))
         orders = [
@@ -154,13 +157,13 @@ class Stack:
         yield from zip(X.split(size, dim=1), y.split(size, dim=1), strict=True)
 
     def _compute(self) -> Callable[..., list[Tensor]]:
-        """`step`, recorded for sizes of batches that occur often."""
+        """Return a version of `step` that is recorded for frequent batch sizes."""
         batches, n_epochs = self.first.batches, self.first.training.n_epochs
         n_full, n_rest = divmod(len(batches.X), batches.batch_size)
         n_steps = {batches.batch_size: n_full * n_epochs, n_rest: n_epochs}
         recorded: dict[int, GraphModule] = {}
 
-        def compute(X, y, *weights):
+        def compute(X: Tensor, y: Tensor, *weights: Tensor) -> list[Tensor]:
             n_rows = X.shape[1]
             if n_steps[n_rows] < _RECORD_FROM:
                 return self.step(X, y, *weights)
@@ -174,7 +177,7 @@ class Stack:
 
 
 def _without_aliases(recorded: GraphModule) -> GraphModule:
-    """A recorded step, less what gives tensors other names, for gradients that are now known."""
+    """Remove the `detach` calls from a recorded step, which contains its gradients already."""
     for node in recorded.graph.nodes:
         if node.target is torch.ops.aten.detach.default:
             node.replace_all_uses_with(node.args[0])
@@ -184,7 +187,7 @@ def _without_aliases(recorded: GraphModule) -> GraphModule:
 
 
 def try_out(member: Member) -> None:
-    """Raise a CannotStackError if torch cannot pass a few rows through a stack, or not the same."""
+    """Raise a CannotStackError if a stack of one cannot compute a step as the module does."""
     try:
         stack, device = Stack([member]), member.net.device
         X, y = member.batches.X[None, :2], member.batches.y[None, :2]
@@ -200,18 +203,18 @@ def try_out(member: Member) -> None:
 
 
 class _StackedLinear(torch.autograd.Function):
-    """A linear layer of each network, with the matrix products that it has on its own."""
+    """A linear layer of each network, computed by the same matrix products as the layer alone."""
 
     @staticmethod
-    def forward(X, weight, bias):
+    def forward(X: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.baddbmm(bias[:, None], X, weight.mT)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         X, weight = ctx.saved_tensors
         needs_X, needs_weight, needs_bias = ctx.needs_input_grad
         return (
@@ -221,7 +224,7 @@ class _StackedLinear(torch.autograd.Function):
         )
 
     @staticmethod
-    def vmap(info, in_dims, *layer):
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *layer: Tensor) -> tuple[Tensor, int]:
         X, weight, bias = (
             values.expand(info.batch_size, *values.shape)
             if dim is None
@@ -231,16 +234,16 @@ class _StackedLinear(torch.autograd.Function):
             for values, dim in zip(layer, in_dims, strict=True)
         )
         if 1 in X.shape[1:] or 1 in weight.shape[1:]:
-            # Products with a vector have algorithms of their own.
+            # Products with a vector use different algorithms.
             layers = zip(X, weight, bias, strict=True)
             return torch.stack([nn.functional.linear(*layer) for layer in layers]), 0
         return _StackedLinear.apply(X, weight, bias), 0
 
 
 class _StackedLinears(TorchFunctionMode):
-    """Replace the linear layers that are called in a block."""
+    """Compute the linear layers called in a block by `_StackedLinear`."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is nn.functional.linear and [getattr(a, "ndim", 0) for a in args] == [2, 2, 1]:
             return _StackedLinear.apply(*args)
         return func(*args, **(kwargs or {}))

@@ -1,4 +1,4 @@
-"""`fit_together`: many fits side by side, in stacks and in processes."""
+"""`fit_together`: run many fits side by side, in stacks and in processes."""
 
 import logging
 import time
@@ -19,23 +19,23 @@ from sklearn_tickets.model_selection._stack import Stack
 
 LOGGER = logging.getLogger("sklearn_tickets")
 # Smaller stacks are slower than skorch.
-_SMALLEST = 3
+_MIN_MEMBERS = 3
 
 
-@dataclass
+@dataclass(frozen=True)
 class Task:
-    """A fit to be done.
+    """A fit that has not started yet.
 
     Attributes
     ----------
     estimator : estimator
-        What to clone.
+        The estimator to clone.
     parameters : dict
-        What to set.
+        The parameters to set.
     X, y : array-like
         The data.
     rows : array-like of int or None, default=None
-        Which of them to fit to; None takes all.
+        Indices of the samples to fit to; None uses all.
     """
 
     estimator: BaseEstimator
@@ -45,7 +45,7 @@ class Task:
     rows: Any = None
 
     def start(self) -> Fit:
-        """Fit, up to the first training."""
+        """Fit up to the first training."""
         estimator = clone(self.estimator).set_params(**clone(self.parameters, safe=False))
         data = self.X, self.y
         if self.rows is not None:
@@ -55,18 +55,18 @@ class Task:
         return fit
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """What has become of a fit.
+    """The result of a fit.
 
     Attributes
     ----------
     estimator : estimator
-        Fitted, unless there is an error.
+        The estimator, fitted unless there is an error.
     error : Exception or None
-        What the fit has failed with.
+        The error that ended the fit.
     seconds : float
-        What it has taken: its own time, and its share of the stacks'.
+        The time of the fit, with its share of the time of the stacks.
     """
 
     estimator: BaseEstimator
@@ -74,7 +74,7 @@ class Outcome:
     seconds: float
 
     def __getstate__(self) -> dict[str, Any]:
-        # On the way from another process the traceback would be lost.
+        # Errors lose their tracebacks between processes.
         if self.error is not None:
             self.error.add_note("".join(traceback.format_exception(self.error)))
         return vars(self)
@@ -83,30 +83,30 @@ class Outcome:
 def fit_together(
     tasks: Sequence[Task], parallel: Parallel, n_jobs: int, max_batch_bytes: int
 ) -> Iterator[Outcome]:
-    """Do fits, as many at a time as memory allows.
+    """Run fits side by side, as many at a time as memory allows.
 
     Parameters
     ----------
     tasks : sequence of Task
-        What to do.
+        The fits.
     parallel : Parallel
-        Returns a generator.
+        Runs the jobs, and returns a generator.
     n_jobs : int
-        How many jobs it has at a time.
+        Number of jobs that it runs at a time.
     max_batch_bytes : int
-        Limit of the memory for trainings, of all jobs together.
+        Memory limit for the trainings of all jobs together.
 
     Yields
     ------
     outcome : Outcome
-        In order.
+        The results, in order.
     """
-    told: set[str] = set()
+    logged: set[str] = set()
 
     def log(level: int, message: str) -> None:
-        """Tell everything once, but what has been done as often as it has been done."""
-        if level < logging.INFO or message not in told:
-            told.add(message)
+        """Log each message of level INFO only once."""
+        if level < logging.INFO or message not in logged:
+            logged.add(message)
             LOGGER.log(level, message)
 
     if n_jobs == 1 or len(tasks) < 2:
@@ -114,19 +114,19 @@ def fit_together(
         return
     size = _part_size(tasks, n_jobs, max_batch_bytes)
     parts = [tasks[start : start + size] for start in range(0, len(tasks), size)]
-    for outcomes, notes in parallel(
+    for outcomes, messages in parallel(
         delayed(_fit_part)(part, max_batch_bytes // n_jobs) for part in parts
     ):
-        for note in notes:
-            log(*note)
+        for level, message in messages:
+            log(level, message)
         yield from outcomes
 
 
 def _part_size(tasks: Sequence[Task], n_jobs: int, max_batch_bytes: int) -> int:
-    """How many tasks a job gets at a time: its share, if memory suffices."""
+    """Compute how many tasks a job gets at a time: its share, or fewer if memory is short."""
     size = -(-len(tasks) // n_jobs)
     with warnings.catch_warnings():
-        # They come again when the task is done in earnest.
+        # The warnings are repeated when the task is run.
         warnings.simplefilter("ignore")
         sample = tasks[0].start()
     if sample.training is not None:
@@ -135,17 +135,19 @@ def _part_size(tasks: Sequence[Task], n_jobs: int, max_batch_bytes: int) -> int:
     return max(size, 1)
 
 
-def _fit_part(tasks: Sequence[Task], max_batch_bytes: int) -> tuple[list[Outcome], list]:
-    """Fit in another process, and bring what would be logged there."""
-    notes: list[tuple[int, str]] = []
-    outcomes = [*_fit_in_batches(tasks, max_batch_bytes, lambda *note: notes.append(note))]
-    return outcomes, notes
+def _fit_part(
+    tasks: Sequence[Task], max_batch_bytes: int
+) -> tuple[list[Outcome], list[tuple[int, str]]]:
+    """Fit in another process, and return the messages to log with the outcomes."""
+    messages: list[tuple[int, str]] = []
+    outcomes = [*_fit_in_batches(tasks, max_batch_bytes, lambda *pair: messages.append(pair))]
+    return outcomes, messages
 
 
 def _fit_in_batches(
     tasks: Sequence[Task], max_batch_bytes: int, log: Callable[[int, str], None]
 ) -> Iterator[Outcome]:
-    """Start fits until their trainings fill the memory, and bring these to their ends."""
+    """Start fits until their trainings fill the memory, finish them, and continue."""
     waiting, taken = [], 0
     for i, task in enumerate(tasks, 1):
         fit = task.start()
@@ -158,7 +160,7 @@ def _fit_in_batches(
 
 
 def _finish(fits: list[Fit], log: Callable[[int, str], None]) -> None:
-    """Bring fits that have started to their ends."""
+    """Finish fits that have started."""
     obstacles: dict[bytes, str | None] = {}
     try:
         while waiting := [fit for fit in fits if fit.training is not None]:
@@ -182,8 +184,8 @@ def _finish(fits: list[Fit], log: Callable[[int, str], None]) -> None:
 
 
 def _train(group: list[tuple[Fit, Member]], log: Callable[[int, str], None]) -> None:
-    """Train as one network, as several if memory does not suffice, or one by one."""
-    if len(group) < _SMALLEST:
+    """Train as one network, as several if memory is short, or one by one."""
+    if len(group) < _MIN_MEMBERS:
         for fit, _ in group:
             fit.train()
         return
@@ -194,14 +196,14 @@ def _train(group: list[tuple[Fit, Member]], log: Callable[[int, str], None]) -> 
         trained = Stack([member for _, member in group]).train()
     except Exception as error:
         problem = str(error) or type(error).__name__
-    # Here, a stack that has failed is no longer in memory.
+    # At this point, a stack that has failed no longer occupies memory.
     seconds = (time.perf_counter() - began) / len(group)
     for fit, _ in group:
         fit.seconds += seconds
     if problem is None:
         log(logging.DEBUG, f"Trained {len(group)} fits as one network.")
         for (fit, member), own in zip(group, trained, strict=True):
-            fit.take_over(member, own)
+            fit.load(member, own)
     elif "memory" in problem.lower():
         log(logging.INFO, f"A stack of {len(group)} fits is split: {problem}")
         half = len(group) // 2

@@ -9,7 +9,7 @@ class ScaledLinear(nn.Linear):
     Parameters
     ----------
     layer : torch.nn.Linear
-        The layer, whose parameters are taken over.
+        The layer, whose parameters are shared.
     output_scale : Tensor of shape (n_outputs,)
         The constants, a buffer.
     """
@@ -24,3 +24,16 @@ class ScaledLinear(nn.Linear):
 
     def forward(self, X: Tensor) -> Tensor:
         return super().forward(X) * self.output_scale
+
+    def plain(self) -> nn.Linear:
+        """Multiply the constants into the weights and biases.
+
+        Returns
+        -------
+        layer : torch.nn.Linear
+            An ordinary layer of the same outputs, with parameters of its own.
+        """
+        layer = nn.Linear(self.in_features, self.out_features, device="meta")
+        layer.weight = nn.Parameter(self.weight * self.output_scale[:, None])
+        layer.bias = None if self.bias is None else nn.Parameter(self.bias * self.output_scale)
+        return layer

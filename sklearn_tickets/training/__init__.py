@@ -1,4 +1,4 @@
-"""Training a skorch net under a mask, and returning to an earlier point of it."""
+"""Train a skorch net under a mask, and return to an earlier point of its training."""
 
 from sklearn_tickets.training._batches import ArrayBatches, batch_iterator
 from sklearn_tickets.training._drop_and_grow import DropAndGrow

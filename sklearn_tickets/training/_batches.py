@@ -1,4 +1,8 @@
-"""Batches sliced from arrays, where a DataLoader would collate samples."""
+"""`batch_iterator`: slice batches from arrays instead of collating single samples.
+
+A DataLoader reads and collates one sample at a time. For small networks, that takes longer than
+the training steps.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +17,23 @@ from sklearn_tickets._network import as_tensor
 
 
 class ArrayBatches:
-    """Batches cut from two tensors, in a new random order at every pass if `shuffle`."""
+    """Batches sliced from two tensors.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, ...)
+        The inputs.
+    y : Tensor of shape (n_samples, ...)
+        The targets.
+    batch_size : int
+        Number of samples per batch; the last batch may have fewer.
+    shuffle : bool
+        Whether to draw a new random order in each pass.
+
+    See Also
+    --------
+    batch_iterator : Makes them from a skorch ``Dataset``.
+    """
 
     def __init__(self, X: Tensor, y: Tensor, batch_size: int, shuffle: bool) -> None:
         self.X, self.y, self.batch_size, self.shuffle = X, y, batch_size, shuffle
@@ -32,25 +52,38 @@ class ArrayBatches:
                 yield self.X[start:stop].clone(), self.y[start:stop].clone()
 
 
-def batch_iterator(dataset: Any, batch_size: int = 1, shuffle: bool = False, **kwargs: Any):
-    """Iterate over batches like a DataLoader, slicing arrays where the data allow it.
+def batch_iterator(
+    dataset: Any, batch_size: int = 1, shuffle: bool = False, **kwargs: Any
+) -> ArrayBatches | DataLoader:
+    """Iterate over batches like a DataLoader, but slice arrays where possible.
+
+    Pass it to a skorch net as its ``iterator_train``.
 
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
-        Sliced if it is a skorch ``Dataset`` of arrays or a ``Subset`` of one; anything
-        else goes to a DataLoader.
+        A skorch ``Dataset`` of arrays, or a ``Subset`` of one, is sliced. Any other data set
+        gets a DataLoader.
     batch_size : int, default=1
-        Rows per batch.
+        Number of samples per batch; the last batch may have fewer.
     shuffle : bool, default=False
-        Whether each pass has its own order.
+        Whether to draw a new random order in each pass.
     **kwargs : dict
-        Further DataLoader options; if there are any, a DataLoader takes over.
+        Further options of a DataLoader. If there are any, a DataLoader is returned.
 
     Returns
     -------
-    batches : iterable of (X, y)
-        Tensors.
+    batches : ArrayBatches or torch.utils.data.DataLoader
+        An iterable of pairs of tensors, X and y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skorch.dataset import Dataset
+    >>> from sklearn_tickets.training import batch_iterator
+    >>> X, y = np.ones((5, 2), dtype="float32"), np.arange(5)
+    >>> [y.tolist() for X, y in batch_iterator(Dataset(X, y), batch_size=2)]
+    [[0, 1], [2, 3], [4]]
     """
     rows: slice | Sequence[int] = slice(None)
     source = dataset

@@ -14,14 +14,14 @@ from sklearn_tickets.masks import TicketMask
 class HoldMask(Callback):
     """Keep pruned weights at exactly 0 while a skorch net trains.
 
-    The weights are multiplied by the mask after every optimizer step, the one mechanism
-    that gives exact zeros under momentum, Adam and weight decay and leaves parameter
-    names, pickling and export as they are.
+    The weights are multiplied by the mask after every optimizer step. This gives exact zeros
+    with momentum, Adam and weight decay, and does not affect parameter names, pickling or
+    export.
 
     Parameters
     ----------
     mask : TicketMask
-        What to keep of the net's module.
+        The weights to keep in the net's module.
 
     Examples
     --------
@@ -44,27 +44,42 @@ class HoldMask(Callback):
         self.mask = mask
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Apply the mask once, whatever the pruned values were."""
+        """Apply the mask, and collect the tensors to multiply in each step."""
         self.mask.apply_(net.module_)
         parameters = dict(plain_module(net.module_).named_parameters())
         self.held_: list[Tensor] = [parameters[name] for name in self.mask]
-        # Floating-point factors let the multiplication run as one fused kernel.
+        # With floating-point factors, the multiplication runs as one fused kernel.
         self.factors_ = [self.mask[name].to(parameters[name]) for name in self.mask]
 
     @torch.no_grad()
     def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Return the pruned weights to 0."""
+        """Set the pruned weights to 0 again."""
         if training:
             torch._foreach_mul_(self.held_, self.factors_)
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Apply the mask to an interrupted step; forget the tensors, to pickle small."""
+        """Apply the mask to an interrupted step, and drop the tensors to keep pickles small."""
         self.mask.apply_(net.module_)
         del self.held_, self.factors_
 
 
 def hold_mask(net: NeuralNet, mask: TicketMask) -> None:
-    """Make `net` hold `mask` from now on, before any other callback looks at the weights."""
+    """Make a net hold a mask from now on, in place of one that it held before.
+
+    The mask is applied after each step before any other callback sees the weights.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The initialized net. It is changed in place.
+    mask : TicketMask
+        The weights to keep.
+
+    Raises
+    ------
+    ValueError
+        If the mask does not fit the net's module.
+    """
     own = "sklearn_tickets.hold_mask"
     others = [(name, callback) for name, callback in net.callbacks_ if name != own]
     net.callbacks_ = [(own, HoldMask(mask)), *others]
@@ -72,7 +87,20 @@ def hold_mask(net: NeuralNet, mask: TicketMask) -> None:
 
 
 def check_held(net: NeuralNet, mask: TicketMask) -> None:
-    """Raise a ValueError if something loaded other weights behind the mask's back."""
+    """Check that all pruned weights of a trained net are 0.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net.
+    mask : TicketMask
+        The mask that it was trained with.
+
+    Raises
+    ------
+    ValueError
+        If they are not, because a callback has loaded other weights.
+    """
     parameters = dict(plain_module(net.module_).named_parameters())
     for name, kept in mask.items():
         if parameters[name].detach()[~kept.to(parameters[name].device)].any():

@@ -1,4 +1,4 @@
-"""`one_cycle`: a learning-rate schedule over a whole training."""
+"""`one_cycle`: a learning-rate schedule for a whole training."""
 
 import numpy as np
 from skorch import NeuralNet
@@ -7,11 +7,33 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 
 def one_cycle(net: NeuralNet, X: np.ndarray, y: np.ndarray, n_epochs: int) -> LRScheduler:
-    """A one-cycle schedule over a whole training, whose peak is the net's learning rate."""
+    """Make a one-cycle schedule for a whole training, with the net's learning rate as its peak.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The initialized net.
+    X : ndarray of shape (n_samples, ...)
+        The inputs that it will be trained on.
+    y : ndarray of shape (n_samples, ...)
+        The targets.
+    n_epochs : int
+        Length of the training.
+
+    Returns
+    -------
+    schedule : skorch.callbacks.LRScheduler
+        A callback that has yet to be initialized. It leaves the momentum unchanged.
+
+    Raises
+    ------
+    ValueError
+        If the net already has an ``LRScheduler``.
+    """
     if any(isinstance(callback, LRScheduler) for _, callback in net.callbacks_):
         raise ValueError(
             "schedule='one-cycle' and the LRScheduler among estimator's callbacks both set the "
-            "learning rate; drop one of them."
+            "learning rate; remove one of them."
         )
     dataset, _ = net.get_split_datasets(X, y)
     return LRScheduler(

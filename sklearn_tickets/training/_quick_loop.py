@@ -1,4 +1,9 @@
-"""`sparing`: spare skorch's loop the calls that change nothing."""
+"""`quick_loop`: skip the calls in skorch's loop over batches that have no effect.
+
+For every batch, skorch notifies all callbacks of three events and puts all layers in training
+mode. Most callbacks ignore these events, and the layers usually are in training mode already. For
+small networks, these calls take a considerable share of the time of a training.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,35 +13,40 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 
+_BATCH_EVENTS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
-class _Sparing:
-    """What `sparing` puts in place of a net's methods."""
+
+class _QuickCalls:
+    """Replacements for two methods of a net, which remember what to call within an epoch."""
 
     def __init__(self, net: NeuralNet) -> None:
         self.net = net
         self.listeners: dict[str, list[Callback]] = {}
         self.layers: list[nn.Module] = []
 
-    def notify(self, event: str, **kwargs: Any) -> None:
-        """Call those who do something about an event; who they are may change with the epoch."""
-        if event not in ("on_batch_begin", "on_grad_computed", "on_batch_end"):
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Notify only the callbacks that override the method of a batch event.
+
+        All other events notify all callbacks, which may then replace callbacks and layers.
+        """
+        if method_name not in _BATCH_EVENTS:
             self.listeners.clear()
             self.layers.clear()
-            NeuralNet.notify(self.net, event, **kwargs)
+            NeuralNet.notify(self.net, method_name, **kwargs)
             return
-        if event not in self.listeners:
-            idle = getattr(Callback, event)
-            self.listeners[event] = [
+        if method_name not in self.listeners:
+            inherited = getattr(Callback, method_name)
+            self.listeners[method_name] = [
                 callback
                 for _, callback in self.net.callbacks_
-                if getattr(getattr(callback, event), "__func__", None) is not idle
+                if getattr(getattr(callback, method_name), "__func__", None) is not inherited
             ]
-        getattr(self.net, event)(self.net, **kwargs)
-        for callback in self.listeners[event]:
-            getattr(callback, event)(self.net, **kwargs)
+        getattr(self.net, method_name)(self.net, **kwargs)
+        for callback in self.listeners[method_name]:
+            getattr(callback, method_name)(self.net, **kwargs)
 
     def set_training(self, training: bool = True) -> None:
-        """Switch between training and evaluation if a layer is in the other mode."""
+        """Switch between training and evaluation mode only if a layer is in the other mode."""
         if not self.layers:
             parts = (self.net.module_, self.net.criterion_)
             self.layers.extend(layer for part in parts for layer in part.modules())
@@ -45,10 +55,11 @@ class _Sparing:
 
 
 @contextmanager
-def sparing(net: NeuralNet) -> Iterator[None]:
-    """Spare a net, in each batch, to tell layers and callbacks what changes nothing for them.
+def quick_loop(net: NeuralNet) -> Iterator[None]:
+    """Skip calls without effect while `net` trains in the block; the results are the same.
 
-    A net with more than a module and a criterion, or with methods of its own, is left alone.
+    A net that overrides these methods, or has more than one module and one criterion, trains
+    as usual.
     """
     is_plain = (
         type(net).notify is NeuralNet.notify
@@ -59,8 +70,8 @@ def sparing(net: NeuralNet) -> Iterator[None]:
     if not is_plain:
         yield
         return
-    spared = _Sparing(net)
-    net.notify, net._set_training = spared.notify, spared.set_training
+    quick = _QuickCalls(net)
+    net.notify, net._set_training = quick.notify, quick.set_training
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""`RepelOptima`: keep a training away from where earlier ones of the same net ended."""
+"""`RepelOptima`: keep a training away from the optima that earlier trainings found."""
 
 from typing import Any
 
@@ -13,28 +13,28 @@ from sklearn_tickets._network import plain_module, prunable_parameters
 class RepelOptima(Callback):
     r"""Add the similarity with earlier optima to the loss of a skorch net.
 
-    Whether a ticket wins because it finds the solution again that it was pruned from is a
-    question of cause and effect [1]_. In a pruner's rounds, this callback forbids it:
-    directions in which earlier rounds ended are repelled. A negative strength attracts to
-    them.
+    Does a ticket win because it finds the same solution again that it was pruned from? To
+    test this causally [1]_, this callback prevents it: in the rounds of a pruner, the loss
+    repels the weights from the directions in which earlier rounds ended. A negative strength
+    attracts them.
 
     Parameters
     ----------
     strength : float, default=2.0
-        Weight of the penalty, which is at most 1: 2 is just enough to make solutions
-        orthogonal, -1 attracts.
+        Strength of a penalty that is at most 1. A strength of 2 is just enough to make
+        solutions orthogonal; -1 attracts.
 
     Notes
     -----
-    With the weights :math:`\theta` of all prunable layers as one vector, the mask m of those
-    that are not exactly 0, and the weights :math:`\theta_r` at which the R trainings before
-    have ended, the penalty is
+    Let :math:`\theta` be the vector of all prunable weights, m the mask of those that are not
+    exactly 0, and :math:`\theta_r` the weights at the end of each of R earlier trainings. The
+    penalty is
 
     .. math:: J = \frac{\lambda}{R} \sum_r
               \cos^2(\theta \circ m, \theta_r \circ m).
 
-    The optima belong to the net that it was given to: a pruner's copy of its net forgets them
-    with the next fit.
+    The optima are stored in the callback of the net that is trained. A pruner trains a copy of
+    its net, so each fit starts without optima.
 
     References
     ----------
@@ -57,12 +57,12 @@ class RepelOptima(Callback):
         self.strength = strength
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Find the optima so far; there are none at first."""
+        """Start without optima in the first training."""
         self.optima_: Tensor = getattr(self, "optima_", _vector(net)[None][:0])
 
     @torch.no_grad()
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Add the penalty's gradient."""
+        """Add the gradient of the penalty to the gradients."""
         here = _vector(net)
         there = self.optima_ * (here != 0)
         lengths = here.norm() * there.norm(dim=1)
@@ -79,13 +79,15 @@ class RepelOptima(Callback):
                 weight.grad.add_(part.view_as(weight))
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Remember where the training ended."""
+        """Store the weights at the end of the training."""
         self.optima_ = torch.cat([self.optima_, _vector(net)[None]])
 
 
 def _weights(net: NeuralNet) -> list[nn.Parameter]:
+    """List the prunable weights."""
     return list(prunable_parameters(plain_module(net.module_)).values())
 
 
 def _vector(net: NeuralNet) -> Tensor:
+    """Join the prunable weights to one vector."""
     return torch.cat([weight.detach().flatten() for weight in _weights(net)])

@@ -10,15 +10,19 @@ from torch import Tensor
 
 from sklearn_tickets._network import plain_module
 
-# Names that no callback of a user has.
+# A prefix that the names of users' callbacks do not have.
 OWN = "sklearn_tickets."
-
-
 SNAPSHOT, RESUME = OWN + "snapshot", OWN + "resume"
 
 
 class Snapshot(Callback):
-    """Copy the state of a net at the end of one epoch, when all other callbacks are done."""
+    """Copy the state of a net at the end of an epoch.
+
+    Parameters
+    ----------
+    epoch : int
+        Number of the epoch, counted from 1; 0 copies nothing.
+    """
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
@@ -29,9 +33,17 @@ class Snapshot(Callback):
 
 
 class _Resume(Callback):
-    """Put the schedules that skorch makes anew where they were, once.
+    """Restore learning-rate schedules when the next training begins.
 
-    torch's schedules disagree on whether one that is made in mid-training steps at once.
+    skorch makes new schedules at that time. Some of torch's schedules take a step when they are
+    made, others do not, so the optimizer is restored as well.
+
+    Parameters
+    ----------
+    optimizer : dict
+        The state of the optimizer.
+    schedules : dict of str to dict
+        The states of the schedules, by the names of their callbacks.
     """
 
     def __init__(self, optimizer: dict[str, Any], schedules: dict[str, dict[str, Any]]) -> None:
@@ -51,16 +63,32 @@ class _Resume(Callback):
 class TrainingState:
     """A point in a net's training that can be returned to.
 
-    Attributes
+    Parameters
     ----------
     module : dict of str to Tensor
-        Weights and buffers.
+        The weights and buffers.
     optimizer : dict
-        The optimizer's state.
+        The state of the optimizer.
     epochs : list of dict
         The history so far, one row per epoch.
-    schedules : dict of str to dict
-        The states of learning-rate schedules, by the names of their callbacks.
+    schedules : dict of str to dict, default={}
+        The states of the learning-rate schedules, by the names of their callbacks.
+
+    See Also
+    --------
+    Training : Trains a net, and copies its state on the way.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.training import TrainingState
+    >>> planted = PlantedTicketGenerator(width=20, random_state=0).generate(200)
+    >>> net = planted.make_net(max_epochs=2).initialize()
+    >>> start = TrainingState.of(net)
+    >>> net = net.partial_fit(planted.X, planted.y)
+    >>> start.restore(net)
+    >>> len(net.history)
+    0
     """
 
     module: dict[str, Tensor]
@@ -70,7 +98,18 @@ class TrainingState:
 
     @classmethod
     def of(cls, net: NeuralNet) -> Self:
-        """Copy the present state of an initialized net."""
+        """Copy the current state of a net.
+
+        Parameters
+        ----------
+        net : NeuralNet
+            The net, which must be initialized.
+
+        Returns
+        -------
+        state : TrainingState
+            The copy.
+        """
         return cls(
             module={k: v.clone() for k, v in plain_module(net.module_).state_dict().items()},
             optimizer=copy.deepcopy(net.optimizer_.state_dict()),
@@ -83,14 +122,24 @@ class TrainingState:
         )
 
     def restore(self, net: NeuralNet, *, keep_weights: bool = False) -> None:
-        """Return `net` to this state with a new optimizer; the weights may stay."""
+        """Return a net to this state.
+
+        The net gets a new optimizer, and its callbacks start again.
+
+        Parameters
+        ----------
+        net : NeuralNet
+            The net that the state was copied from, or one like it.
+        keep_weights : bool, default=False
+            Whether the net keeps its current weights and buffers.
+        """
         if not keep_weights:
             plain_module(net.module_).load_state_dict(self.module)
         net.initialize_optimizer()
         net.optimizer_.load_state_dict(copy.deepcopy(self.optimizer))
         net.initialize_history()
         net.history.extend(copy.deepcopy(self.epochs))
-        # Callbacks start anew, too: the best score so far belongs to another network.
+        # Callbacks start again as well: the best score so far belongs to another network.
         net.callbacks_ = [
             (name, callback.initialize()) for name, callback in without(net.callbacks_, RESUME)
         ]
@@ -99,4 +148,5 @@ class TrainingState:
 
 
 def without(callbacks: list[tuple[str, Callback]], *names: str) -> list[tuple[str, Callback]]:
+    """Leave out the callbacks of these names."""
     return [(name, callback) for name, callback in callbacks if name not in names]

@@ -1,4 +1,4 @@
-"""`Training`: a training of a skorch net, yet to be done."""
+"""`Training`: train a skorch net up to an epoch, and copy its state on the way."""
 
 import dis
 from collections.abc import Callable, Mapping
@@ -11,32 +11,55 @@ from skorch.callbacks import Callback
 
 from sklearn_tickets.training._l1_penalty import L1Penalty
 from sklearn_tickets.training._one_cycle import one_cycle
-from sklearn_tickets.training._quick_loop import sparing
+from sklearn_tickets.training._quick_loop import quick_loop
 from sklearn_tickets.training._state import OWN, RESUME, SNAPSHOT, Snapshot, TrainingState, without
 
 
 @dataclass(eq=False)
 class Training:
-    """A training of a net until its history has so many epochs, yet to be done.
+    """A training of a skorch net up to a given epoch.
+
+    Nothing is trained before `run` is called, so a training can be described in one place and
+    run in another.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The initialized net. Its callbacks may stop the training early.
+    X : ndarray of shape (n_samples, ...)
+        The inputs.
+    y : ndarray of shape (n_samples, ...)
+        The targets.
+    until : int
+        Total number of epochs, including those already in the net's history.
+    snapshot : int or None, default=None
+        Epoch at the end of which to copy the state of the net.
+    schedule : {"one-cycle"} or None, default=None
+        Learning-rate schedule of this training, in addition to those of the net.
+    penalty : L1Penalty or None, default=None
+        Penalty that is added to the loss.
+    callbacks : mapping of str to Callback, default={}
+        Callbacks for this training only, in addition to those of the net.
 
     Attributes
     ----------
-    net : NeuralNet
-        Initialized; callbacks may stop it early.
-    X, y : ndarray
-        The data.
-    until : int
-        Total number of epochs, those in the history included.
-    snapshot : int or None, default=None
-        The epoch at whose end to copy the state.
-    schedule : {"one-cycle"} or None, default=None
-        The schedule of the learning rate, besides those of the net.
-    penalty : L1Penalty or None, default=None
-        What is added to the loss.
-    callbacks : mapping of str to Callback, default={}
-        Callbacks for this training only, besides the net's own.
     passed : TrainingState or None
-        The copy; None as long as training has not passed that epoch.
+        The copied state; None until training has reached the epoch of the snapshot.
+
+    See Also
+    --------
+    TrainingState : A point in a training that can be returned to.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.training import Training
+    >>> planted = PlantedTicketGenerator(width=20, random_state=0).generate(200)
+    >>> net = planted.make_net().initialize()
+    >>> training = Training(net, planted.X, planted.y, until=3, snapshot=1)
+    >>> training.run()
+    >>> len(net.history), len(training.passed.epochs)
+    (3, 1)
     """
 
     net: NeuralNet
@@ -51,43 +74,59 @@ class Training:
 
     @property
     def n_epochs(self) -> int:
-        """How many epochs are left."""
+        """Number of epochs that are left."""
         return max(0, self.until - len(self.net.history))
 
     def run(self) -> None:
-        """Do it with skorch.
+        """Train the net.
 
         Raises
         ------
         ValueError
             If the training loss is not finite.
         KeyboardInterrupt
-            If the user interrupts; skorch alone would take this for the end of the training.
+            If the user interrupts the training. skorch alone would only end it.
         """
         callbacks = dict(self.callbacks)
         if self.schedule == "one-cycle" and self.n_epochs:
             callbacks["one_cycle"] = one_cycle(self.net, self.X, self.y, self.n_epochs)
         if self.penalty is not None:
             callbacks["l1_penalty"] = self.penalty
-        with sparing(self.net):
-            self.run_as(self.net.fit_loop, callbacks)
+        with quick_loop(self.net):
+            self.run_loop(self.net.fit_loop, callbacks)
 
-    def run_as(
+    def run_loop(
         self, fit_loop: Callable[..., Any], callbacks: Mapping[str, Callback] | None = None
     ) -> None:
-        """Do all that is around the loop over epochs, which is given, and called like skorch's."""
+        """Run a given loop over epochs between the usual beginning and end of a training.
+
+        Parameters
+        ----------
+        fit_loop : callable
+            Called like a net's ``fit_loop``, with X, y and ``epochs``.
+        callbacks : mapping of str to Callback, default=None
+            Callbacks for this training only.
+
+        Raises
+        ------
+        ValueError
+            If the training loss is not finite.
+        KeyboardInterrupt
+            If the user interrupts the training.
+        """
         net, X, y, n_epochs = self.net, self.X, self.y, self.n_epochs
         if not n_epochs:
             return
-        camera = Snapshot(self.snapshot or 0)
+        recorder = Snapshot(self.snapshot or 0)
         own = [(OWN + name, callback.initialize()) for name, callback in (callbacks or {}).items()]
-        # Last, when the others are done with an epoch; and first, in case one of them stops there.
-        net.callbacks_ = [(SNAPSHOT, camera), *net.callbacks_, *own, (SNAPSHOT, camera)]
+        # Last, to see what the others do at the end of an epoch; and first, in case one of them
+        # stops the training there.
+        net.callbacks_ = [(SNAPSHOT, recorder), *net.callbacks_, *own, (SNAPSHOT, recorder)]
         net.notify("on_train_begin", X=X, y=y)
         try:
             fit_loop(X, y, epochs=n_epochs)
         except KeyboardInterrupt as interrupt:
-            # Callbacks end a training like this (EarlyStopping). The user's own must get through.
+            # EarlyStopping raises this to end a training. An interrupt by the user is passed on.
             if not _is_raised_by_callback(interrupt):
                 raise
         finally:
@@ -101,11 +140,11 @@ class Training:
                 f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X, or "
                 "check its criterion."
             )
-        self.passed = getattr(camera, "state_", self.passed)
+        self.passed = getattr(recorder, "state_", self.passed)
 
 
 def _is_raised_by_callback(error: BaseException) -> bool:
-    """Whether a callback's own ``raise`` was at work, and not a signal that hit upon it."""
+    """Whether a callback raised the error itself, rather than being interrupted by a signal."""
     innermost = error.__traceback__
     while innermost is not None and innermost.tb_next is not None:
         innermost = innermost.tb_next
@@ -117,7 +156,18 @@ def _is_raised_by_callback(error: BaseException) -> bool:
 
 
 def last_train_loss(net: NeuralNet) -> float:
-    """Mean training loss per sample over the last epoch; NaN before the first."""
+    """Compute the mean training loss per sample over the last epoch.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net.
+
+    Returns
+    -------
+    loss : float
+        The mean; NaN before the first epoch.
+    """
     rows = net.history[-1]["batches"] if net.history else []
     batches = [batch for batch in rows if "train_batch_size" in batch]
     if not batches:

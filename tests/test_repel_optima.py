@@ -1,4 +1,4 @@
-"""Keeping trainings apart, or together."""
+"""`RepelOptima`: trainings end apart from, or near, earlier ones."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_the_gradient_is_that_of_the_formula(strength):
 
 
 def angles(strength):
-    """Cosines between the last round's weights and each earlier round's, where both are."""
+    """Cosines between the kept weights of the last round and those of each earlier round."""
     X, y = make_classification(n_samples=100, n_features=6, n_informative=4, random_state=0)
     callbacks = [] if strength is None else [RepelOptima(strength)]
     net = make_net("classifier", max_epochs=20, callbacks=callbacks)

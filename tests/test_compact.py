@@ -1,4 +1,4 @@
-"""Compacting networks: the same outputs, of no more units than they need."""
+"""`compact`: the same outputs, computed by no more units than they need."""
 
 import copy
 import io
@@ -28,7 +28,7 @@ NETWORKS = {
 
 
 def pruned(module, density, X=IMAGES, seed=0, dtype=torch.float64):
-    """Random weights, as many of them 0 and the others as large as it takes, and statistics."""
+    """Draw random weights of the given density and an ordinary scale, and normalize."""
     rng = torch.Generator().manual_seed(seed)
     module.to(dtype)
     with torch.no_grad():
@@ -129,11 +129,15 @@ def test_constants_are_followed_through_layers():
 
 
 def convolutions(*between, padding=0, **settings):
-    """One live channel, two constants and one that is always 0, then two channels."""
+    """Four channels, of which two are constants and one is always 0; then two channels."""
     module = nn.Sequential(
-        *(nn.Conv2d(1, 4, 3), *between),
-        *(nn.Conv2d(4, 2, 3, padding=padding, **settings), nn.ReLU(), nn.AdaptiveAvgPool2d(1)),
-        *(nn.Flatten(), nn.Linear(2, 3)),
+        nn.Conv2d(1, 4, 3),
+        *between,
+        nn.Conv2d(4, 2, 3, padding=padding, **settings),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(2, 3),
     )
     pruned(module, 1)
     module[0].weight.data[1:] = 0
@@ -168,8 +172,13 @@ def test_constant_channels_go_as_far_as_padding_permits(module, n_kept):
 
 def test_constants_move_through_flattened_maps():
     module = nn.Sequential(
-        *(nn.Conv1d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(1)),
-        *(nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 2)),
+        nn.Conv1d(1, 3, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool1d(2),
+        nn.Flatten(1),
+        nn.Linear(12, 4),
+        nn.ReLU(),
+        nn.Linear(4, 2),
     )
     X = IMAGES[:, 0, :1]
     pruned(module, 1, X)[0].weight.data[1] = 0
@@ -212,7 +221,7 @@ def test_batch_normalization_is_folded():
 
 
 class Functional(nn.Module):
-    """A network of functions and methods, in training."""
+    """A network that calls functions and methods, in training mode."""
 
     def __init__(self, flatten):
         super().__init__()
@@ -251,7 +260,7 @@ def test_functions_are_followed_like_modules(flatten):
 
 
 class Net(nn.Module):
-    """Layers, and what a function does with them."""
+    """Layers, and a function that is their forward."""
 
     def __init__(self, function, **layers):
         super().__init__()
@@ -320,7 +329,9 @@ NETS_OF_ROWS = {
         read_before_normalization, a=nn.Linear(8, 8), norm=nn.BatchNorm1d(8), out=nn.Linear(8, 3)
     ),
     "statistics of the batch": nn.Sequential(
-        *(nn.Linear(8, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Linear(8, 3))
+        nn.Linear(8, 8),
+        nn.BatchNorm1d(8, track_running_stats=False),
+        nn.Linear(8, 3),
     ),
     "changed in place": Net(
         changed_in_place,
@@ -333,7 +344,11 @@ NETS_OF_ROWS = {
     "broadcast": Net(broadcast, a=nn.Linear(8, 8), b=nn.Linear(8, 1), out=nn.Linear(8, 3)),
     "scaled by inputs": Net(scaled, a=nn.Linear(8, 8), out=nn.Linear(8, 3)),
     "softmax and weights for each unit": nn.Sequential(
-        *(nn.Linear(8, 8), nn.Softmax(dim=1), nn.Linear(8, 8), nn.PReLU(8), nn.Linear(8, 3))
+        nn.Linear(8, 8),
+        nn.Softmax(dim=1),
+        nn.Linear(8, 8),
+        nn.PReLU(8),
+        nn.Linear(8, 3),
     ),
 }
 NETS_OF_IMAGES = {
@@ -343,7 +358,10 @@ NETS_OF_IMAGES = {
     ),
     "frames": Net(frames, a=nn.Linear(8, 6), out=nn.Linear(48, 3)),
     "groups": nn.Sequential(
-        *(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2), nn.Flatten()),
+        nn.Conv2d(1, 8, 3),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, groups=2),
+        nn.Flatten(),
         nn.Linear(128, 3),
     ),
     "linear layer of pixels": nn.Sequential(nn.Conv2d(1, 4, 1), nn.Linear(8, 3)),
@@ -351,10 +369,17 @@ NETS_OF_IMAGES = {
     "convolved rows": nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Conv2d(1, 4, 3)),
     "flattened rows": nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)),
     "normalized rows": nn.Sequential(
-        *(nn.Flatten(1, 2), nn.Linear(8, 6), nn.BatchNorm1d(8), nn.Linear(6, 3))
+        nn.Flatten(1, 2),
+        nn.Linear(8, 6),
+        nn.BatchNorm1d(8),
+        nn.Linear(6, 3),
     ),
     "as many normalized rows as units": nn.Sequential(
-        *(nn.Flatten(1, 2), nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+        nn.Flatten(1, 2),
+        nn.Linear(8, 8),
+        nn.BatchNorm1d(8),
+        nn.ReLU(),
+        nn.Linear(8, 3),
     ),
 }
 
@@ -370,10 +395,15 @@ ROWS = IMAGES.reshape(8, 64)
 
 
 def normalized(*before):
-    """Twice five units, three of them without incoming weights, normalized."""
+    """Two normalized layers of five units, three of them without incoming weights."""
     module = nn.Sequential(
-        *(*before, nn.Linear(64, 5), nn.BatchNorm1d(5), nn.ReLU()),
-        *(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
+        *before,
+        nn.Linear(64, 5),
+        nn.BatchNorm1d(5),
+        nn.ReLU(),
+        nn.Linear(5, 5),
+        nn.BatchNorm1d(5),
+        nn.Linear(5, 3),
     )
     pruned(module, 1, ROWS)
     module[-6].weight.data[:3] = module[-3].weight.data[:3] = 0
@@ -473,7 +503,7 @@ class Dynamic(nn.Module):
 
 def test_forwards_that_cannot_be_traced_are_refused():
     with pytest.raises(
-        ValueError, match=r"The forward of Dynamic cannot be traced: .*control flow"
+        ValueError, match=r"The forward of network, Dynamic, cannot be traced: .*control flow"
     ):
         compact(Dynamic())
 

@@ -1,4 +1,4 @@
-"""Following a forward leaves other threads alone."""
+"""`Tracer`: tracing a forward leaves other threads alone."""
 
 import threading
 
@@ -10,7 +10,7 @@ from sklearn_tickets.models import MLP
 
 
 class Halting(nn.Module):
-    """While its forward is followed, something happens in another thread."""
+    """While its forward is traced, something happens in another thread."""
 
     def __init__(self, happen):
         super().__init__()
@@ -24,9 +24,9 @@ class Halting(nn.Module):
         return self.layer(X).relu()
 
 
-def test_other_threads_call_their_modules_as_ever():
+def test_other_threads_call_their_modules_as_usual():
     module, X, outputs = MLP(2, 2, hidden=(4,)), torch.ones(1, 2), []
-    graph = Tracer().trace(Halting(lambda: outputs.append(module(X))))
+    graph = Tracer("module").trace(Halting(lambda: outputs.append(module(X))))
     assert torch.equal(outputs[0], module(X))
     assert [str(node.target) for node in graph.nodes] == ["X", "layer", "relu", "output"]
 
@@ -41,7 +41,7 @@ def test_tracers_take_turns():
 
     threads = set(threading.enumerate())
     # The other one would begin before this one has ended, and end after it.
-    Tracer().trace(Halting(lambda: followed.append(Tracer().trace(Late(2, 2)))))
+    Tracer("module").trace(Halting(lambda: followed.append(Tracer("late").trace(Late(2, 2)))))
     ended.set()
     for thread in set(threading.enumerate()) - threads:
         thread.join()

@@ -1,0 +1,109 @@
+"""`Fit`: fits that pause before their trainings end as they would without pauses."""
+
+import logging
+
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_tickets.model_selection import BatchedGridSearchCV
+from sklearn_tickets.pruners import (
+    EdgePopupPruner,
+    GivenMaskPruner,
+    IterativeMagnitudePruner,
+    MagnitudePruner,
+    RigLPruner,
+    SNIPPruner,
+)
+from tests.searches import CIRCLE, check_same, stacked
+
+
+@pytest.fixture(autouse=True)
+def _logged(caplog):
+    caplog.set_level(logging.DEBUG, logger="sklearn_tickets")
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        SNIPPruner(CIRCLE.make_net(max_epochs=2), sparsity=0.2),
+        GivenMaskPruner(CIRCLE.make_net(max_epochs=2), CIRCLE.mask),
+        IterativeMagnitudePruner(
+            CIRCLE.make_net(max_epochs=1), sparsity=0.5, n_rounds=2, rewind_epoch=None
+        ),
+        RigLPruner(CIRCLE.make_net(max_epochs=1), sparsity=0.5, final_epochs=1),
+        EdgePopupPruner(
+            CIRCLE.make_net(max_epochs=1), sparsity=0.5, mask_epochs=1, train_ticket=True
+        ),
+    ],
+    ids=lambda pruner: type(pruner).__name__,
+)
+def test_all_pruners_train_their_tickets_in_a_stack(pruner, caplog):
+    check_same(pruner, {"random_state": [0, 1]})
+    assert set(stacked(caplog)) == {4}
+
+
+@pytest.mark.parametrize("rewind_epoch", [0, 1, 2, None])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9, "lr": 0.1},
+        {"optimizer": torch.optim.Adam, "optimizer__fused": True},
+        {"optimizer": torch.optim.AdamW, "optimizer__amsgrad": True, "optimizer__fused": True},
+    ],
+    ids=["SGD", "Adam", "AdamW"],
+)
+def test_rounds_are_stacked(rewind_epoch, optimizer, caplog):
+    pruner = IterativeMagnitudePruner(
+        CIRCLE.make_net(max_epochs=2, **optimizer), n_rounds=2, rewind_epoch=rewind_epoch
+    )
+    check_same(pruner, {"random_state": [0, 1], "sparsity": [0.5]})
+    # To the state to return to, and from there, are trainings of their own.
+    assert stacked(caplog) == [4] * ({1: 4, 2: 1}.get(rewind_epoch, 3))
+
+
+def test_what_rounds_leave_is_the_same(caplog):
+    pruner = IterativeMagnitudePruner(
+        CIRCLE.make_net(max_epochs=2),
+        sparsity=0.5,
+        n_rounds=2,
+        rewind_epoch=1,
+        store_rounds=True,
+        random_state=0,
+    )
+    seen = []
+
+    def remember(estimator, X, y):
+        seen.append(estimator)
+        return 0.0
+
+    for search in (BatchedGridSearchCV, GridSearchCV):
+        search(pruner, {"scope": ["global"]}, cv=3, scoring=remember, refit=False).fit(
+            CIRCLE.X, CIRCLE.y
+        )
+    for batched, ordinary in zip(seen[:3], seen[3:], strict=True):
+        for own, expected in zip(batched.rounds_, ordinary.rounds_, strict=True):
+            assert own.keys() == expected.keys()
+            assert own["mask"] == expected["mask"]
+            assert_allclose(own["train_loss"], expected["train_loss"], rtol=1e-5)
+            for name, value in expected["state"].items():
+                assert_allclose(own["state"][name], value, rtol=1e-4, atol=1e-7)
+        states = [fitted.estimator_.optimizer_.state_dict() for fitted in (batched, ordinary)]
+        assert states[0]["param_groups"] == states[1]["param_groups"]
+        for index, expected in states[1]["state"].items():
+            for name, value in expected.items():
+                assert_allclose(states[0]["state"][index][name], value, rtol=1e-3, atol=1e-7)
+
+
+class OwnFit(MagnitudePruner):
+    """Starts from data of its own."""
+
+    def fit(self, X, y=None):
+        return super().fit(2 * X, y)
+
+
+def test_pruners_with_a_fit_of_their_own_keep_it(caplog):
+    pruner = OwnFit(CIRCLE.make_net(max_epochs=1), sparsity=0.2, random_state=0)
+    check_same(pruner, {"sparsity": [0.2, 0.3]})
+    assert stacked(caplog) == []

@@ -1,0 +1,136 @@
+"""`Member`: which trainings can be stacked, and with which others."""
+
+import logging
+
+import pytest
+import torch
+from sklearn.base import clone
+from skorch.callbacks import EpochScoring
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import (
+    ContinuousSparsificationPruner,
+    EdgePopupPruner,
+    MagnitudePruner,
+    RigLPruner,
+)
+from tests.searches import CIRCLE, GRID, check_same, make_net, stacked
+
+
+@pytest.fixture(autouse=True)
+def _logged(caplog):
+    caplog.set_level(logging.DEBUG, logger="sklearn_tickets")
+
+
+class Noisy(nn.Module):
+    """Random in training, though none of its layers is."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.layer = nn.Linear(n_features, n_outputs)
+
+    def forward(self, X):
+        return nn.functional.dropout(self.layer(X), 0.5, self.training)
+
+
+class Idle(MLP):
+    """Has a parameter that it does not use."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__(n_features, n_outputs, hidden=(5,))
+        self.idle = nn.Parameter(torch.ones(3))
+
+
+class Scaled(nn.Module):
+    """Networks that look the same but differ in an attribute."""
+
+    def __init__(self, n_features, n_outputs, scale=1.0):
+        super().__init__()
+        self._scale = scale
+        self.layers = nn.Sequential(nn.Linear(n_features, 9), nn.Tanh(), nn.Linear(9, n_outputs))
+
+    def forward(self, X):
+        return self.layers(self._scale * X)
+
+
+class Normalized(nn.Sequential):
+    def __init__(self, n_features, n_outputs):
+        super().__init__(
+            nn.Linear(n_features, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, n_outputs)
+        )
+
+
+OBSTACLES = {
+    "training is random": (make_net(Noisy), "torch cannot stack the module: vmap: "),
+    "batch normalization": (
+        make_net(Normalized),
+        "the module changes its buffers, as batch normalization does",
+    ),
+    "unused": (make_net(Idle), "torch cannot stack the module: "),
+    "local class": (make_net(type("Local", (MLP,), {})), "the module cannot be pickled"),
+    "callback": (
+        CIRCLE.make_net(max_epochs=1, callbacks=[EpochScoring("accuracy", on_train=True)]),
+        "the net has callbacks",
+    ),
+    "criterion": (
+        make_net(MLP, criterion=nn.MultiMarginLoss),
+        "the criterion is not CrossEntropyLoss or MSELoss",
+    ),
+    "optimizer": (make_net(MLP, optimizer=torch.optim.RMSprop), "the optimizer is not SGD"),
+    "iterator": (
+        make_net(MLP, iterator_train__drop_last=True),
+        "batches come from another iterator",
+    ),
+    "train_split": (make_net(MLP, train_split=ValidSplit(3)), "the net has a train_split"),
+}
+
+
+@pytest.mark.parametrize(("net", "obstacle"), OBSTACLES.values(), ids=OBSTACLES)
+def test_what_cannot_be_stacked_is_fitted_alone(net, obstacle, caplog):
+    check_same(MagnitudePruner(net, random_state=0), {"sparsity": [0.3]})
+    assert stacked(caplog) == []
+    [message] = caplog.messages
+    assert message.startswith(f"Trainings are not stacked: {obstacle}")
+
+
+def test_hooks_are_not_stacked(caplog):
+    module = MLP(2, 4, hidden=(8,))
+    module.register_forward_hook(double)
+    pruner = MagnitudePruner(make_net(ModuleTemplate(module)), sparsity=0.3, random_state=0)
+    check_same(pruner, {"scope": ["global", "layer"]})
+    assert "the module has hooks" in caplog.text
+
+
+def double(module, args, output):
+    return 2 * output
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        ContinuousSparsificationPruner(CIRCLE.make_net(max_epochs=1), n_rounds=1),
+        EdgePopupPruner(CIRCLE.make_net(max_epochs=1), mask_epochs=1, train_ticket=True),
+        RigLPruner(CIRCLE.make_net(max_epochs=1), final_epochs=1),
+    ],
+    ids=lambda pruner: type(pruner).__name__,
+)
+def test_learned_masks_are_trained_one_by_one(pruner, caplog):
+    check_same(clone(pruner).set_params(sparsity=0.5), {"random_state": [0, 1]})
+    assert "Trainings are not stacked: the pruner defines the training itself." in caplog.messages
+    assert stacked(caplog) == [4]
+
+
+def test_architectures_are_stacked_apart_however_alike_they_look(caplog):
+    pruner = MagnitudePruner(make_net(Scaled), sparsity=0.3, random_state=0)
+    check_same(pruner, {"estimator__module__scale": [0.5, 2], "scope": ["global", "layer"]})
+    assert stacked(caplog) == [4, 4]
+
+
+def test_candidates_that_can_be_stacked_are_stacked_beside_others(caplog):
+    pruner = MagnitudePruner(make_net(MLP), sparsity=0.5, random_state=0)
+    optimizers = {"estimator__optimizer": [torch.optim.Adam, torch.optim.RMSprop]}
+    check_same(pruner, [optimizers | {"scope": GRID["scope"]}, {"estimator__max_epochs": [0]}])
+    assert stacked(caplog) == [4]
+    assert "Trainings are not stacked: the optimizer is not SGD" in caplog.text

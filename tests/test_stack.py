@@ -1,0 +1,76 @@
+"""`Stack`: networks are trained as they would be alone."""
+
+import logging
+
+import pytest
+from torch import nn
+
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.model_selection import _stack
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import (
+    LearningRateRewindingPruner,
+    MagnitudePruner,
+)
+from tests.searches import CIRCLE, GRID, HELIX, check_same, make_net, stacked
+
+
+@pytest.fixture(autouse=True)
+def _logged(caplog):
+    caplog.set_level(logging.DEBUG, logger="sklearn_tickets")
+
+
+class Convolutional(nn.Sequential):
+    def __init__(self, n_outputs):
+        super().__init__(
+            nn.Unflatten(1, (1, 2)),
+            nn.Conv1d(1, 6, 2),
+            nn.LayerNorm([6, 1]),
+            nn.GELU(),
+            nn.Flatten(),
+            nn.Linear(6, n_outputs, bias=False),
+        )
+
+
+def test_recorded_steps_are_those_of_grid_search(caplog, monkeypatch):
+    monkeypatch.setattr(_stack, "_RECORD_FROM", 3)
+    net = CIRCLE.make_net(max_epochs=3, batch_size=25)
+    check_same(MagnitudePruner(net, random_state=0), GRID, cv=2)
+    assert stacked(caplog) == [8]
+
+
+def test_regression_in_another_order_with_a_schedule(caplog):
+    net = HELIX.make_net(max_epochs=3, iterator_train__shuffle=False)
+    pruner = MagnitudePruner(net, schedule="one-cycle", random_state=0)
+    check_same(pruner, {"estimator__lr": [1e-2, 1e-3], "sparsity": [0.3]}, HELIX)
+    assert stacked(caplog) == [4]
+
+
+def test_a_single_output_and_a_single_row(caplog):
+    relu = PlantedTicketGenerator("relu", width=10, depth=3, random_state=0).generate(54)
+    net = relu.make_net(max_epochs=2, batch_size=13)
+    pruner = MagnitudePruner(net, sparsity=0.2, random_state=0)
+    check_same(pruner, {"scope": ["global", "layer"]}, relu)
+    assert stacked(caplog) == [4]
+
+
+def test_other_layers_than_linear(caplog):
+    pruner = MagnitudePruner(make_net(Convolutional), sparsity=0.3, random_state=0)
+    check_same(pruner, {"scope": ["global", "layer"]}, rtol=1e-4)
+    assert stacked(caplog) == [4]
+
+
+def test_frozen_parameters_stay(caplog):
+    module = MLP(2, 4, hidden=(8,))
+    module.layers[0].weight.requires_grad_(False)
+    pruner = MagnitudePruner(make_net(ModuleTemplate(module)), sparsity=0.5, random_state=0)
+    check_same(pruner, {"prune_bias": [True, False]})
+    assert stacked(caplog) == [4]
+
+
+def test_penalties_differ_from_fit_to_fit(caplog):
+    pruner = LearningRateRewindingPruner(
+        CIRCLE.make_net(max_epochs=2), n_rounds=2, sparsity=0.6, random_state=0
+    )
+    check_same(pruner, {"l1": [0.0, 1e-3, "auto"], "schedule": [None, "one-cycle"]})
+    assert stacked(caplog) == [6] * 6

@@ -1,0 +1,100 @@
+"""`fit_together`: stacks within the limits of memory, in one process and in several."""
+
+import logging
+
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils._param_validation import InvalidParameterError
+
+from sklearn_tickets.model_selection import BatchedGridSearchCV, _stack
+from sklearn_tickets.pruners import (
+    EdgePopupPruner,
+    MagnitudePruner,
+)
+from tests.searches import CIRCLE, GRID, check_same, stacked
+
+
+@pytest.fixture(autouse=True)
+def _logged(caplog):
+    caplog.set_level(logging.DEBUG, logger="sklearn_tickets")
+
+
+def test_stacks_are_trained_side_by_side(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    check_same(pruner, GRID | {"random_state": [0, 1, 2, 3]}, n_jobs=2)
+    assert stacked(caplog) == [16, 16]
+
+
+def test_fits_that_fail_in_another_process_say_where():
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    search = BatchedGridSearchCV(
+        pruner, {"sparsity": [0.5, 2.0]}, cv=2, n_jobs=2, error_score="raise"
+    )
+    with pytest.raises(InvalidParameterError, match="'sparsity' parameter") as error:
+        search.fit(CIRCLE.X, CIRCLE.y)
+    assert "_validate_params" in error.value.__notes__[0]
+
+
+def test_several_jobs_fit_what_cannot_be_stacked(caplog):
+    pruner = EdgePopupPruner(CIRCLE.make_net(), mask_epochs=1, random_state=0)
+    check_same(pruner, {"sparsity": [0.4, 0.5]}, n_jobs=2)
+    assert caplog.messages == ["Trainings are not stacked: the pruner defines the training itself."]
+
+
+def test_nothing_to_train_is_nothing_to_stack(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=0), random_state=0)
+    check_same(pruner, {"sparsity": [0.3, 0.5]})
+    assert caplog.messages == []
+
+
+def test_memory_limits_what_is_stacked_at_a_time(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    expected = GridSearchCV(pruner, GRID, cv=2, refit=False).fit(CIRCLE.X, CIRCLE.y)
+    # Half of 120 rows of two inputs in float32 and a class in int64.
+    each = 5 * 4 * CIRCLE.mask.n_parameters + 2 * 60 * (2 * 4 + 8)
+    for limit, sizes in [(8 * each, [8]), (3 * each, [3, 3]), (2 * each, []), (1, [])]:
+        caplog.clear()
+        search = BatchedGridSearchCV(pruner, GRID, cv=2, refit=False, max_batch_bytes=limit)
+        scores = search.fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
+        assert stacked(caplog) == sizes
+        assert_array_equal(scores, expected.cv_results_["mean_test_score"])
+
+
+def test_jobs_share_the_memory(caplog):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    each = 5 * 4 * CIRCLE.mask.n_parameters + 2 * 60 * (2 * 4 + 8)
+    check_same(pruner, GRID, n_jobs=2, max_batch_bytes=2 * 3 * each)
+    assert stacked(caplog) == [3, 3]
+
+
+def test_a_stack_that_goes_wrong_is_trained_one_by_one(caplog, monkeypatch):
+    def fail(stack):
+        raise RuntimeError("no kernel")
+
+    monkeypatch.setattr(_stack.Stack, "train", fail)
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), schedule="one-cycle", random_state=0)
+    check_same(pruner, {"sparsity": [0.1, 0.3]})
+    assert "4 fits are trained one by one: no kernel" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+    ids=["NumPy", "torch"],
+)
+def test_a_stack_that_memory_does_not_suffice_for_is_split(error, caplog, monkeypatch):
+    train = _stack.Stack.train
+
+    def fail(stack):
+        if len(stack.members) > 4:
+            raise error
+        return train(stack)
+
+    monkeypatch.setattr(_stack.Stack, "train", fail)
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), random_state=0)
+    check_same(pruner, {"sparsity": [0.1, 0.2, 0.3], "scope": ["global", "layer"]}, cv=3)
+    # 18 are two times nine, these four and five, and two of the five are too few for a stack.
+    # Equal messages are logged once.
+    assert stacked(caplog) == [4, 3, 4, 3]
+    assert sum("fits is split: " in message for message in caplog.messages) == 3
