@@ -2,15 +2,15 @@
 Find a planted ticket
 =====================
 
-On real data nobody knows how small a good subnetwork could be. Here we do: a ticket of 130
-parameters is hidden in a random network of 20,904, and classic pruners look for it.
+On real data, nobody knows how small a good subnetwork can be. Here it is known: a ticket of 130
+parameters is hidden in a random network of 20,904, and classic pruners search for it.
 """
 
 # %%
 # Plant a ticket
 # --------------
-# The task: tell the four rings of a circular target apart. ``planted`` holds the data, the
-# network's factory and the truth.
+# The task is to classify points into the four rings of a circular target. ``planted`` holds the
+# data, a factory of the network, and the true ticket.
 import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.model_selection import train_test_split
@@ -24,18 +24,19 @@ X_train, X_test, y_train, y_test = train_test_split(planted.X, planted.y, random
 planted.mask
 
 # %%
-# The truth first
-# ---------------
-# The mask alone, on weights that never saw the data, solves the task: a *strong* ticket.
+# The planted ticket
+# ------------------
+# The mask alone, applied to weights that were not trained, solves the task: the planted ticket is
+# a *strong* ticket.
 truth = GivenMaskPruner(planted.make_net(), planted.mask, train_ticket=False, random_state=0)
 truth.fit(X_train, y_train)
 print(f"planted ticket, untrained: {strong_accuracy(truth, X_test, y_test):.3f}")
 
 # %%
-# Who finds it?
-# -------------
-# Each pruner keeps a tenth of the network, then trains what it kept. The dense network and
-# the share of the largest class stand beside them.
+# Which pruner finds it?
+# ----------------------
+# Each pruner keeps a tenth of the network and then trains this subnetwork. The baselines are the
+# dense network and the frequency of the largest class.
 candidates = {
     "random": RandomPruner,
     "magnitude": MagnitudePruner,
@@ -59,11 +60,11 @@ table = pd.DataFrame(rows).T
 print(table.round(3))
 
 # %%
-# SynFlow finds a subnetwork that trains nearly as well as the dense network, magnitude
-# pruning a worse one, a random choice a poor one. Nobody finds *the* ticket: untrained, what
-# they found is worth less than guessing the largest class, and it overlaps with the truth no
-# more than a random mask of the same layer sizes does (chance). This is one network: the
-# benchmark, ``python -m sklearn_tickets --seed ...``, plants others.
+# SynFlow finds a subnetwork that trains nearly as well as the dense network, magnitude pruning
+# finds a worse one, and a random mask is poor. None of them finds *the* ticket: without training,
+# their subnetworks do worse than always predicting the largest class, and they overlap with the
+# planted ticket no more than a random mask of the same layer sizes does (chance). This is a single
+# network; the benchmark, ``python -m sklearn_tickets --seed ...``, plants others.
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 table[["trained", "untrained"]].plot.bar(ax=axes[0], rot=0, title="accuracy")
 axes[0].axhline(strong_accuracy(truth, X_test, y_test), ls="--", c="k", label="planted")

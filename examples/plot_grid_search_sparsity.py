@@ -2,8 +2,8 @@
 Search for a sparsity with two scorers
 ======================================
 
-How sparse may the network be? ``GridSearchCV`` answers for a pruner as for any estimator,
-here with the accuracy of the sparse network and its overlap with the planted ticket.
+How sparse can the network be? A pruner can be tuned by ``GridSearchCV`` like any estimator. Here,
+the scores are the accuracy of the sparse network and its overlap with the planted ticket.
 """
 
 # %%
@@ -19,7 +19,7 @@ planted = PlantedTicketGenerator(task="circle", random_state=0).generate(n_sampl
 net = planted.make_net(max_epochs=5, lr=3e-3)
 
 search = GridSearchCV(
-    SynFlowPruner(net, n_rounds=20, prune_bias=True, random_state=0),  # quicker than 100 rounds
+    SynFlowPruner(net, n_rounds=20, prune_bias=True, random_state=0),  # faster than 100 rounds
     {"sparsity": [0.5, 0.9, 0.98]},
     scoring={"accuracy": sparse_accuracy, "overlap": ticket_overlap},
     refit="accuracy",
@@ -29,9 +29,9 @@ search = GridSearchCV(
 search.best_estimator_.mask_
 
 # %%
-# Both scores are columns of ``cv_results_``. SynFlow looks at no data, so it finds the same
-# mask on every fold: only the accuracy has a spread. To average over *networks*, plant
-# several with other values of ``random_state``.
+# Both scores are columns of ``cv_results_``. SynFlow does not use the data, so it finds the same
+# mask on every fold, and only the accuracy varies. To average over *networks*, plant several with
+# different values of ``random_state``.
 columns = ["param_sparsity", "mean_test_accuracy", "std_test_accuracy", "mean_test_overlap"]
 results = pd.DataFrame(search.cv_results_)[columns]
 print(results.round(4).to_string(index=False))

@@ -2,16 +2,16 @@
 Learn the mask, not the weights
 ===============================
 
-A *strong* ticket works without any training of its weights: the mask alone does the job. It is
-hidden among random weights, and gradient descent on the mask can look for it. Here a ticket
-is planted, so there is one to be found.
+A *strong* ticket works without training its weights: the mask alone solves the task. Gradient
+descent on the mask can search for such a ticket among random weights. Here, a ticket is planted,
+so there is one to be found.
 """
 
 # %%
-# Look for a strong ticket
-# ------------------------
-# ``EdgePopupPruner`` leaves the weights as they are and learns a score for each. SNIP scores the
-# same weights once; the random mask is the control.
+# Search for a strong ticket
+# --------------------------
+# ``EdgePopupPruner`` freezes the weights and learns a score for each of them. SNIP scores the same
+# weights once; the random mask is the control.
 import matplotlib.pyplot as plt
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
@@ -41,8 +41,8 @@ strong = {
 ticket = GivenMaskPruner(net, planted.mask, train_ticket=False).fit(X, y)
 
 # %%
-# Nine tenths of the weights can go, and what is left of the random network tells the classes
-# apart, though no weight was trained. The planted ticket is a sixteenth of that size.
+# Nine tenths of the weights can be removed, and the rest of the random network still separates the
+# classes, although no weight was trained. The planted ticket is a sixteenth of that size.
 fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 for name, values in strong.items():
     ax.plot(densities, values, marker="o", label=name)
@@ -54,8 +54,8 @@ plt.show()
 # %%
 # Train weights and mask together
 # -------------------------------
-# Continuous sparsification finds a density of its own, which the initial scores steer. What it
-# keeps is then trained from the initial weights: a *weak* ticket.
+# Continuous sparsification determines the density itself, controlled by the initial scores. The
+# subnetwork that it keeps is then trained from the initial weights: a *weak* ticket.
 initial = [-0.2, -0.1, 0.0, 0.1, 0.2]
 found = [
     ContinuousSparsificationPruner(

@@ -1,10 +1,10 @@
 """
-Plant a ticket that training found, in a convolutional network
-==============================================================
+Plant a trained ticket in a convolutional network
+=================================================
 
-The tasks with a known ticket are small and made by hand. ``plant_ticket`` makes one of any
-network: prune a net on your own data, plant what is left in a fresh and wider host, and you know
-a ticket of that host that solves your data. Then see who finds it.
+The built-in tasks with a known ticket are small and constructed by hand. ``plant_ticket`` makes a
+planted problem from any network: prune a net on your own data, plant the result in a fresh, wider
+host, and you know a ticket of that host that solves the task. Then see which pruner finds it.
 """
 
 # %%
@@ -50,11 +50,11 @@ found = pruner.predict(X_test)
 pruner.mask_, np.mean(found == y_test)
 
 # %%
-# Its host
+# The host
 # --------
-# A fresh network of the same kind, with random biases, so that a ticket's biases are nothing
-# special. The host with everything but the ticket removed answers like the trained network:
-# it has not seen a single digit.
+# The host is a fresh network of the same kind. Its biases are random, so that those of the ticket
+# do not stand out. When everything except the ticket is removed, the host predicts the same classes
+# as the trained network, although it was never trained on digits.
 torch.manual_seed(1)
 host = ConvNet(n_channels=1, image_size=8, n_outputs=10, depth=2, init="nonzero-bias")
 planted = plant_ticket(pruner, host, random_state=0)
@@ -65,39 +65,39 @@ with torch.no_grad():
 planted.ticket, np.mean(classes == y_test), np.mean(classes == found)
 
 # %%
-# Within a layer, the size of a weight tells little about whether it is planted (hollow points
-# near the grey bars). Biases of late layers tell more: a trained network has larger ones.
+# Within a layer, the size of a weight says little about whether it is planted (hollow points near
+# the gray bars). Biases of late layers reveal more, because a trained network has larger ones.
 DetectabilityDisplay.from_planted(planted)
 plt.show()
 
 # %%
-# Who finds it?
-# -------------
-# Each pruner may keep as many parameters as the ticket has. Nobody finds it, though it solves the
-# problem; the better ones find something else that does. A precision of chance is what a random
-# mask has with as many parameters in every layer.
+# Which pruner finds it?
+# ----------------------
+# Each pruner keeps as many parameters as the ticket has. None of them finds the ticket; the better
+# ones find another subnetwork that solves the task. Chance is the expected precision of a random
+# mask with as many parameters in every layer.
 host_net = make_net(planted, max_epochs=4)
 rows = {}
 for pruner_class in (MagnitudePruner, SNIPPruner, SynFlowPruner, EdgePopupPruner):
-    seeker = pruner_class(host_net, sparsity=planted.ticket.sparsity, prune_bias=True)
-    seeker.set_params(train_ticket=True, random_state=0)
+    candidate = pruner_class(host_net, sparsity=planted.ticket.sparsity, prune_bias=True)
+    candidate.set_params(train_ticket=True, random_state=0)
     if pruner_class is SynFlowPruner:
-        seeker.set_params(n_rounds=20)  # quicker than the usual 100
-    seeker.fit(X_train, y_train)
+        candidate.set_params(n_rounds=20)  # faster than the default of 100
+    candidate.fit(X_train, y_train)
     rows[pruner_class.__name__.removesuffix("Pruner")] = (
-        ticket_precision_score(planted.ticket, seeker.mask_),
-        ticket_chance_level(planted.ticket, seeker.mask_, ticket_precision_score),
-        seeker.score(X_test, y_test),
+        ticket_precision_score(planted.ticket, candidate.mask_),
+        ticket_chance_level(planted.ticket, candidate.mask_, ticket_precision_score),
+        candidate.score(X_test, y_test),
     )
 precision, chance, accuracy = np.transpose(list(rows.values()))
 
-places = np.arange(len(rows))
+positions = np.arange(len(rows))
 _, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharey=True)
-left.barh(places, precision, color="#0072b2", label="found")
-left.plot(chance, places, "|", color="black", markersize=20, label="chance")
-left.set(yticks=places, yticklabels=rows, xlabel="precision", xlim=(0, 1))
+left.barh(positions, precision, color="#0072b2", label="found")
+left.plot(chance, positions, "|", color="black", markersize=20, label="chance")
+left.set(yticks=positions, yticklabels=rows, xlabel="precision", xlim=(0, 1))
 left.legend()
-right.barh(places, accuracy, color="#e69f00")
+right.barh(positions, accuracy, color="#e69f00")
 right.axvline(np.mean(found == y_test), ls="--", c="black", label="the planted ticket")
 right.set(xlabel="accuracy after training", xlim=(0, 1))
 right.legend(loc="lower left")

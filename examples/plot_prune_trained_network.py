@@ -1,9 +1,9 @@
 """
-Prune a network you already trained
-===================================
+Prune a network that is already trained
+=======================================
 
-Wrap the trained module in a ``ModuleTemplate`` and give it to a pruner: the module is copied,
-pruned at its trained weights and fine-tuned. The original stays as it is.
+Wrap the trained module in a ``ModuleTemplate`` and pass it to a pruner: the module is copied,
+pruned at its trained weights and fine-tuned. The original is not changed.
 """
 
 # %%
@@ -35,7 +35,8 @@ for _ in range(200):
 # %%
 # Prune and fine-tune
 # -------------------
-# ``round_epochs=0`` scores the weights as they are, ``final_epochs`` is the fine-tuning.
+# ``round_epochs=0``, the default, scores the trained weights without training them first;
+# ``final_epochs`` is the number of epochs of fine-tuning.
 net = NeuralNetClassifier(
     ModuleTemplate(module),
     criterion=nn.CrossEntropyLoss,
@@ -46,13 +47,13 @@ net = NeuralNetClassifier(
     train_split=None,
     verbose=0,
 )
-# In rounds, a part is pruned and the rest fine-tuned, again and again.
+# Each round trains the network and prunes a part of it.
 sparsities = [0.5, 0.8, 0.9, 0.95]
 in_rounds = {"n_rounds": 3, "round_epochs": 5, "rewind_epoch": None, "final_epochs": 10}
 procedures = {
-    "magnitude, at once": (MagnitudePruner, {"final_epochs": 10}),
+    "magnitude, single-shot": (MagnitudePruner, {"final_epochs": 10}),
     "magnitude, in rounds": (MagnitudePruner, in_rounds),
-    "random, at once": (RandomPruner, {"final_epochs": 10}),
+    "random, single-shot": (RandomPruner, {"final_epochs": 10}),
 }
 accuracy = {
     name: [
@@ -67,8 +68,8 @@ accuracy = {
 dense = GivenMaskPruner(net, final_epochs=10, random_state=0).fit(X_train, y_train)
 
 # %%
-# At once, four fifths of the trained weights can go for two points of accuracy; the largest are
-# the ones to keep. In rounds, 95 % go for seven points, where at once they cost 23.
+# Single-shot pruning of four fifths of the trained weights costs two points of accuracy if the
+# largest weights are kept. Pruning 95 % costs seven points in rounds, and 23 single-shot.
 fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 for name, values in accuracy.items():
     ax.plot(sparsities, values, marker="o", label=name)

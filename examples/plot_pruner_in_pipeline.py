@@ -1,9 +1,10 @@
 """
-A pruner as a step of a Pipeline
-================================
+Use a pruner as a step of a Pipeline
+====================================
 
-A fitted pruner is also a transformer, like ``LinearDiscriminantAnalysis``: it maps its
-inputs to the hidden representation of the ticket. Here a logistic regression reads it.
+A fitted pruner is also a transformer, like ``LinearDiscriminantAnalysis``: it maps its inputs to
+the hidden representation of the ticket. Here, this representation is the input of a logistic
+regression.
 """
 
 # %%
@@ -36,8 +37,8 @@ net = NeuralNetClassifier(
 )
 
 # %%
-# The numbers of features and classes are taken from the data. The network is trained, pruned
-# to a tenth of its weights, and the ticket is trained from its initial weights.
+# The numbers of features and classes are taken from the data. The network is trained and pruned to
+# a tenth of its weights; then the ticket is trained from its initial weights.
 pipeline = make_pipeline(
     MinMaxScaler(),
     MagnitudePruner(net, sparsity=0.9, round_epochs=None, random_state=0),
@@ -47,7 +48,7 @@ pruner = pipeline[1]
 print(f"{pruner.mask_}: accuracy {pipeline.score(X_test, y_test):.3f}")
 
 # %%
-# The ticket does not even look at all pixels: ``input_support_`` says which it reads.
+# The ticket does not read all pixels: ``input_support_`` says which ones it reads.
 fig, axes = plt.subplots(1, 2, figsize=(6, 3), layout="constrained")
 axes[0].imshow(X_train.mean(axis=0).reshape(8, 8), cmap="gray_r")
 axes[0].set_title("mean image")

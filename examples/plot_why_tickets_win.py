@@ -1,19 +1,19 @@
 """
-Why do tickets win? Stability, rewinding, and rounds that find the same again
-=============================================================================
+Why do tickets win? Stability, rewinding and rounds
+===================================================
 
-Iterative magnitude pruning trains a network, drops its smallest weights, returns the rest to
-their initial values, and begins again. Why should the initial values be worth anything? One
-answer: if training is *stable*, that is, if its noise does not decide where it ends, each round
-finds the last round's solution again. If it is not, the initial values are worth no more than
-others.
+Iterative magnitude pruning trains a network, prunes its smallest weights, rewinds the rest to their
+initial values, and repeats this. Why should the initial values matter? One answer is that each
+round finds the solution of the previous round again if training is *stable*, that is, if its
+outcome does not depend on its noise. If training is not stable, the initial values are worth no
+more than others.
 """
 
 # %%
 # Two ways to train the same network
 # ----------------------------------
-# The rate is high for small batches; a large batch makes the same training stable. A fifth of the
-# training labels are random: without, digits are too easy to be unstable.
+# The learning rate is high for small batches; large batches make the same training stable. A fifth
+# of the training labels are random: without them, digits are too easy for training to be unstable.
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -62,8 +62,8 @@ def make_net(batch_size):
 nets = {"batches of 16": make_net(16), "batches of 128": make_net(128)}
 
 # %%
-# Two copies share the first epochs, then see the data in different orders. If the error rises on
-# the straight line between where they end, noise has led them to different places.
+# Two copies share the first epochs and then see the data in different orders. If the error rises
+# along the straight line between their final weights, noise has led them to different solutions.
 settings = {"start_epochs": (0, 5), "n_pairs": 2, "random_state": 0}
 InstabilityDisplay(
     {
@@ -74,11 +74,12 @@ InstabilityDisplay(
 plt.show()
 
 # %%
-# Tickets and the control
-# -----------------------
-# The control has the ticket's mask, on other initial weights. With small batches it does as well,
-# with large ones it does not. (Large batches also mean fewer steps, which other weights would
-# need most; docs/benchmarks.md tells these two apart by small batches at a lower rate.)
+# Tickets and controls
+# --------------------
+# The control has the ticket's mask on other initial weights. With small batches it does as well as
+# the ticket; with large batches it does not. (Large batches also mean fewer steps, which other
+# weights would need most; docs/benchmarks.md separates the two effects by small batches at a lower
+# rate.)
 pruners = {
     name: IterativeMagnitudePruner(
         net, sparsity=0.95, n_rounds=4, store_rounds=True, train_ticket=False, random_state=0
@@ -111,8 +112,8 @@ plt.show()
 # %%
 # Rounds
 # ------
-# In the stable training no barrier separates neighboring rounds, and their weights point more
-# nearly in the same direction.
+# When training is stable, no barrier separates neighboring rounds, and their weights point in more
+# similar directions.
 fig, axes = plt.subplots(2, 2, figsize=(10, 9), layout="constrained")
 for row, (name, pruner) in zip(axes, pruners.items(), strict=True):
     display = RoundsDisplay(round_connectivity(pruner, X_test, y_test, X_train=X_train))

@@ -1,4 +1,4 @@
-"""Every example runs from start to end, without a warning."""
+"""Every example runs from start to end without a warning."""
 
 import runpy
 from pathlib import Path

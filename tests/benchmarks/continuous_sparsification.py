@@ -1,22 +1,20 @@
-"""Continuous sparsification on scikit-learn's digits: what steers the density, and is it a ticket.
+"""Continuous sparsification on digits: what controls the density, and does it find tickets?
 
-Run as ``python tests/benchmarks/continuous_sparsification.py``: prints two markdown tables, MLP
-64-100-100-10, Adam 3e-3, batches of 32, 20 epochs, 30 % of the digits held out, seeds 0 to 4
+``python tests/benchmarks/continuous_sparsification.py`` prints two Markdown tables: MLP
+64-100-100-10, Adam at 3e-3, batch size 32, 20 epochs, 30 % of the digits held out, seeds 0 to 4
 (initial weights and split).
 """
 
-import warnings
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
+from _common import make_classifier, prepare_worker, print_header, print_row, spread
 from joblib import Parallel, delayed
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from skorch import NeuralNetClassifier
 
-from sklearn_tickets.masks import LayerCollapseWarning
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import (
     ContinuousSparsificationPruner,
@@ -30,20 +28,15 @@ INITIAL = (-0.3, -0.1, 0.0, 0.1, 0.3)
 PENALTIES = (0.0, 0.1, 1.0)
 
 
-def problem(seed):
-    """A net, and the digits split in two."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore", LayerCollapseWarning)
-    net = NeuralNetClassifier(
+def make_problem(seed):
+    """Make a net, and split the digits into training and test data."""
+    prepare_worker()
+    net = make_classifier(
         partial(MLP, hidden=(100, 100)),
-        criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=3e-3,
         batch_size=32,
         max_epochs=20,
-        iterator_train__shuffle=True,
-        train_split=None,
-        verbose=0,
     )
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(
@@ -52,9 +45,9 @@ def problem(seed):
     return net, (X_train, y_train), (X_test, y_test)
 
 
-def density(seed, initial, penalty):
-    """How much the method keeps by itself."""
-    net, train, _ = problem(seed)
+def find_density(seed, initial, penalty):
+    """Find the density that the method determines itself."""
+    net, train, _ = make_problem(seed)
     pruner = ContinuousSparsificationPruner(
         net,
         sparsity=None,
@@ -66,9 +59,9 @@ def density(seed, initial, penalty):
     return pruner.fit(*train).mask_.density
 
 
-def accuracies(seed):
-    """Test accuracy of the dense network, of tickets, and of their controls."""
-    net, train, test = problem(seed)
+def compute_accuracies(seed):
+    """Compute the test accuracy of the dense network, of tickets and of their controls."""
+    net, train, test = make_problem(seed)
     settings = {"random_state": seed}
     as_found = {"sparsity": None, "mask_init": 0.1, "penalty": 1.0}
     tickets = {
@@ -99,17 +92,14 @@ def accuracies(seed):
 
 if __name__ == "__main__":
     cells = [(penalty, initial) for penalty in PENALTIES for initial in INITIAL]
-    kept = Parallel(n_jobs=-1)(delayed(density)(s, i, p) for p, i in cells for s in SEEDS)
+    kept = Parallel(n_jobs=-1)(delayed(find_density)(s, i, p) for p, i in cells for s in SEEDS)
     kept = np.median(np.reshape(kept, (len(PENALTIES), len(INITIAL), len(SEEDS))), axis=2)
-    print(f"| penalty | {' | '.join(f'mask_init={i}' for i in INITIAL)} |\n|{'---|' * 6}")
+    print_header("penalty", *(f"mask_init={initial}" for initial in INITIAL))
     for penalty, row in zip(PENALTIES, kept, strict=True):
-        print(f"| {penalty} | {' | '.join(f'{value:.3f}' for value in row)} |")
-    rows = pd.concat(Parallel(n_jobs=-1)(delayed(accuracies)(s) for s in SEEDS))
-    columns = list(rows.columns[1:])
-    print(f"\n| net | {' | '.join(columns)} |\n|{'---|' * (1 + len(columns))}")
+        print_row(penalty, *(f"{value:.3f}" for value in row))
+    rows = pd.concat(Parallel(n_jobs=-1)(delayed(compute_accuracies)(s) for s in SEEDS))
+    print()
+    print_header(*rows.columns)
     for name, group in rows.groupby("net", sort=False):
-        found = (group[column].dropna() for column in columns)
-        texts = (
-            f"{v.median():.3f} ({v.min():.3f} - {v.max():.3f})" if len(v) else "" for v in found
-        )
-        print(f"| {name} | {' | '.join(texts)} |")
+        found = (group[column].dropna() for column in rows.columns[1:])
+        print_row(name, *(spread(values, ".3f") if len(values) else "" for values in found))

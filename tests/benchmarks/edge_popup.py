@@ -1,18 +1,13 @@
-"""Strong tickets found by edge-popup on hidden planted networks, untrained.
+"""Strong tickets that edge-popup finds in hidden planted networks, without training.
 
-Run as ``python tests/benchmarks/edge_popup.py``: prints a markdown table over seeds, depth 5,
-width 100, 9000 training samples, 10 epochs of learning scores, quality on noisy test data.
+``python tests/benchmarks/edge_popup.py`` prints a Markdown table: depth 5, width 100, 9000
+training samples, scores learned for 10 epochs, quality on noisy test data.
 """
 
-import warnings
-
 import numpy as np
-import torch
+from _common import plant, prepare_worker, print_header, print_row, quality
 from joblib import Parallel, delayed
-from sklearn.metrics import accuracy_score, mean_squared_error
 
-from sklearn_tickets.datasets import PlantedTicketGenerator
-from sklearn_tickets.masks import LayerCollapseWarning
 from sklearn_tickets.pruners import EdgePopupPruner
 
 PAPER = {"anneal": False, "learn_scale": False, "scope": "layer"}
@@ -33,31 +28,29 @@ RUNS = [
 
 
 def measure(task, density, settings, seed):
-    """Quality of the strong ticket on test data."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore", LayerCollapseWarning)
-    planted = PlantedTicketGenerator(task, random_state=seed).generate(10_000)
+    """Measure the quality of the strong ticket on test data."""
+    prepare_worker()
+    planted, train, (X_test, y_test) = plant(task, seed)
     pruner = EdgePopupPruner(
         planted.make_net(max_epochs=10),
         sparsity=1 - (planted.mask.density if density == "ticket" else density),
         prune_bias=True,
         random_state=seed,
         **settings,
-    ).fit(planted.X[:9000], planted.y[:9000])
-    metric = accuracy_score if task == "circle" else mean_squared_error
-    return metric(planted.y[9000:], pruner.strong_predict(planted.X[9000:]))
+    ).fit(*train)
+    return quality(task, y_test, pruner.strong_predict(X_test))
 
 
 if __name__ == "__main__":
-    print("| task | density | settings | seeds | median | lowest | highest | MSE <= 2e-4 |")
-    print("|---|---|---|---|---|---|---|---|")
+    names = "task", "density", "settings", "seeds", "median", "lowest", "highest", "MSE <= 2e-4"
+    print_header(*names)
     for task, density, settings, n_seeds in RUNS:
         found = np.array(
             Parallel(n_jobs=-1)(
                 delayed(measure)(task, density, settings, seed) for seed in range(n_seeds)
             )
         )
-        said = ", ".join(f"{name}={value!r}" for name, value in settings.items()) or "defaults"
-        figures = " | ".join(f"{f(found):.3g}" for f in (np.median, np.min, np.max))
-        good = "" if task == "circle" else f"{(found <= 2e-4).sum()} of {n_seeds}"
-        print(f"| {task} | {density} | {said} | {n_seeds} | {figures} | {good} |", flush=True)
+        given = ", ".join(f"{name}={value!r}" for name, value in settings.items()) or "defaults"
+        figures = (f"{f(found):.3g}" for f in (np.median, np.min, np.max))
+        solved = "" if task == "circle" else f"{(found <= 2e-4).sum()} of {n_seeds}"
+        print_row(task, density, given, n_seeds, *figures, solved)

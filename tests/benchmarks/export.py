@@ -1,10 +1,10 @@
-"""What exporting a pruned network gains: size, operations and latency on one core.
+"""The benefit of exporting a pruned network: size, operations and latency on one core.
 
-Run as ``OMP_NUM_THREADS=1 python tests/benchmarks/export.py`` (two minutes): prints a markdown
-table of the masked network, what `compact` makes of it, what `to_sparse` makes of that where it
-finds layers of few weights, and of its `to_onnx` file in ONNX Runtime. Behind each number there
-is how often it goes into the masked network's. Latencies are medians of runs taken in turns.
-Masks are unstructured; networks without effective weights have collapsed: they are constant.
+``OMP_NUM_THREADS=1 python tests/benchmarks/export.py`` (two minutes) prints a Markdown table of the
+masked network, the results of `compact` and of `to_sparse` (if it finds layers with few weights),
+and the file of `to_onnx` in ONNX Runtime. The factor after each number is the masked network's
+number divided by it. Latencies are medians of runs taken in turns. Masks are unstructured;
+networks without effective weights have collapsed and are constant.
 """
 
 import io
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _common import print_header, print_row
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -39,15 +40,15 @@ CASES = [
     *(("MLP 4 x 1024", pruner, sparsity) for pruner in PRUNERS for sparsity in (0.9, 0.99)),
     *((name, pruner, 0.99) for name in list(NETWORKS)[1:] for pruner in PRUNERS),
 ]
-# How many runs of how many images.
+# The number of runs by the number of images in each.
 RUNS = {1: 50, 256: 9}
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = (X[:1000] / 16).reshape(-1, 1, 8, 8).astype(np.float32)
 
 
-def fitted(name: str, pruner: str, sparsity: float) -> BasePruner:
-    """A pruner's network on digits, trained for two epochs before (magnitudes) and after."""
+def fit(name: str, pruner: str, sparsity: float) -> BasePruner:
+    """Fit a pruner on digits, with two epochs of training for the ticket."""
     net = NeuralNetClassifier(
         **NETWORKS[name],
         criterion=nn.CrossEntropyLoss,
@@ -65,8 +66,8 @@ def fitted(name: str, pruner: str, sparsity: float) -> BasePruner:
         return unfitted.fit(IMAGES, Y[:1000])
 
 
-def sizes(module: nn.Module) -> list[float]:
-    """Parameters, kB of a file, and MFLOPs of an image."""
+def measure_size(module: nn.Module) -> list[float]:
+    """Count the parameters, the kB of a file, and the MFLOPs for one image."""
     file = io.BytesIO()
     torch.save(module.state_dict(), file)
     with FlopCounterMode(display=False) as counter:
@@ -77,8 +78,8 @@ def sizes(module: nn.Module) -> list[float]:
     return [n_parameters, file.tell() / 1e3, n_flops / 1e6]
 
 
-def onnx_session(network: BasePruner) -> tuple[float, Callable[[torch.Tensor], object]]:
-    """The kB of a network's ONNX file, and a function that runs it on as many threads as torch."""
+def load_onnx(network: BasePruner) -> tuple[float, Callable[[torch.Tensor], object]]:
+    """Return the kB of a network's ONNX file, and a function that runs it on torch's threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -90,8 +91,8 @@ def onnx_session(network: BasePruner) -> tuple[float, Callable[[torch.Tensor], o
         return os.path.getsize(path) / 1e3, lambda X: session.run(None, {"X": X.numpy()})
 
 
-def latencies(forms: dict[str, Callable[[torch.Tensor], object]]) -> dict[str, list[float]]:
-    """Median ms of each form, for each number of images in `RUNS`."""
+def measure_latency(forms: dict[str, Callable[[torch.Tensor], object]]) -> dict[str, list[float]]:
+    """Measure the median ms of each form, for each number of images in `RUNS`."""
     medians: dict[str, list[float]] = {form: [] for form in forms}
     for n_images, n_runs in RUNS.items():
         images = torch.from_numpy(IMAGES[:n_images])
@@ -107,31 +108,29 @@ def latencies(forms: dict[str, Callable[[torch.Tensor], object]]) -> dict[str, l
 
 
 @torch.no_grad()
-def measured(network: BasePruner) -> dict[str, list[float]]:
-    """The numbers of a table row, for each form of a network."""
+def measure(network: BasePruner) -> dict[str, list[float]]:
+    """Measure the numbers of a table row, for each form of a network."""
     small, sparse = compact(network), to_sparse(network)
     forms = {"masked": network.estimator_.module_.eval(), "compact": small}
     if any(isinstance(layer, SparseLinear) for layer in sparse.modules()):
         forms["sparse"] = sparse
-    numbers = {form: sizes(module) for form, module in forms.items()}
+    numbers = {form: measure_size(module) for form, module in forms.items()}
     if HAS_ONNX:
         n_parameters, _, n_flops = numbers["compact"]
-        size, forms["ONNX"] = onnx_session(network)
+        size, forms["ONNX"] = load_onnx(network)
         numbers["ONNX"] = [n_parameters, size, n_flops]
-    return {form: numbers[form] + times for form, times in latencies(forms).items()}
+    return {form: numbers[form] + times for form, times in measure_latency(forms).items()}
 
 
 HAS_ONNX = all(map(find_spec, ("onnx", "onnxscript", "onnxruntime")))
 
 if __name__ == "__main__":
     if not HAS_ONNX:
-        print("Without rows of ONNX Runtime: onnx, onnxscript or onnxruntime is not installed.\n")
-    header = "network, mask", "form", "parameters", "file, kB", "MFLOPs"
-    print(f"| {' | '.join([*header, *(f'batch {n}, ms' for n in RUNS)])} |")
-    print("|---" * (len(header) + len(RUNS)) + "|")
+        print("No rows for ONNX Runtime: onnx, onnxscript or onnxruntime is not installed.\n")
+    names = "network, mask", "form", "parameters", "file, kB", "MFLOPs"
+    print_header(*names, *(f"batch {n}, ms" for n in RUNS))
     for name, pruner, sparsity in CASES:
-        network = fitted(name, pruner, sparsity)
-        numbers = measured(network)
+        numbers = measure(fit(name, pruner, sparsity))
         for form, row in numbers.items():
             case = f"{name}, {pruner} {sparsity:.0%}" if form == "masked" else ""
             cells = []
@@ -139,4 +138,4 @@ if __name__ == "__main__":
                 number = f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
                 times = "" if form == "masked" else f" ({before / value:.3g} x)"
                 cells.append(number + times)
-            print(f"| {' | '.join([case, form, *cells])} |", flush=True)
+            print_row(case, form, *cells)

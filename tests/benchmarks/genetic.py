@@ -1,23 +1,20 @@
-"""Strong tickets without gradients, in the small networks that they were proposed for.
+"""Strong tickets without gradients, in small networks as in the original paper.
 
-Run as ``python tests/benchmarks/genetic.py``: prints a markdown table, medians (lowest - highest)
-over seeds 0 to 4 of test accuracy, nothing trained. One hidden layer, weights and biases uniform
-in [-1, 1], biases never pruned, inputs scaled to +-0.7, 5000 training and 1000 test samples.
+``python tests/benchmarks/genetic.py`` prints a Markdown table: the test accuracy without training,
+median (lowest - highest) over seeds 0 to 4. One hidden layer, weights and biases uniform in
+[-1, 1], biases never pruned, inputs scaled to +-0.7, 5000 training and 1000 test samples.
 """
 
-import warnings
 from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
+from _common import make_classifier, prepare_worker, print_header, print_row, spread
 from joblib import Parallel, delayed
 from sklearn.datasets import make_circles, make_moons
 from sklearn.preprocessing import minmax_scale
-from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_tickets.masks import LayerCollapseWarning
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import EdgePopupPruner, GeneticPruner, RandomPruner
 
@@ -26,7 +23,7 @@ DATA = {"moons": make_moons, "circles": partial(make_circles, factor=0.5)}
 
 
 class UniformMLP(MLP):
-    """Weights and biases uniform in [-1, 1]."""
+    """A network with weights and biases uniform in [-1, 1]."""
 
     def __init__(self, n_features, n_outputs, hidden):
         super().__init__(n_features, n_outputs, hidden=hidden)
@@ -35,20 +32,12 @@ class UniformMLP(MLP):
 
 
 def measure(data, n_hidden, seed):
-    """One row: the strong tickets of the genetic algorithm, of edge-popup and of chance."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore", LayerCollapseWarning)
+    """Measure the strong tickets of the genetic algorithm, of edge-popup and of a random mask."""
+    prepare_worker()
     X, y = DATA[data](6000, noise=0.07, random_state=seed)
     X = minmax_scale(X, (-0.7, 0.7))
-    net = NeuralNetClassifier(
-        partial(UniformMLP, hidden=(n_hidden,)),
-        criterion=nn.CrossEntropyLoss,
-        batch_size=32,
-        max_epochs=20,
-        iterator_train__shuffle=True,
-        train_split=None,
-        verbose=0,
-    )
+    module = partial(UniformMLP, hidden=(n_hidden,))
+    net = make_classifier(module, batch_size=32, max_epochs=20)
     settings = {"train_ticket": False, "random_state": seed}
     pruners = {
         "genetic": GeneticPruner(net, sparsity=None, **settings),
@@ -71,10 +60,6 @@ if __name__ == "__main__":
     rows = pd.DataFrame(Parallel(n_jobs=-1)(delayed(measure)(*run) for run in runs))
     columns = list(rows.columns)
     rows[["data", "hidden units", "seed"]] = runs
-    print(f"| data | hidden units | {' | '.join(columns)} |\n|{'---|' * (2 + len(columns))}")
+    print_header("data", "hidden units", *columns)
     for cell, group in rows.groupby(["data", "hidden units"], sort=False):
-        spreads = (
-            f"{group[name].median():.3g} ({group[name].min():.3g} - {group[name].max():.3g})"
-            for name in columns
-        )
-        print(f"| {cell[0]} | {cell[1]} | {' | '.join(spreads)} |")
+        print_row(*cell, *(spread(group[name]) for name in columns))

@@ -1,21 +1,20 @@
-"""Tickets of image networks on digits: planted from training, and found by every pruner.
+"""Tickets of image networks on digits: planted after training, and found by every pruner.
 
-Run ``python tests/benchmarks/images.py`` for everything (half an hour on one core), or name
-the sections: ``vgg pruners``.
+Run ``python tests/benchmarks/images.py`` for all sections (half an hour on one core), or name
+them: ``vgg pruners``.
 """
 
-import argparse
 import time
 from itertools import product
 
 import numpy as np
 import torch
+from _common import make_classifier, print_header, print_row, run_sections
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
-from torch import nn
 
 from sklearn_tickets.datasets import PlantedModule, plant_ticket
 from sklearn_tickets.masks import TicketMask
@@ -26,33 +25,20 @@ from sklearn_tickets.utils import all_pruners
 SEEDS = range(3)
 
 
-def digits(seed: int) -> list[np.ndarray]:
-    """Images and labels for training, and a third for testing."""
+def load_images(seed: int) -> list[np.ndarray]:
+    """Load images and labels for training, and a third for testing."""
     X, y = load_digits(return_X_y=True)
     images = (X / 16).reshape(-1, 1, 8, 8).astype(np.float32)
-    X, X_test, y, y_test = train_test_split(
-        images, y, test_size=1 / 3, stratify=y, random_state=seed
-    )
-    return [X, X_test, y, y_test]
+    return train_test_split(images, y, test_size=1 / 3, stratify=y, random_state=seed)
 
 
 def make_net(module, **params) -> NeuralNetClassifier:
-    """A net with the settings of all sections."""
-    return NeuralNetClassifier(
-        module,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr=1e-3,
-        batch_size=32,
-        iterator_train__shuffle=True,
-        train_split=None,
-        verbose=0,
-        **params,
-    )
+    """Make a net with the settings of all sections."""
+    return make_classifier(module, optimizer=torch.optim.Adam, lr=1e-3, batch_size=32, **params)
 
 
-def answers(factory: PlantedModule, mask: TicketMask, X: np.ndarray) -> np.ndarray:
-    """Classes that the masked host sees, untrained."""
+def predict_masked(factory: PlantedModule, mask: TicketMask, X: np.ndarray) -> np.ndarray:
+    """Predict classes with the masked host, without training."""
     module = factory(output_scale=True).eval()
     mask.apply_(module)
     with torch.no_grad():
@@ -60,13 +46,10 @@ def answers(factory: PlantedModule, mask: TicketMask, X: np.ndarray) -> np.ndarr
 
 
 def vgg() -> None:
-    """A ticket of one percent, found in one VGG and planted in another, twice as wide."""
-    print(
-        "\n| ticket of | seed | dense | ticket | planted, untrained | other class | shuffled |",
-        end="",
-    )
-    print(" kept | planted | s |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    """Find a ticket of one percent in a VGG, and plant it in another one, twice as wide."""
+    print()
+    names = ["ticket of", "seed", "dense", "ticket", "planted, untrained", "other class"]
+    print_header(*names, "shuffled", "kept", "planted", "s")
     net = make_net(VGG, max_epochs=20, module__depth=16, module__width=0.25)
     pruners = {
         "SynFlow": SynFlowPruner(net, sparsity=0.99, schedule="one-cycle"),
@@ -75,7 +58,7 @@ def vgg() -> None:
         ),
     }
     for name, seed in product(pruners, SEEDS):
-        X, X_test, y, y_test = digits(seed)
+        X, X_test, y, y_test = load_images(seed)
         dense = MagnitudePruner(net, sparsity=0, random_state=seed).fit(X, y)
         pruner = clone(pruners[name]).set_params(random_state=seed).fit(X, y)
         torch.manual_seed(seed)
@@ -85,34 +68,34 @@ def vgg() -> None:
         factory = plant_ticket(pruner, host, random_state=seed)
         seconds = time.perf_counter() - began
 
-        found = answers(factory, factory.ticket, X_test)
-        control = factory.ticket.shuffled(seed)
-        cells = [
+        found = predict_masked(factory, factory.ticket, X_test)
+        control = predict_masked(factory, factory.ticket.shuffled(seed), X_test)
+        print_row(
             name,
             seed,
             f"{dense.score(X_test, y_test):.4f}",
             f"{pruner.score(X_test, y_test):.4f}",
             f"{accuracy_score(y_test, found):.4f}",
             np.sum(found != pruner.predict(X_test)),
-            f"{accuracy_score(y_test, answers(factory, control, X_test)):.4f}",
+            f"{accuracy_score(y_test, control):.4f}",
             f"{pruner.mask_.n_kept:,} of {pruner.mask_.n_parameters:,}",
             f"{factory.ticket.n_kept:,} of {factory.ticket.n_parameters:,}",
             f"{seconds:.2f}",
-        ]
-        print(f"| {' | '.join(map(str, cells))} |", flush=True)
+        )
 
 
 def pruners() -> None:
-    """Accuracy of every pruner at a tenth of the weights, read untrained and trained."""
-    print("\n| network | pruner | strong | trained | s |\n|---|---|---|---|---|")
+    """Measure the accuracy of every pruner at a tenth of the weights, untrained and trained."""
+    print()
+    print_header("network", "pruner", "strong", "trained", "s")
     for module, n_seeds in ((LeNet5, 3), (ResNet, 1)):
         net = make_net(module, max_epochs=10)
         for name, pruner_class in all_pruners():
             if module is ResNet and name in ("GeneticPruner", "LearningRateRewindingPruner"):
-                continue  # they train or evaluate too many networks
+                continue  # these train or evaluate too many networks
             rows = []
             for seed in range(n_seeds):
-                X, X_test, y, y_test = digits(seed)
+                X, X_test, y, y_test = load_images(seed)
                 pruner = pruner_class(net, random_state=seed)
                 if "sparsity" in pruner.get_params(deep=False):
                     pruner.set_params(sparsity=0.9)
@@ -122,15 +105,9 @@ def pruners() -> None:
                 strong = accuracy_score(y_test, pruner.strong_predict(X_test))
                 rows.append((strong, pruner.score(X_test, y_test), seconds))
             strong, trained, seconds = np.median(rows, axis=0)
-            print(
-                f"| {module.__name__} | {name} | {strong:.3f} | {trained:.3f} | {seconds:.0f} |",
-                flush=True,
-            )
+            qualities = f"{strong:.3f}", f"{trained:.3f}"
+            print_row(module.__name__, name, *qualities, f"{seconds:.0f}")
 
 
 if __name__ == "__main__":
-    sections = {"vgg": vgg, "pruners": pruners}
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", choices=[*sections, []], default=list(sections))
-    for section in parser.parse_args().sections or sections:
-        sections[section]()
+    run_sections(__doc__.splitlines()[0], [vgg, pruners])

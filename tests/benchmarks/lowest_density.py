@@ -1,24 +1,20 @@
 """How sparse can each pruner go before its tickets are worse than the planted one?
 
-Run as ``python tests/benchmarks/lowest_density.py [task ...]``: prints a markdown table per task,
-depth 5, width 100, seeds 0 to 2, 9000 training samples, noisy test data. Densities are tried from
-the highest on, until two in a row fail in all respects (one, for those that learn or score masks of
-untrained weights, which are tried at fewer). A ticket is as good as the planted one
-(its mask on the initial weights, read through factors estimated on the training data) if the
+``python tests/benchmarks/lowest_density.py [task ...]`` prints a Markdown table per task: depth 5,
+width 100, seeds 0 to 2, 9000 training samples, noisy test data. Densities are tried in descending
+order, until two in a row fail by every quality (one for pruners that learn or score masks of
+untrained weights, which are tried at fewer densities). A ticket is as good as the planted one (the
+planted mask on the initial weights, read through factors estimated on the training data) if the
 median over seeds is within .01 of its accuracy, or within twice its mean squared error.
 """
 
 import sys
-import warnings
 
 import numpy as np
 import pandas as pd
-import torch
+from _common import plant, prepare_worker, print_header, print_row, quality
 from joblib import Parallel, delayed
-from sklearn.metrics import accuracy_score, mean_squared_error
 
-from sklearn_tickets.datasets import PlantedTicketGenerator
-from sklearn_tickets.masks import LayerCollapseWarning
 from sklearn_tickets.pruners import (
     BernoulliGatePruner,
     ConcreteTicketPruner,
@@ -44,7 +40,7 @@ COARSE, FINE = (0.5, 0.1, 0.02, "ticket"), (0.5, 0.1, 0.05, 0.02, 0.01, "ticket"
 
 ONE_CYCLE = {"schedule": "one-cycle"}
 MULTI = ONE_CYCLE | {"n_rounds": 10, "round_epochs": 5}
-# The slowest first, so that no core waits at the end.
+# The slowest come first, so that no core is idle at the end.
 PRUNERS = {
     "genetic": (GeneticPruner, {"n_score_samples": 1000}),
     "learning-rate rewinding": (LearningRateRewindingPruner, {}),
@@ -69,32 +65,33 @@ PRUNERS = {
     "magnitude": (MagnitudePruner, {}),
     "random": (RandomPruner, {}),
 }
-# Pruners whose net is not reset to its initial weights.
+# Pruners whose net is not rewound to its initial weights.
 SPARSE_NETS = {"learning-rate rewinding", "RigL", "SET"}
 
-# Those that get further than the rest.
+# Pruners that reach lower densities than the rest.
 FINELY = set(tuple(PRUNERS)[: tuple(PRUNERS).index("edge-popup")])
 
 QUALITIES = ("strong", "weak", "sparse net")
 
 
 class Problem:
-    """A planted ticket, and what is asked of those that are found."""
+    """A planted ticket, and the quality of tickets that are found in its host."""
 
     def __init__(self, task, seed):
+        self.task = task
         self.seed = seed
-        self.metric = accuracy_score if task == "circle" else mean_squared_error
-        self.planted = PlantedTicketGenerator(task, random_state=seed).generate(10_000)
+        self.planted, self.train, self.test = plant(task, seed)
         self.net = self.planted.make_net(lr=1e-2, batch_size=64, max_epochs=20)
-        self.train = self.planted.X[:9000], self.planted.y[:9000]
         strong = GivenMaskPruner(self.net, self.planted.mask, train_ticket=False).fit(*self.train)
-        self.to_reach = self.quality(strong.strong_predict)
+        self.target_quality = self.measure(strong.strong_predict)
 
-    def quality(self, predict):
-        return self.metric(self.planted.y[9000:], predict(self.planted.X[9000:]))
+    def measure(self, predict):
+        """Measure the quality of predictions on test data."""
+        X, y = self.test
+        return quality(self.task, y, predict(X))
 
-    def trained(self, mask, reinitialize=False):
-        """Quality of a mask trained from its initial weights, or from others."""
+    def train_mask(self, mask, reinitialize=False):
+        """Measure the quality of a mask trained from its initial weights, or from others."""
         control = GivenMaskPruner(
             self.net,
             mask,
@@ -103,10 +100,10 @@ class Problem:
             schedule="one-cycle",
             random_state=self.seed,
         )
-        return self.quality(control.fit(*self.train).predict)
+        return self.measure(control.fit(*self.train).predict)
 
     def search(self, name, density):
-        """The mask that a pruner finds, and how good it is."""
+        """Find a mask by a pruner, and measure its qualities."""
         cls, settings = PRUNERS[name]
         if density == "ticket":
             density = self.planted.mask.density
@@ -115,37 +112,36 @@ class Problem:
         found = pruner.set_params(**settings, train_ticket=is_net).fit(*self.train)
         return found.mask_, {
             "density": density,
-            "strong": self.quality(found.strong_predict),
-            "weak": self.trained(found.mask_),
-            "sparse net": self.quality(found.predict) if is_net else np.nan,
+            "strong": self.measure(found.strong_predict),
+            "weak": self.train_mask(found.mask_),
+            "sparse net": self.measure(found.predict) if is_net else np.nan,
         }
 
-    def controls(self, mask):
-        """How good the mask is with other weights, and others with as many in each layer."""
+    def train_controls(self, mask):
+        """Measure the mask with other initial weights, and shuffled within each layer."""
         return {
-            "re-initialized": self.trained(mask, reinitialize=True),
-            "shuffled": self.trained(mask.shuffled(self.seed)),
+            "re-initialized": self.train_mask(mask, reinitialize=True),
+            "shuffled": self.train_mask(mask.shuffled(self.seed)),
         }
 
 
-def densities(task, name):
+def densities_to_try(task, name):
     if task == "relu":
         return 0.1, 0.01, "ticket"
     return FINE if name in FINELY else COARSE
 
 
-def is_good(task, quality, planted):
-    return quality >= planted - 0.01 if task == "circle" else quality <= 2 * planted
+def is_good(task, found, planted):
+    return found >= planted - 0.01 if task == "circle" else found <= 2 * planted
 
 
 def sweep(task, name):
-    """For each quality that is good somewhere, the last row (medians over seeds) where it is."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore", LayerCollapseWarning)
+    """For each quality, find the row of the lowest density at which it is good."""
+    prepare_worker()
     problems = [Problem(task, seed) for seed in SEEDS]
-    planted = np.median([problem.to_reach for problem in problems])
+    planted = np.median([problem.target_quality for problem in problems])
     last, failures = dict.fromkeys(QUALITIES), 0
-    for density in densities(task, name):
+    for density in densities_to_try(task, name):
         masks, rows = zip(*(problem.search(name, density) for problem in problems), strict=True)
         row = pd.DataFrame(rows).median().to_dict()
         good = [column for column in QUALITIES if is_good(task, row[column], planted)]
@@ -157,13 +153,13 @@ def sweep(task, name):
     rows = {column: pair[0] for column, pair in last.items() if pair}
     if last["weak"]:
         masks = zip(problems, last["weak"][1], strict=True)
-        controls = pd.DataFrame([problem.controls(mask) for problem, mask in masks])
+        controls = pd.DataFrame([problem.train_controls(mask) for problem, mask in masks])
         rows["weak"] = rows["weak"] | controls.median().to_dict()
     return rows
 
 
-def cells(rows):
-    """A line of the table."""
+def format_cells(rows):
+    """Format the cells of a pruner."""
     for column in QUALITIES:
         row = rows.get(column)
         yield "-" if row is None else f"{row['density']:.3g} ({row[column]:.3g})"
@@ -175,8 +171,8 @@ if __name__ == "__main__":
     tasks = sys.argv[1:] or ["circle", "helix", "relu"]
     jobs = [(task, name) for name in PRUNERS for task in tasks]
     found = dict(zip(jobs, Parallel(n_jobs=-1)(delayed(sweep)(*job) for job in jobs), strict=True))
-    header = "| pruner | strong | weak | sparse net | weak, re-initialized | weak, shuffled |"
     for task in tasks:
-        print(f"\n{task}\n\n{header}\n|{'---|' * 6}")
+        print(f"\n{task}\n")
+        print_header("pruner", *QUALITIES, "weak, re-initialized", "weak, shuffled")
         for name in PRUNERS:
-            print(f"| {name} | {' | '.join(cells(found[task, name]))} |")
+            print_row(name, *format_cells(found[task, name]))

@@ -1,12 +1,12 @@
-"""Measure what planting promises, and print the figures as markdown tables.
+"""Measure the properties of planted tickets, and print them as Markdown tables.
 
-Run ``python tests/benchmarks/planting.py`` for everything (some ten minutes on one core), or
-name the sections: ``sizes exact hidden trainable speed``.
+Run ``python tests/benchmarks/planting.py`` for all sections (about ten minutes on one core), or
+name them: ``sizes exact hidden trainable speed``.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
@@ -22,13 +22,13 @@ DEPTHS = (3, 4, 5, 6, 10)
 
 
 def plant(task: str, depth: int, width: int, seed: int) -> PlantedModule:
-    """A hidden ticket."""
+    """Plant a hidden ticket."""
     generator = PlantedTicketGenerator(task, depth=depth, width=width, random_state=seed)
     return generator.generate(1).module
 
 
 def masked_outputs(module: PlantedModule, X: np.ndarray, *, mask_bias: bool = True) -> np.ndarray:
-    """Outputs of the untrained ticket in float64, times their scale."""
+    """Compute the outputs of the untrained ticket in float64, times their scale."""
     ticket = module()
     for name, parameter in ticket.named_parameters():
         if mask_bias or name.endswith("weight"):
@@ -41,14 +41,14 @@ def masked_outputs(module: PlantedModule, X: np.ndarray, *, mask_bias: bool = Tr
 
 
 def disagreement(outputs: np.ndarray, expected: np.ndarray, kind: str) -> float:
-    """Share of other classes, or mean squared error relative to the output's variance."""
+    """Compute the fraction of other classes, or the MSE relative to the output's variance."""
     if kind == "classification":
         return float(np.mean(outputs.argmax(axis=1) != expected.argmax(axis=1)))
     return float((np.mean((outputs - expected) ** 2, axis=0) / expected.var(axis=0)).max())
 
 
 def relative_sizes(module: PlantedModule) -> tuple[np.ndarray, np.ndarray]:
-    """Every |weight| over He's deviation of its layer, and whether it is planted."""
+    """Divide every |weight| by He's deviation of its layer, and say whether it is planted."""
     pairs = [
         (abs(p.detach().numpy()) * np.sqrt(p.shape[1] / 2), module.ticket[name].numpy())
         for name, p in module().named_parameters()
@@ -59,14 +59,14 @@ def relative_sizes(module: PlantedModule) -> tuple[np.ndarray, np.ndarray]:
 
 
 def detection_auc(sizes: np.ndarray, planted: np.ndarray) -> float:
-    """Area under the ROC curve of the weights' size as a detector of planted ones."""
+    """Compute the area under the ROC curve of the weights' sizes as a detector of planted ones."""
     n_planted = planted.sum()
     excess = rankdata(sizes)[planted].sum() - n_planted * (n_planted + 1) / 2
     return float(excess / n_planted / (len(planted) - n_planted))
 
 
 def trained_score(task: str, depth: int, width: int, scaling: str, seed: int) -> float:
-    """Quality on noisy held-out data after 10 epochs of training the planted ticket alone."""
+    """Train the planted ticket alone for 10 epochs; return its quality on noisy test data."""
     generator = PlantedTicketGenerator(
         task, depth=depth, width=width, scaling=scaling, random_state=seed
     )
@@ -95,7 +95,7 @@ def trained_score(task: str, depth: int, width: int, scaling: str, seed: int) ->
 
 
 def print_table(columns: str, rows: Iterator[tuple]) -> None:
-    """Print markdown, row by row as the figures come in."""
+    """Print a Markdown table, each row as soon as it is computed."""
     names = columns.split("; ")
     print(f"\n| {' | '.join(names)} |\n|{'---|' * len(names)}")
     for row in rows:
@@ -103,7 +103,7 @@ def print_table(columns: str, rows: Iterator[tuple]) -> None:
 
 
 def sizes() -> None:
-    """Ticket sizes, and the constructions' own quality on a million points."""
+    """Ticket sizes, and the quality of the constructions on a million points."""
 
     def rows() -> Iterator[tuple]:
         for task, depth in product(TASKS.values(), DEPTHS):
@@ -122,7 +122,7 @@ def sizes() -> None:
 
 
 def exact() -> None:
-    """Masked host times output_scale against the construction: the worst of 20 seeds."""
+    """Masked host times output_scale compared with the construction: the worst of 20 seeds."""
 
     def rows() -> Iterator[tuple]:
         points = {task: task.sample(200_000, np.random.RandomState(1)) for task in TASKS.values()}
@@ -145,7 +145,7 @@ def exact() -> None:
 
 
 def hidden() -> None:
-    """How well the planted weights hide: 20 seeds."""
+    """How well the planted weights are hidden: 20 seeds."""
 
     def rows() -> Iterator[tuple]:
         settings = (3, 100), (5, 50), (5, 100), (5, 300), (10, 100)
@@ -175,8 +175,8 @@ def trainable() -> None:
     def rows() -> Iterator[tuple]:
         for task, (depth, width), scaling in settings:
             scores = [trained_score(task, depth, width, scaling, seed) for seed in range(5)]
-            each = ", ".join(f"{score:.3g}" for score in scores)
-            yield task, depth, width, scaling, float(np.median(scores)), each
+            listed = ", ".join(f"{score:.3g}" for score in scores)
+            yield task, depth, width, scaling, float(np.median(scores)), listed
 
     print_table("task; depth; width; scaling; accuracy or MSE, median; each seed", rows())
 
@@ -184,7 +184,7 @@ def trainable() -> None:
 def speed() -> None:
     """Milliseconds, median and minimum of 11 calls."""
 
-    def timed(call) -> tuple[float, float]:
+    def measure(call: Callable[[], object]) -> tuple[float, float]:
         seconds = []
         for _ in range(11):
             start = time.perf_counter()
@@ -195,13 +195,13 @@ def speed() -> None:
     def rows() -> Iterator[tuple]:
         for task in TASKS.values():
             generator = PlantedTicketGenerator(task.name, random_state=0)
-            yield task.name, "generate(100_000)", *timed(lambda g=generator: g.generate(100_000))
+            yield task.name, "generate(100_000)", *measure(lambda g=generator: g.generate(100_000))
             host = MLP(task.n_inputs, task.n_outputs, hidden=(1000, 1000, 1000))
             layers = task.construct(5)
             yield (
                 task.name,
                 "plant_ticket, width 1000",
-                *timed(lambda h=host, t=layers: plant_ticket(t, h, random_state=0)),
+                *measure(lambda h=host, t=layers: plant_ticket(t, h, random_state=0)),
             )
 
     print_table("task; call; median ms; minimum ms", rows())

@@ -1,24 +1,20 @@
-"""The pruners on hidden tickets, beside the figures of the original research code.
+"""The pruners on hidden tickets, compared with the original research code.
 
-Run as ``python tests/benchmarks/pruners.py [task ...]``: prints a markdown table, medians
-(lowest to highest) over seeds 0 to 4, depth 5, width 100, 9000 training samples, and takes
-half an hour on two cores. Two columns: the original protocol (Adam at a constant 1e-3, 10
-epochs), and as many epochs with ``schedule="one-cycle"`` and a peak of 3e-3.
+``python tests/benchmarks/pruners.py [task ...]`` prints a Markdown table, medians (lowest -
+highest) over seeds 0 to 4, depth 5, width 100, 9000 training samples, and takes half an hour on
+two cores. Two columns show the original protocol (Adam at a constant 1e-3, 10 epochs), and the
+same epochs with ``schedule="one-cycle"`` and a peak of 3e-3.
 
 The original code rescales each regression output to the *test* targets, batch by batch,
-before it scores: its errors are lower than those of its predictions.
+before scoring, so its errors are lower than those of its predictions.
 """
 
 import sys
-import warnings
 
 import pandas as pd
-import torch
+from _common import plant, prepare_worker, print_header, print_row, quality, spread
 from joblib import Parallel, delayed
-from sklearn.metrics import accuracy_score, mean_squared_error
 
-from sklearn_tickets.datasets import PlantedTicketGenerator
-from sklearn_tickets.masks import LayerCollapseWarning
 from sklearn_tickets.pruners import (
     GraSPPruner,
     MagnitudePruner,
@@ -37,7 +33,8 @@ SINGLE = {
 }
 MULTI = {"magnitude": MagnitudePruner, "SynFlow": SynFlowPruner}
 
-# Medians of three seeds of the original code by (task, mode, density); "dead" is no path left.
+# Medians of three seeds of the original code by (task, mode, density). "Dead" means that no path
+# is left.
 DEAD = "dead"
 ORIGINAL = {
     ("circle", "single", 0.5): [0.97, 0.98, 0.96, 0.95, 0.96],
@@ -69,27 +66,21 @@ PROTOCOLS = {
 
 
 def measure(task, mode, density, name, seed, protocol):
-    """Quality of the trained ticket on noisy test data."""
-    of_net, of_pruner = PROTOCOLS[protocol]
-    torch.set_num_threads(1)
-    planted = PlantedTicketGenerator(task=task, random_state=seed).generate(10_000)
-    X_train, X_test = planted.X[:9000], planted.X[9000:]
-    y_train, y_test = planted.y[:9000], planted.y[9000:]
+    """Measure the quality of the trained ticket on noisy test data."""
+    prepare_worker()
+    net_params, pruner_params = PROTOCOLS[protocol]
+    planted, train, (X_test, y_test) = plant(task, seed)
     n_rounds, round_epochs = (1, 0) if mode == "single" else map(int, mode.split(" x "))
     pruner = (SINGLE if mode == "single" else MULTI)[name](
-        planted.make_net(max_epochs=10, **of_net),
+        planted.make_net(max_epochs=10, **net_params),
         sparsity=1 - (planted.mask.density if density == "ticket" else density),
         prune_bias=True,
         n_rounds=n_rounds,
         round_epochs=round_epochs,
         random_state=seed,
-        **of_pruner,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LayerCollapseWarning)
-        pruner.fit(X_train, y_train)
-    metric = accuracy_score if task == "circle" else mean_squared_error
-    return metric(y_test, pruner.predict(X_test))
+        **pruner_params,
+    ).fit(*train)
+    return quality(task, y_test, pruner.predict(X_test))
 
 
 if __name__ == "__main__":
@@ -109,10 +100,6 @@ if __name__ == "__main__":
             delayed(measure)(*cell, seed, protocol) for *cell, _, seed in runs
         )
     columns = [*table.columns[:5], *PROTOCOLS]
-    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    print_header(*columns)
     for key, rows in table.groupby(columns[:5], sort=False):
-        cells = [
-            f"{rows[name].median():.3g} ({rows[name].min():.3g} - {rows[name].max():.3g})"
-            for name in PROTOCOLS
-        ]
-        print(f"| {' | '.join([*map(str, key), *cells])} |")
+        print_row(*key, *(spread(rows[name]) for name in PROTOCOLS))

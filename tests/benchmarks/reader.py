@@ -1,10 +1,11 @@
-"""How well the strong ticket is read: estimated output factors against the true ones.
+"""Reading the strong ticket: estimated output factors compared with the true ones.
 
-Run as ``python tests/benchmarks/reader.py``: prints a markdown table over 20 seeds.
+``python tests/benchmarks/reader.py`` prints a Markdown table over 20 seeds.
 """
 
 import numpy as np
 import pandas as pd
+from _common import print_header, print_row
 from sklearn.metrics import accuracy_score, mean_squared_error
 from sklearn.model_selection import train_test_split
 
@@ -14,10 +15,9 @@ from sklearn_tickets.pruners import GivenMaskPruner
 N_SEEDS = 20
 
 
-def readings(task, seed, **size):
-    """Test quality of the planted mask, read raw, through estimated and through true factors."""
-    generator = PlantedTicketGenerator(task=task, random_state=seed, **size)
-    planted = generator.generate(10_000)
+def measure(task, seed, depth):
+    """Measure the planted mask's test quality: raw, with estimated and with true factors."""
+    planted = PlantedTicketGenerator(task, depth=depth, random_state=seed).generate(10_000)
     X_train, X_test, y_train, y_test = train_test_split(
         planted.X, planted.y, test_size=0.1, random_state=seed
     )
@@ -38,14 +38,14 @@ def readings(task, seed, **size):
 
 
 if __name__ == "__main__":
-    print("| task | depth | raw | estimated | true | worst |\n|---|---|---|---|---|---|")
+    print_header("task", "depth", "raw", "estimated", "true", "worst")
     for task in ("circle", "helix", "relu"):
         for depth in (3, 5, 10):
-            table = pd.DataFrame([readings(task, s, depth=depth) for s in range(N_SEEDS)])
+            table = pd.DataFrame([measure(task, seed, depth) for seed in range(N_SEEDS)])
             worst = (
                 f"{(table.estimated - table.true).min():+.4f}"
                 if task == "circle"
                 else f"x{(table.estimated / table.true).max():.3f}"
             )
-            median = " | ".join(f"{value:.4g}" for value in np.median(table, axis=0))
-            print(f"| {task} | {depth} | {median} | {worst} |", flush=True)
+            medians = (f"{value:.4g}" for value in np.median(table, axis=0))
+            print_row(task, depth, *medians, worst)

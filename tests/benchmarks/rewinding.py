@@ -1,25 +1,21 @@
-"""How good a network learning-rate rewinding finds at the planted ticket's own size.
+"""Learning-rate rewinding at the planted ticket's own size.
 
-Run as ``python tests/benchmarks/rewinding.py [task ...]``: prints a markdown table, medians
-(worst) over seeds 0 to 9, depth 5, width 100, Adam with peak rate 1e-2, batches of 64, 9000
-training samples, noisy test data. The fourth task, a sine, was not used to choose settings.
-The controls train the found mask as a weak ticket, shuffled, and re-initialized.
+``python tests/benchmarks/rewinding.py [task ...]`` prints a Markdown table, medians (worst) over
+seeds 0 to 9: depth 5, width 100, Adam with a peak rate of 1e-2, batch size 64, 9000 training
+samples, noisy test data. The fourth task, a sine, was not used to choose settings. The controls
+train the found mask from its initial weights (the weak ticket), re-initialized, and shuffled.
 """
 
 import sys
 import time
-import warnings
 
 import numpy as np
 import pandas as pd
-import torch
+from _common import plant, prepare_worker, print_header, print_row, quality
 from joblib import Parallel, delayed
-from sklearn.metrics import accuracy_score, mean_squared_error
 
-from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.datasets.tasks import ReluTask, linear
 from sklearn_tickets.datasets.tasks._constructions import piecewise_linear
-from sklearn_tickets.masks import LayerCollapseWarning
 from sklearn_tickets.pruners import GivenMaskPruner, LearningRateRewindingPruner
 
 SEEDS = range(10)
@@ -47,17 +43,9 @@ TASKS = {"circle": "circle", "helix": "helix", "relu": "relu", "sine": SineTask(
 
 
 def measure(task, prune_bias, seed):
-    """One row: the planted ticket, the sparse network found, and its mask's controls."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore", LayerCollapseWarning)
-    planted = PlantedTicketGenerator(TASKS[task], random_state=seed).generate(10_000)
-    X_train, X_test = planted.X[:9000], planted.X[9000:]
-    y_train, y_test = planted.y[:9000], planted.y[9000:]
-
-    def quality(predicted):
-        error = accuracy_score if task == "circle" else mean_squared_error
-        return error(y_test, predicted)
-
+    """Measure the planted ticket, the sparse network found, and the controls of its mask."""
+    prepare_worker()
+    planted, train, (X_test, y_test) = plant(TASKS[task], seed)
     counts = planted.mask.summary()
     covered = counts if prune_bias else counts[counts["shape"].map(len) > 1]
     net = planted.make_net(lr=1e-2, batch_size=64)
@@ -67,16 +55,14 @@ def measure(task, prune_bias, seed):
         sparsity=1 - covered["n_kept"].sum() / covered["n_parameters"].sum(),
         prune_bias=prune_bias,
         random_state=seed,
-    ).fit(X_train, y_train)
+    ).fit(*train)
+    seconds = time.perf_counter() - began
+    strong = GivenMaskPruner(net, planted.mask, train_ticket=False).fit(*train)
     row = {
         "kept": found.mask_.n_kept,
-        "seconds": time.perf_counter() - began,
-        "planted": quality(
-            GivenMaskPruner(net, planted.mask, train_ticket=False)
-            .fit(X_train, y_train)
-            .strong_predict(X_test)
-        ),
-        "sparse net": quality(found.predict(X_test)),
+        "seconds": seconds,
+        "planted": quality(task, y_test, strong.strong_predict(X_test)),
+        "sparse net": quality(task, y_test, found.predict(X_test)),
     }
     controls = {
         "weak ticket": (found.mask_, False),
@@ -91,8 +77,8 @@ def measure(task, prune_bias, seed):
             final_epochs=60,
             schedule="one-cycle",
             random_state=seed,
-        ).fit(X_train, y_train)
-        row[name] = quality(control.predict(X_test))
+        ).fit(*train)
+        row[name] = quality(task, y_test, control.predict(X_test))
     return row
 
 
@@ -102,8 +88,8 @@ if __name__ == "__main__":
     rows = pd.DataFrame(Parallel(n_jobs=-1)(delayed(measure)(*run) for run in runs))
     rows[["task", "biases", "seed"]] = runs
     columns = list(rows.columns[:7])
-    print(f"| task | pruned | {' | '.join(columns)} |\n|{'---|' * 9}")
+    print_header("task", "pruned", *columns)
     for (task, bias), group in rows.groupby(["task", "biases"], sort=False):
         worst = group.min() if task == "circle" else group.max()
-        cells = [f"{group[name].median():.3g} ({worst[name]:.3g})" for name in columns]
-        print(f"| {task} | {'weights and biases' if bias else 'weights'} | {' | '.join(cells)} |")
+        medians = (f"{group[name].median():.3g} ({worst[name]:.3g})" for name in columns)
+        print_row(task, "weights and biases" if bias else "weights", *medians)

@@ -1,22 +1,21 @@
-"""Why tickets win, on digits: stability, rewinding, and what happens if one interferes.
+"""Why tickets win, on digits: stability, rewinding, and the effect of interventions.
 
-Run ``python tests/benchmarks/stability.py`` for everything (about an hour on one core), or name the
-sections: ``instability rewinding causality signs``. A fifth of the training labels are random:
-without, digits are too easy for training to be unstable. Every line is the mean over seeds 0 to 4
-and half the width of its 95 % interval (Student's t).
+Run ``python tests/benchmarks/stability.py`` for all sections (about an hour on one core), or name
+them: ``instability rewinding causality signs``. A fifth of the training labels are random: without
+them, digits are too easy for training to be unstable. Every figure is the mean over seeds 0 to 4
+and the half-width of its 95 % interval (Student's t).
 """
 
-import argparse
 from collections.abc import Iterable
 
 import numpy as np
 import torch
+from _common import make_classifier, print_header, print_row, run_sections
 from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
-from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from sklearn_tickets._network import infer
@@ -29,7 +28,7 @@ from sklearn_tickets.training import RepelOptima
 SEEDS = range(5)
 SMALL, LARGE = 16, 128
 EPOCHS = 20
-# A fifth of the weights goes in every round.
+# Every round prunes a fifth of the weights.
 N_ROUNDS = 24
 SHOWN = (0, 3, 6, 9, 12, 15, 18, 20, 22, 24)
 
@@ -42,9 +41,9 @@ y = np.where(_rng.uniform(size=len(y)) < 0.2, _rng.randint(10, size=len(y)), y)
 
 
 def make_net(batch_size: int, warm_up: int = 0, callbacks=()) -> NeuralNetClassifier:
-    """LeNet-300-100 at a rate that is high for small batches, and falls along a cosine.
+    """Make a LeNet-300-100 net with a rate that is high for small batches, and cosine decay.
 
-    It may rise over a few epochs first.
+    The rate may rise during a few epochs of warm-up first.
     """
     n_batches = -(-len(X) // batch_size)
 
@@ -53,37 +52,33 @@ def make_net(batch_size: int, warm_up: int = 0, callbacks=()) -> NeuralNetClassi
         return rise * (1 + np.cos(np.pi * step / (EPOCHS * n_batches))) / 2
 
     cosine = LRScheduler(LambdaLR, lr_lambda=rate, step_every="batch")
-    return NeuralNetClassifier(
+    return make_classifier(
         LeNet300100,
         module__init="he",
-        criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.SGD,
         optimizer__momentum=0.9,
         lr=0.1,
         batch_size=batch_size,
         max_epochs=EPOCHS,
-        iterator_train__shuffle=True,
-        train_split=None,
-        verbose=0,
         callbacks=[cosine, *callbacks],
     )
 
 
 def interval(values: Iterable[float]) -> str:
-    """Mean and half the width of its 95 % interval."""
+    """Format the mean and the half-width of its 95 % interval."""
     values = np.array(list(values))
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
     return f"{values.mean():.3f} ± {half:.3f}"
 
 
 def accuracy(pruner, state=None) -> float:
-    """On the test data."""
+    """Compute the accuracy on the test data."""
     outputs = infer(pruner.estimator_.module_, X_TEST, state)
     return float(np.mean(outputs.argmax(axis=1) == Y_TEST))
 
 
 def study(title: str, net: NeuralNetClassifier, controls) -> None:
-    """Accuracy against density of the tickets in one setting, and of their controls."""
+    """Print the accuracy of tickets and of their controls in one setting, by density."""
     curves: dict[str, list[list[float]]] = {"ticket": [], "angle to the next round": []}
     for seed in SEEDS:
         pruner = IterativeMagnitudePruner(
@@ -93,7 +88,7 @@ def study(title: str, net: NeuralNetClassifier, controls) -> None:
             store_rounds=True,
             random_state=seed,
         ).fit(X, y)
-        # Round t + 1 trains under the mask of round t, and the last training is the ticket's own.
+        # Round t + 1 trains under the mask of round t; the last training is that of the ticket.
         states = [record["state"] for record in pruner.rounds_]
         states.append(pruner.estimator_.module_.state_dict())
         masks = [TicketMask.ones_like(pruner.estimator_.module_)]
@@ -113,34 +108,36 @@ def study(title: str, net: NeuralNetClassifier, controls) -> None:
                     for t in SHOWN
                 ]
             )
-    print(f"\n{title}\n\n| density | {' | '.join(curves)} |\n|{'---|' * (len(curves) + 1)}")
+    print(f"\n{title}\n")
+    print_header("density", *curves)
     for row, t in enumerate(SHOWN):
-        cells = [interval(values) for values in np.array(list(curves.values()))[:, :, row]]
-        print(f"| {0.8**t:.4f} | {' | '.join(cells)} |", flush=True)
+        cells = (interval(values) for values in np.array(list(curves.values()))[:, :, row])
+        print_row(f"{0.8**t:.4f}", *cells)
 
 
-def elsewhere(mask, state, seed):
-    """The mask on other initial weights."""
+def reinitialized(mask, state, seed):
+    """Use the mask on other initial weights."""
     return {"mask": mask, "reinitialize": True}
 
 
 def shuffled(mask, state, seed):
-    """As many weights in every layer, others."""
+    """Use as many weights in every layer, at random positions."""
     return {"mask": mask.shuffled(seed)}
 
 
 def trained_signs(mask, state, seed):
-    """The mask and the signs that its weights had after training, magnitudes drawn anew."""
+    """Use the mask and the signs of its trained weights, with redrawn magnitudes."""
     return {"mask": mask, "reinitialize": True, "signs": state}
 
 
 def instability() -> None:
-    """Barrier between two copies that part after k epochs, on test data."""
+    """Print the barrier, on test data, between two copies that part after k epochs."""
     epochs = (0, 1, 2, 5, 10, 15)
     nets = {f"batch size {size}": make_net(size) for size in (SMALL, 32, 64, LARGE, 256)}
     nets[f"batch size {SMALL}, rate .02"] = make_net(SMALL).set_params(lr=0.02)
     nets[f"batch size {SMALL}, warm-up"] = make_net(SMALL, warm_up=5)
-    print(f"\n| setting | {' | '.join(f'k = {k}' for k in epochs)} | error |\n|{'---|' * 8}")
+    print()
+    print_header("setting", *(f"k = {k}" for k in epochs), "error")
     for name, net in nets.items():
         rows = instability_analysis(
             net,
@@ -152,13 +149,13 @@ def instability() -> None:
             y_test=Y_TEST,
             random_state=0,
         )
-        cells = [interval(rows.loc[rows["start_epoch"] == k, "barrier"]) for k in epochs]
-        print(f"| {name} | {' | '.join(cells)} | {rows['error_a'].median():.3f} |", flush=True)
+        cells = (interval(rows.loc[rows["start_epoch"] == k, "barrier"]) for k in epochs)
+        print_row(name, *cells, f"{rows['error_a'].median():.3f}")
 
 
 def rewinding() -> None:
-    """Tickets rewound to initialization against the same masks on other weights."""
-    one = {"re-initialized": elsewhere}
+    """Compare tickets rewound to initialization with the same masks on other weights."""
+    one = {"re-initialized": reinitialized}
     both = one | {"shuffled": shuffled}
     study(f"Unstable: batch size {SMALL}", make_net(SMALL), controls=both)
     study(f"Stable: batch size {LARGE}", make_net(LARGE), controls=both)
@@ -169,26 +166,23 @@ def rewinding() -> None:
 
 
 def causality() -> None:
-    """What repelling and attracting do, ten times as strongly as published.
+    """Repel and attract optima, ten times as strongly as published.
 
     Networks that start from the same wide initialization point in almost the same direction,
-    where the penalty is flat: it takes 20 to make solutions orthogonal, for which 2 was enough.
+    where the penalty is flat: a strength of 20 is needed to make solutions orthogonal, instead of
+    the published 2.
     """
     repel = make_net(LARGE, callbacks=[RepelOptima(20.0)])
-    study(f"Batch size {LARGE}, repelled", repel, controls={"re-initialized": elsewhere})
+    study(f"Batch size {LARGE}, repelled", repel, controls={"re-initialized": reinitialized})
     attract = make_net(SMALL, callbacks=[RepelOptima(-10.0)])
-    study(f"Batch size {SMALL}, attracted", attract, controls={"re-initialized": elsewhere})
+    study(f"Batch size {SMALL}, attracted", attract, controls={"re-initialized": reinitialized})
 
 
 def signs() -> None:
-    """What of a ticket is in its mask, its signs and its magnitudes."""
-    parts = {"mask and signs": trained_signs, "mask, random signs": elsewhere}
+    """Compare the roles of a ticket's mask, signs and magnitudes."""
+    parts = {"mask and signs": trained_signs, "mask, random signs": reinitialized}
     study(f"Batch size {LARGE}", make_net(LARGE), controls=parts)
 
 
 if __name__ == "__main__":
-    sections = {f.__name__: f for f in (instability, rewinding, causality, signs)}
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", choices=[*sections, []], default=list(sections))
-    for section in parser.parse_args().sections or sections:
-        sections[section]()
+    run_sections(__doc__.splitlines()[0], [instability, rewinding, causality, signs])

@@ -1,4 +1,4 @@
-"""What compacting gains: a network of which a hundredth is left, masked and compact.
+"""The speed of compacting: a network with a hundredth of its weights, masked and compact.
 
 MLP with four layers of 1024 units on digits, 256 images at a time. Outputs are compared relative
 to the largest.

@@ -1,6 +1,6 @@
-"""What `fit` adds to training: beside hand-written loops, and as epochs and samples grow.
+"""The overhead of `fit`: compared with hand-written loops, and as epochs and samples grow.
 
-Circle, depth 5, width 100, batches of 32, Adam at 1e-3, the planted mask held after every step.
+Circle, depth 5, width 100, batch size 32, Adam at 1e-3, the planted mask applied after every step.
 """
 
 import pytest
@@ -26,7 +26,7 @@ def fit(planted, n_samples=N_SAMPLES, n_epochs=N_EPOCHS, device="cpu"):
 
 
 def lean_loop(planted, device):
-    """As fast as loops by hand get: fused Adam, slices, all masks in one call."""
+    """Train as fast as a hand-written loop can: fused Adam, slices, all masks in one call."""
     module = planted.module().to(device)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3, fused=True)
     criterion = nn.CrossEntropyLoss()
@@ -48,7 +48,7 @@ def lean_loop(planted, device):
 
 
 def dataloader_loop(planted, device):
-    """As most are written: a DataLoader, Adam as it comes, mask by mask."""
+    """Train as most loops do: a DataLoader, Adam with its defaults, one mask after another."""
     module = planted.module().to(device)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     criterion = nn.CrossEntropyLoss()
@@ -69,7 +69,7 @@ def dataloader_loop(planted, device):
 
 @pytest.mark.parametrize(
     ("loop", "goal"), [(lean_loop, ">= 0.8"), (dataloader_loop, ">= 1.4")], ids=["lean", "usual"]
-)  # 0.8: at most a quarter more than the lean loop
+)  # 0.8: at most a quarter slower than the lean loop
 def test_fit_beside_a_loop(loop, goal, device, planted, compare):
     X, y = torch.from_numpy(planted.X).to(device), torch.from_numpy(planted.y).to(device)
 
@@ -81,7 +81,7 @@ def test_fit_beside_a_loop(loop, goal, device, planted, compare):
         f"`fit`, {N_EPOCHS} epochs, {device}; peer: {loop.__name__.replace('_', ' ')}",
         lambda: fit(planted, device=device),
         lambda: loop(planted, device),
-        # Batches are drawn differently, and so accuracies are what is compared.
+        # Batches are drawn differently, so accuracies are compared instead of weights.
         lambda theirs, own: abs(accuracy(theirs) - accuracy(own)),
         within=0.05,
         goal=goal,

@@ -1,6 +1,6 @@
-"""What stacking saves in a grid search, beside scikit-learn's, and as candidates get more.
+"""The speed of a stacked grid search: compared with scikit-learn's, and as candidates grow.
 
-Circle, depth 5, width 100, 3000 samples, batches of 32, 10 epochs, three folds, two jobs.
+Circle, depth 5, width 100, 3000 samples, batch size 32, 10 epochs, three folds, two jobs.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.model_selection import BatchedGridSearchCV
 from sklearn_tickets.pruners import MagnitudePruner
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn_tickets.LayerCollapseWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def planted():
 
 
 def search(cls, planted, n_candidates=16, n_samples=3000, device="cpu"):
-    """Scores, of shape (n_folds, n_candidates)."""
+    """Run a search; return its scores, of shape (n_folds, n_candidates)."""
     pruner = MagnitudePruner(planted.make_net(device=device), random_state=0)
     grid = {"sparsity": np.linspace(0.2, 0.9, n_candidates // 2), "scope": ["global", "layer"]}
     found = cls(pruner, grid, cv=3, n_jobs=2, refit=False, error_score="raise")

@@ -1,7 +1,8 @@
-"""Exact selection beside `torch.nn.utils.prune.global_unstructured`: time and extra memory.
+"""Exact selection compared with `torch.nn.utils.prune.global_unstructured`: time and memory.
 
-Both keep the largest tenth of the weights of a network, by magnitude, from the network to the
-mask. At 100 million weights only ours is run: torch's would take minutes and 5 GB.
+Both keep the tenth of a network's weights with the largest magnitudes, and everything from the
+network to the mask is measured. At 100 million weights only ours is run: torch's would take minutes
+and 5 GB.
 """
 
 import re
@@ -20,7 +21,7 @@ from sklearn_tickets.masks import TicketMask
 
 
 def network(n_millions):
-    """Linear layers of a million weights each."""
+    """Make linear layers of a million weights each."""
     return nn.Sequential(*(nn.Linear(1000, 1000, bias=False) for _ in range(n_millions)))
 
 
@@ -40,9 +41,9 @@ def n_kept(masks):
 
 
 def peak(select, n_millions):
-    """Megabytes needed at most above what is there before, and how many weights are kept.
+    """Return the peak of additional megabytes, and the number of weights kept.
 
-    To be called in a process of its own, on Linux: there it can forget the peak so far.
+    Call this in a new process, on Linux, where the peak so far can be reset.
     """
     select(network(1))  # loads code
     module = network(n_millions)
@@ -53,7 +54,7 @@ def peak(select, n_millions):
 
 
 def resident(field):
-    """Megabytes of this process, now (VmRSS) or at most (VmHWM)."""
+    """Return the megabytes of this process, now (VmRSS) or at the peak (VmHWM)."""
     found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) / 1024
 
@@ -63,7 +64,7 @@ def fresh_process(job):
         return pool.submit(job).result()
 
 
-# Memory does not scatter, and a new process knows no warm-up.
+# Memory does not vary between runs, and a new process needs no warm-up.
 ONCE = {"n_rounds": 1, "n_warm_ups": 0, "measure": fresh_process}
 
 
@@ -72,7 +73,7 @@ def test_time(n_millions, goal, compare):
     module = network(n_millions)
 
     def n_wrong(theirs, own):
-        """How many masks differ at more than equal magnitudes."""
+        """Count the differences between the masks, apart from ties between equal magnitudes."""
         differing = [
             layer.weight[a != b].abs() for layer, a, b in zip(module, theirs, own, strict=True)
         ]
@@ -81,7 +82,7 @@ def test_time(n_millions, goal, compare):
     compare(
         f"select among {n_millions} M weights; peer: `global_unstructured`",
         lambda: ours(module),
-        # It leaves its masks in the module; the copy takes a hundredth of its time.
+        # It leaves masks in the module, so it gets a copy, which takes a hundredth of its time.
         lambda: torchs(deepcopy(module)),
         n_wrong,
         within=0,

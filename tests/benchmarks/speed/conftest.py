@@ -1,12 +1,12 @@
-"""Times ours and a peer in turn, and prints the ratios as Markdown tables at the end.
+"""Fixtures that time our code and a peer in turn, and print the ratios as Markdown tables.
 
 Run all as ``OMP_NUM_THREADS=1 python -m pytest -q -rs tests/benchmarks/speed/bench_*.py`` (five
-minutes on two cores), or any file alone. Needs pytest-benchmark, whose ``--benchmark-json`` keeps
-every single time, and whose ``--benchmark-disable`` runs everything once.
+minutes on two cores), or any file alone. Requires pytest-benchmark, whose ``--benchmark-json``
+saves every single time, and whose ``--benchmark-disable`` runs everything once.
 
-On a shared machine seconds mean little, and ratios of neighbors in time mean much: in every
-round all contenders have their turn, and each round gives one ratio. It is asserted that results
-agree, and nothing about time.
+On a shared machine, seconds mean little, but ratios of runs that follow each other are reliable: in
+every round each contender has its turn, and each round gives one ratio. The tests assert that
+results agree, and nothing about time.
 """
 
 import time
@@ -21,7 +21,7 @@ ROWS: dict[str, list[str]] = {COMPARED: [], GROWN: []}
 
 
 def pytest_configure(config):
-    # The tables below take the place of pytest-benchmark's, which --benchmark-verbose prints.
+    # The tables below replace those of pytest-benchmark, which --benchmark-verbose prints.
     config.option.benchmark_quiet = True
 
 
@@ -35,9 +35,9 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
-    # Threads and processes of a search take the number from the environment alone.
+    # Threads and processes of a search read the number from the environment only.
     if torch.get_num_threads() != 1:
-        pytest.exit("Set OMP_NUM_THREADS=1, for one thread in each process.", returncode=4)
+        pytest.exit("Set OMP_NUM_THREADS=1 to use one thread in each process.", returncode=4)
 
 
 @pytest.fixture(autouse=True)
@@ -49,14 +49,14 @@ def _seeded():
 
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request):
-    """Where networks are trained."""
+    """Name the device on which networks are trained."""
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("torch finds no GPU")
     return request.param
 
 
 def seconds(function):
-    """How long a call takes, and what it returns."""
+    """Return the seconds that a call takes, and its result."""
     began = time.perf_counter()
     result = function()
     return time.perf_counter() - began, result
@@ -66,10 +66,9 @@ def seconds(function):
 def take_turns(benchmark):
     """Measure several functions, one after the other in every round.
 
-    `measure` calls a function, and returns a number and what the function returned. Rounds to
-    warm up, which load code, come first and do not count. The last function is what
-    pytest-benchmark times itself. Returns the numbers, of shape (n_functions, n_rounds), and
-    the results of the last round.
+    `measure` calls a function, and returns a number and the function's result. Warm-up rounds,
+    which load code, come first and do not count. pytest-benchmark itself times the last function.
+    Returns the numbers, of shape (n_functions, n_rounds), and the results of the last round.
     """
 
     def run(functions, n_rounds, n_warm_ups=1, measure=seconds):
@@ -93,10 +92,10 @@ def take_turns(benchmark):
 
 @pytest.fixture
 def compare(take_turns):
-    """Add a row to the table: ours beside a peer, and by how much their results differ.
+    """Add a row to the table: ours, a peer, and the difference between their results.
 
-    The ratio is that of the medians; its range is that of the rounds. `difference` takes the
-    peer's result and ours, and fails the test if it is more than `within`.
+    The ratio is that of the medians; its range is that of the rounds. `difference` is computed
+    from the peer's result and ours; the test fails if it is greater than `within`.
     """
 
     def run(what, ours, peer, difference, *, within, goal, unit="s", **turns):
@@ -117,8 +116,8 @@ def compare(take_turns):
 def grow(take_turns):
     """Add a row to the table of growth: the same job at several sizes.
 
-    The line a + b n is fitted by relative least squares: a is the fixed cost. Sizes have no
-    neighbor to be divided by, and so the least of the rounds is what is taken.
+    The line a + b n is fitted by relative least squares: a is the fixed cost. There is no peer to
+    divide by, so the minimum over the rounds is used.
     """
 
     def run(what, jobs, *, per, **turns):
