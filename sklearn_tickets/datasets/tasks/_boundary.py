@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer
+from sklearn_tickets.datasets.tasks._constructions import Affine
 from sklearn_tickets.datasets.tasks._function import Function, FunctionTask
 from sklearn_tickets.datasets.tasks._task import PlantingTask
 
@@ -118,7 +118,7 @@ class BoundaryTask(PlantingTask):
         noisy[wrong] = np.argsort(values * self._slopes + self._offsets, axis=1)[:, -2]
         return noisy
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         *layers, (weight, bias) = self._value.construct(depth)
         logits = self._slopes[:, None] * weight, self._slopes * bias + self._offsets
         return *layers, logits

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from sklearn_tickets.datasets.tasks._constructions import (
-    Layer,
+    Affine,
     absolute_values,
     linear,
     mirror_layers,
@@ -63,8 +63,8 @@ class CircleTask(UniformInputs):
         noisy[wrong] = np.argsort(logits, axis=1)[:, -2]
         return noisy
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
-        layers: tuple[Layer, ...]
+    def construct(self, depth: int) -> tuple[Affine, ...]:
+        layers: tuple[Affine, ...]
         split, add = absolute_values()
         if depth == 3:
             layers, read = (), np.eye(2)

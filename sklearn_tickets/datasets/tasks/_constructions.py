@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Layer: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+Affine: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 # From (|x1|, |x2|): copy the first and split the second by sign, so that one ReLU later
 # the sum of the split parts is the absolute value.
@@ -26,7 +26,7 @@ _SPLIT = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 _JOIN = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
 
 
-def linear(weight: ArrayLike, bias: ArrayLike = 0.0) -> Layer:
+def linear(weight: ArrayLike, bias: ArrayLike = 0.0) -> Affine:
     """Make a layer of float64 arrays.
 
     Parameters
@@ -45,7 +45,7 @@ def linear(weight: ArrayLike, bias: ArrayLike = 0.0) -> Layer:
     return weight, np.full(len(weight), bias, dtype=np.float64)
 
 
-def feed_forward(layers: Sequence[Layer], X: NDArray) -> NDArray[np.float64]:
+def feed_forward(layers: Sequence[Affine], X: NDArray) -> NDArray[np.float64]:
     """Evaluate a network.
 
     Parameters
@@ -66,7 +66,7 @@ def feed_forward(layers: Sequence[Layer], X: NDArray) -> NDArray[np.float64]:
     return X @ weight.T + bias
 
 
-def live_part(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+def live_part(layers: Sequence[Affine]) -> tuple[Affine, ...]:
     """Leave out the hidden units that nothing depends on.
 
     These are units without outgoing weights, and units that are always 0: they have no
@@ -98,7 +98,7 @@ def live_part(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     )
 
 
-def deepened(layers: Sequence[Layer], n_layers: int) -> tuple[Layer, ...]:
+def deepened(layers: Sequence[Affine], n_layers: int) -> tuple[Affine, ...]:
     """Add identity layers, which cost least behind the narrowest hidden layer.
 
     Parameters
@@ -128,7 +128,7 @@ def deepened(layers: Sequence[Layer], n_layers: int) -> tuple[Layer, ...]:
 
 def piecewise_linear(
     function: Callable[[NDArray], NDArray], knots: NDArray[np.float64]
-) -> tuple[Layer, Layer]:
+) -> tuple[Affine, Affine]:
     """Approximate a function of one variable by a ReLU layer and a linear one.
 
     The network equals `function` at the knots and is linear between them. The hidden
@@ -168,7 +168,7 @@ def piecewise_linear(
     return hidden, linear(bends.T, values[0] - at_first_knot @ bends)
 
 
-def absolute_values() -> tuple[Layer, Layer]:
+def absolute_values() -> tuple[Affine, Affine]:
     """Map (x1, x2) to (|x1|, |x2|): four units split them by sign, two add up the parts.
 
     Returns
@@ -186,7 +186,7 @@ def _reflection(angle: float) -> NDArray[np.float64]:
     return np.array([[np.cos(angle), np.sin(angle)], [np.sin(angle), -np.cos(angle)]])
 
 
-def mirror_layers(n_layers: int) -> tuple[tuple[Layer, ...], NDArray[np.float64], float]:
+def mirror_layers(n_layers: int) -> tuple[tuple[Affine, ...], NDArray[np.float64], float]:
     """Fold the quarter plane again and again, which narrows it and keeps the norm.
 
     Each layer takes the coordinates along and across the axis at half the previous angle

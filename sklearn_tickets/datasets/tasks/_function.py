@@ -9,7 +9,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
-from sklearn_tickets.datasets.tasks._constructions import Layer, linear, piecewise_linear
+from sklearn_tickets.datasets.tasks._constructions import Affine, linear, piecewise_linear
 from sklearn_tickets.datasets.tasks._task import GaussianNoise
 
 Function: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -121,7 +121,7 @@ class FunctionTask(GaussianNoise):
         values = [f(X[:, i]) for i, f in enumerate(self._functions)]
         return np.sum(values, axis=0, dtype=np.float64)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         start = 0.0 if depth == 3 else self.interval[0]
         hidden, outer = zip(*(self._bends(f, start) for f in self._functions), strict=True)
         bends = (
@@ -146,7 +146,7 @@ class FunctionTask(GaussianNoise):
         """A function at the knots, a row for each."""
         return np.asarray(function(self._knots), dtype=np.float64).reshape(self.n_knots, -1)
 
-    def _bends(self, function: Function, start: float) -> tuple[Layer, Layer]:
+    def _bends(self, function: Function, start: float) -> tuple[Affine, Affine]:
         """Two layers that interpolate a function, its input less `start`."""
         values = self._values(function)
         # Straight on beyond the last knot, where the function need not be defined.

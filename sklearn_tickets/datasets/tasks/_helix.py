@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_tickets.datasets.tasks._constructions import (
-    Layer,
+    Affine,
     linear,
     piecewise_linear,
 )
@@ -45,7 +45,7 @@ class HelixTask(UniformInputs, GaussianNoise):
         t = np.pi * (5 + 3 * x)
         return np.column_stack([t * np.cos(t), t * np.sin(t), t]) / (8 * np.pi)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         if depth == 3:
             return piecewise_linear(self._curve, np.linspace(-1, 1, 30))
         shift = linear([[1]], 1)

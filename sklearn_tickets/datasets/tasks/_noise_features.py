@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer
+from sklearn_tickets.datasets.tasks._constructions import Affine
 from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 
@@ -73,7 +73,7 @@ class WithNoiseFeatures(PlantingTask):
     ) -> NDArray:
         return self.task.add_noise(X[:, self.informative], y, noise, rng)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         (weight, bias), *deeper = self.task.construct(depth)
         first = np.zeros((len(weight), self.n_inputs))
         first[:, self.informative] = weight

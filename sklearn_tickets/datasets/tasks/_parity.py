@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer, linear
+from sklearn_tickets.datasets.tasks._constructions import Affine, linear
 from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 
@@ -74,7 +74,7 @@ class ParityTask(PlantingTask):
     ) -> NDArray:
         return np.where(rng.uniform(size=len(y)) < noise, 1 - y, y)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         whole = np.arange(self.n_bits, dtype=np.float64)
         # Up to 1 at one bit, down to 0 at two, and so on; even numbers have the logit 0.
         slopes = np.where(whole == 0, 1.0, 2.0) * np.where(whole % 2, -1.0, 1.0)

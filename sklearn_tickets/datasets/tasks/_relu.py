@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_tickets.datasets.tasks._constructions import (
-    Layer,
+    Affine,
     linear,
 )
 from sklearn_tickets.datasets.tasks._task import GaussianNoise, UniformInputs
@@ -37,5 +37,5 @@ class ReluTask(UniformInputs, GaussianNoise):
     def target(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.maximum(X[:, 0], 0)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         return (linear([[1]]),) * (depth - 1)

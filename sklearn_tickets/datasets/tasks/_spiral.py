@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer, linear
+from sklearn_tickets.datasets.tasks._constructions import Affine, linear
 from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 # Width of the ticket's step from one side of the diagonal to the other, in bands. Where it
@@ -119,7 +119,7 @@ class SpiralTask(PlantingTask):
     ) -> NDArray:
         return np.where(rng.uniform(size=len(y)) < noise, 1 - y, y)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         if depth < 5:
             raise ValueError(
                 f"depth={depth} is too small for task 'spiral': its ticket needs three hidden "

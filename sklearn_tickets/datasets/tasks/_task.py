@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer
+from sklearn_tickets.datasets.tasks._constructions import Affine
 
 
 class PlantingTask(Protocol):
@@ -92,7 +92,7 @@ class PlantingTask(Protocol):
         """
         ...
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         """Build a sparse ReLU network that solves the task.
 
         Parameters
