@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sklearn_tickets._network import Tracer
-from sklearn_tickets.datasets.tasks import Layer
+from sklearn_tickets.datasets.tasks import Affine
 from sklearn_tickets.models import ScaledLinear
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -78,7 +78,7 @@ class Chain:
         """Whether there are but linear layers with a ReLU between them."""
         return set(self.steps) <= {"Linear", "ReLU"}
 
-    def arrays(self) -> tuple[Layer, ...]:
+    def arrays(self) -> tuple[Affine, ...]:
         """Weights and biases in float64, copied; a missing bias is 0."""
         return tuple(
             (
