@@ -126,6 +126,66 @@ def deepened(layers: Sequence[Affine], n_layers: int) -> tuple[Affine, ...]:
     return *layers[:at], *(identity,) * (n_layers - len(layers)), *layers[at:]
 
 
+def lifted(
+    layers: Sequence[Affine], lift: float | NDArray[np.float64], n_layers: int
+) -> tuple[Affine, ...]:
+    """Add identity layers at the end, through which the outputs pass raised.
+
+    Parameters
+    ----------
+    layers : sequence of (weight, bias)
+        A network.
+    lift : float or ndarray of shape (n_outputs,)
+        Makes the outputs positive, so that no ReLU cuts them off.
+    n_layers : int
+        How many layers of weights it is to have, at least as many as it has.
+
+    Returns
+    -------
+    layers : tuple of (weight, bias)
+        A network that computes the same.
+    """
+    *hidden, (weight, bias) = layers
+    if len(layers) == n_layers:
+        return tuple(layers)
+    eye = np.eye(len(bias))
+    identities = (linear(eye),) * (n_layers - len(layers) - 1)
+    return *hidden, (weight, bias + lift), *identities, linear(eye, -lift)
+
+
+def zigzag(
+    turns: NDArray[np.float64], slope: float, start: float, n_inputs: int, n_layers: int
+) -> tuple[Affine, ...]:
+    """Build two logits: 0, and a zigzag line of the sum of the inputs.
+
+    From three layers of weights on, one unit adds up the inputs, and others copy the sum.
+
+    Parameters
+    ----------
+    turns : ndarray of shape (n_turns,)
+        Where the line begins and turns, increasing. The sum is never less than the first.
+    slope : float
+        Of the line, with alternating signs; it first rises.
+    start : float
+        The line's value at its beginning.
+    n_inputs : int
+        Number of inputs.
+    n_layers : int
+        Number of layers of weights, at least 2.
+
+    Returns
+    -------
+    layers : tuple of (weight, bias)
+        The network.
+    """
+    slopes = np.append(slope, np.resize([-2 * slope, 2 * slope], len(turns) - 1))
+    logits = linear([0 * slopes, slopes], [0, start])
+    if n_layers == 2:
+        return linear(np.ones((len(turns), n_inputs)), -turns), logits
+    total, copies = linear(np.ones((1, n_inputs))), (linear([[1]]),) * (n_layers - 3)
+    return total, *copies, linear(np.ones((len(turns), 1)), -turns), logits
+
+
 def piecewise_linear(
     function: Callable[[NDArray], NDArray], knots: NDArray[np.float64]
 ) -> tuple[Affine, Affine]:
