@@ -14,7 +14,7 @@ from sklearn.base import clone
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
-from sklearn_tickets.datasets.tasks import TASKS, FunctionTask, HelixTask
+from sklearn_tickets.datasets.tasks import TASKS, FunctionTask, HelixTask, ParityTask
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
 
@@ -262,3 +262,11 @@ def test_noise_features_stand_anywhere_and_look_like_the_others():
     X = PlantedTicketGenerator(task, n_noise_features=3, random_state=0).generate(2000).X
     assert (X.min(axis=0) < 1.05).all()
     assert (X.max(axis=0) > 6.95).all()
+
+
+@pytest.mark.parametrize("task", [*TASKS, ParityTask(3)])
+def test_noise_features_are_independent(task):
+    generator = PlantedTicketGenerator(task, n_noise_features=7, random_state=0)
+    planted = generator.generate(2000)
+    correlation = np.corrcoef(planted.X, rowvar=False) - np.eye(planted.X.shape[1])
+    assert np.abs(correlation).max() < 0.1

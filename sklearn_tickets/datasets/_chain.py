@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from sklearn_tickets._network import BATCH_NORMS, LinearMap, Tracer
-from sklearn_tickets.datasets.tasks import Layer
+from sklearn_tickets.datasets.tasks import Affine
 from sklearn_tickets.models import ScaledLinear
 
 _LAYERS, _BATCH_NORMS = tuple(BATCH_NORMS), tuple(BATCH_NORMS.values())
@@ -81,7 +81,7 @@ class Chain:
         """Whether all layers are linear, with ReLU between them and nothing else."""
         return set(self.steps) <= {"Linear", "ReLU"}
 
-    def arrays(self) -> tuple[Layer, ...]:
+    def arrays(self) -> tuple[Affine, ...]:
         """Copy the weights and biases to float64; missing biases are 0."""
         return tuple(
             (

@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 from sklearn.utils.validation import check_array
 
-from sklearn_tickets.datasets.tasks import Layer, linear
+from sklearn_tickets.datasets.tasks import Affine, linear
 
 Distribution: TypeAlias = Literal["uniform", "normal"]
 
 
 def ticket_existence_probability(
-    target: Sequence[Layer],
+    target: Sequence[Affine],
     width: int | Sequence[int],
     X: ArrayLike,
     *,
@@ -115,7 +115,7 @@ def ticket_existence_probability(
 
 
 def ticket_existence_width(
-    target: Sequence[Layer],
+    target: Sequence[Affine],
     X: ArrayLike,
     *,
     probability: float = 0.95,
@@ -201,7 +201,7 @@ def _chance_of_hidden(hidden: Sequence[NDArray[np.float64]], widths: Sequence[in
 
 
 def _log_chances(
-    target: Sequence[Layer], X: ArrayLike, tolerance: float, distribution: str
+    target: Sequence[Affine], X: ArrayLike, tolerance: float, distribution: str
 ) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
     """Log-probabilities that a random unit is a target's, of hidden layers and of outputs."""
     if not 0 < tolerance < np.inf:
@@ -247,7 +247,7 @@ def _log_chances(
     return chances[:-1], chances[-1]
 
 
-def _scaled(layers: Sequence[Layer]) -> tuple[list[Layer], float]:
+def _scaled(layers: Sequence[Affine]) -> tuple[list[Affine], float]:
     """Make 1 the largest magnitude of every layer; the outputs are to be multiplied by a factor."""
     scaled, factor = [], 1.0
     for weight, bias in layers:
@@ -258,7 +258,7 @@ def _scaled(layers: Sequence[Layer]) -> tuple[list[Layer], float]:
     return scaled, factor
 
 
-def _tolerances(layers: Sequence[Layer], X: NDArray[np.float64], tolerance: float) -> list[float]:
+def _tolerances(layers: Sequence[Affine], X: NDArray[np.float64], tolerance: float) -> list[float]:
     """For each layer, how far off non-zero parameters may be if outputs are within `tolerance`."""
     share = tolerance / len(layers)
     largest_inputs = []

@@ -20,7 +20,6 @@ from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
 from sklearn_tickets._random import independent_rng
-from sklearn_tickets.datasets._chain import read_chain
 from sklearn_tickets.datasets._planted_module import PlantedModule
 from sklearn_tickets.datasets._planting import plant_ticket
 from sklearn_tickets.datasets.tasks import (
@@ -31,7 +30,7 @@ from sklearn_tickets.datasets.tasks import (
     live_part,
 )
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.models import MLP
+from sklearn_tickets.models import MLP, he_deviations
 
 
 class PlantedTicket(Bunch):
@@ -230,13 +229,6 @@ class PlantedTicketGenerator(BaseEstimator):
             caller_name="PlantedTicketGenerator.generate",
         )
         task = TASKS[self.task] if isinstance(self.task, str) else self.task
-        target = task.construct(self.depth)
-        needed = max(len(bias) for _, bias in target[:-1])
-        if self.width < needed:
-            raise ValueError(
-                f"width={self.width} is less than the {needed} units that the ticket of task "
-                f"{task.name!r} needs at depth={self.depth}. Set width to {needed} or more."
-            )
         is_classification = task.kind == "classification"
         if is_classification and self.noise > 1:
             raise ValueError(
@@ -244,17 +236,23 @@ class PlantedTicketGenerator(BaseEstimator):
                 "wrong labels: set it to a number from 0 to 1."
             )
 
-        # Whatever does not depend on n_samples is drawn first.
+        # What does not depend on n_samples is drawn first.
         rng = independent_rng(self.random_state)
         informative = np.ones(task.n_inputs + self.n_noise_features, dtype=bool)
         if self.n_noise_features:
             noise = rng.choice(len(informative), self.n_noise_features, replace=False)
             informative[noise] = False
             task = WithNoiseFeatures(task, informative)
-            target = task.construct(self.depth)
+        target = task.construct(self.depth)
+        needed = max(len(bias) for _, bias in target[:-1])
+        if self.width < needed:
+            raise ValueError(
+                f"width={self.width} is less than the {needed} units that the ticket of task "
+                f"{task.name!r} needs at depth={self.depth}. Set width to {needed} or more."
+            )
         host = _draw_host(task, self.depth, self.width, rng)
         module = plant_ticket(target, host, scaling=self.scaling, random_state=rng)
-        ticket_score = _score(task, module, rng)
+        fresh = task.sample(10_000, rng)
         X = task.sample(n_samples, rng)
         y = task.add_noise(X, task.target(X), self.noise, rng)
 
@@ -262,6 +260,7 @@ class PlantedTicketGenerator(BaseEstimator):
         y = y.astype(np.int64 if is_classification else np.float32)
         if return_X_y_mask:
             return X, y, module.ticket
+        ticket_score = _score(task, module, fresh)
         return PlantedTicket(
             X=X,
             y=y,
@@ -277,28 +276,23 @@ class PlantedTicketGenerator(BaseEstimator):
 
 
 def _draw_host(task: PlantingTask, depth: int, width: int, rng: RandomState) -> MLP:
-    """A random network: He's weights, and biases whose deviation shrinks along with them."""
+    """Draw a random network from `rng`."""
     with torch.device("meta"):  # no weights yet, so that torch's global stream is left alone
         host = MLP(task.n_inputs, task.n_outputs, hidden=(width,) * (depth - 2))
-    state, bias_deviation = {}, 1.0
-    for name, parameter in host.named_parameters():
-        if parameter.ndim == 2:
-            deviation = np.sqrt(2 / parameter.shape[1])
-            bias_deviation *= deviation
-        else:
-            deviation = bias_deviation
-        state[name] = torch.from_numpy(deviation * rng.standard_normal(parameter.shape)).float()
-    host.load_state_dict(state, assign=True)
+    host.to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter, deviation in he_deviations(host):
+            values = deviation * rng.standard_normal(parameter.shape)
+            parameter.copy_(torch.from_numpy(values))
     return host
 
 
-def _score(task: PlantingTask, module: PlantedModule, rng: RandomState) -> float:
-    """Accuracy or mean squared error of the untrained ticket on fresh points without noise."""
+def _score(task: PlantingTask, module: PlantedModule, X: NDArray[np.float64]) -> float:
+    """Accuracy or mean squared error of the untrained ticket on points without noise."""
     ticket = module()
     module.ticket.apply_(ticket)
-    arrays = read_chain(ticket, "host").arrays()
-    X = task.sample(10_000, rng)
-    layers = live_part([(weight[:, :, 0], bias) for weight, bias in arrays])
+    arrays = [parameter.detach().double().numpy() for parameter in ticket.parameters()]
+    layers = live_part(list(zip(arrays[::2], arrays[1::2], strict=True)))
     outputs = feed_forward(layers, X) * module.output_scale
     y = task.target(X)
     if task.kind == "classification":

@@ -14,7 +14,7 @@ from sklearn_tickets._network import NORMALIZATION_LAYERS, plain_module
 from sklearn_tickets._random import independent_rng
 from sklearn_tickets.datasets._chain import Chain, chain_arrays, read_chain
 from sklearn_tickets.datasets._planted_module import PlantedModule
-from sklearn_tickets.datasets.tasks import Layer, deepened, live_part
+from sklearn_tickets.datasets.tasks import Affine, deepened, live_part
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import ScaledLinear
 
@@ -190,7 +190,7 @@ def plant_ticket(
     return PlantedModule(host, TicketMask(kept), 1 / factors)
 
 
-def _check_room(steps: Sequence[str], layers: Sequence[Layer], host: Chain) -> None:
+def _check_room(steps: Sequence[str], layers: Sequence[Affine], host: Chain) -> None:
     """Raise a ValueError unless `host` has room for the layers of a target of these steps."""
     if steps != host.steps:
         if len(layers) != len(host.layers):

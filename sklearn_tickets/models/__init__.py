@@ -6,7 +6,7 @@ fully connected (`MLP`, `LeNet300100`) and convolutional (`LeNet5`, `ConvNet`, `
 """
 
 from sklearn_tickets.models._conv_net import ConvNet
-from sklearn_tickets.models._initialize import initialize
+from sklearn_tickets.models._initialize import he_deviations, initialize
 from sklearn_tickets.models._lenet import LeNet5, LeNet300100
 from sklearn_tickets.models._mlp import MLP
 from sklearn_tickets.models._resnet import ResNet
@@ -23,5 +23,6 @@ __all__ = [
     "ModuleTemplate",
     "ResNet",
     "ScaledLinear",
+    "he_deviations",
     "initialize",
 ]

@@ -1,13 +1,14 @@
 """`initialize`: draw the initial weights and biases of a network."""
 
 import math
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 _INITS = ("he", "nonzero-bias", "looks-linear", None)
-_Layer: TypeAlias = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+_LinearOrConv: TypeAlias = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 def initialize(module: nn.Module, init: str | None, *, bias_scale: float = 1.0) -> None:
@@ -94,26 +95,57 @@ def initialize(module: nn.Module, init: str | None, *, bias_scale: float = 1.0) 
         )
     if not 0 <= bias_scale < math.inf:
         raise ValueError(f"bias_scale={bias_scale} must be finite and at least 0.")
-    layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, _Layer)}
     if init == "looks-linear":
-        _draw_mirrored(layers)
+        _draw_mirrored(module)
     elif init is not None:
-        # With a deviation of 0, as many biases are drawn: the weights stay the same.
-        _draw_normal(layers, 0.0 if init == "he" else bias_scale)
+        # "he" draws as many biases, of deviation 0, so that the weights are the same.
+        for parameter, deviation in he_deviations(module, 0.0 if init == "he" else bias_scale):
+            nn.init.normal_(parameter, std=deviation)
 
 
-def _draw_normal(layers: dict[str, _Layer], bias_deviation: float) -> None:
-    """Draw weights, and biases whose deviation shrinks with that of the weights."""
-    for layer in layers.values():
+def he_deviations(module: nn.Module, bias_scale: float = 1.0) -> Iterator[tuple[Tensor, float]]:
+    """Iterate over the standard deviations of the ``"nonzero-bias"`` initialization.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network. Only its linear and convolutional layers are covered.
+    bias_scale : float, default=1.0
+        Factor of the deviations of the biases.
+
+    Yields
+    ------
+    parameter : Tensor
+        The weight of each layer, followed by its bias if it has one.
+    deviation : float
+        Standard deviation of the parameter's normal distribution.
+
+    See Also
+    --------
+    initialize : Draw the parameters from torch's global random stream.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.models import MLP, he_deviations
+    >>> [deviation for _, deviation in he_deviations(MLP(n_features=8, n_outputs=3, hidden=(2,)))]
+    [0.5, 0.5, 1.0, 0.5]
+    """
+    for layer in _layers(module).values():
         deviation = math.sqrt(2 / layer.weight[0].numel())
-        bias_deviation *= deviation
-        nn.init.normal_(layer.weight, std=deviation)
+        bias_scale *= deviation
+        yield layer.weight, deviation
         if layer.bias is not None:
-            nn.init.normal_(layer.bias, std=bias_deviation)
+            yield layer.bias, bias_scale
 
 
-def _draw_mirrored(layers: dict[str, _Layer]) -> None:
+def _layers(module: nn.Module) -> dict[str, _LinearOrConv]:
+    """All layers to initialize, by name."""
+    return {name: sub for name, sub in module.named_modules() if isinstance(sub, _LinearOrConv)}
+
+
+def _draw_mirrored(module: nn.Module) -> None:
     """Draw orthogonal blocks, mirrored between the hidden units."""
+    layers = _layers(module)
     names = list(layers)
     for name, layer in layers.items():
         n_outputs, n_inputs = layer.weight.shape[:2]

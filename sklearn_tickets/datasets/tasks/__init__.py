@@ -3,7 +3,7 @@
 from sklearn_tickets.datasets.tasks._boundary import BoundaryTask
 from sklearn_tickets.datasets.tasks._circle import CircleTask
 from sklearn_tickets.datasets.tasks._constructions import (
-    Layer,
+    Affine,
     deepened,
     feed_forward,
     linear,
@@ -19,11 +19,11 @@ from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 __all__ = [
     "TASKS",
+    "Affine",
     "BoundaryTask",
     "CircleTask",
     "FunctionTask",
     "HelixTask",
-    "Layer",
     "ParityTask",
     "PlantingTask",
     "ReluTask",

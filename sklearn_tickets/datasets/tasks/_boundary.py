@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer
+from sklearn_tickets.datasets.tasks._constructions import Affine
 from sklearn_tickets.datasets.tasks._function import Function, FunctionTask
-from sklearn_tickets.datasets.tasks._task import PlantingTask
+from sklearn_tickets.datasets.tasks._task import OrderedClasses, UniformInputs
 
 
 @dataclass(frozen=True)
-class BoundaryTask(PlantingTask):
+class BoundaryTask(UniformInputs, OrderedClasses):
     """Classification of points by how many boundaries the value of a function lies beyond.
 
     The function is one of a single input, or a sum over several inputs: with the squares of
@@ -62,63 +60,27 @@ class BoundaryTask(PlantingTask):
     interval: tuple[float, float] = (-1.0, 1.0)
     name: str = "boundaries"
 
-    kind: ClassVar[Literal["classification"]] = "classification"
-
     def __post_init__(self) -> None:
         if not self.boundaries or (np.diff(self.boundaries) <= 0).any():
             raise ValueError(f"boundaries={self.boundaries!r} must be increasing numbers.")
-        if self._value.n_outputs != 1:
+        if self._regression.n_outputs != 1:
             raise ValueError(
-                f"function={self.function!r} has {self._value.n_outputs} outputs; boundaries "
+                f"function={self.function!r} has {self._regression.n_outputs} outputs; boundaries "
                 "are those of one."
             )
 
     @cached_property
-    def _value(self) -> FunctionTask:
+    def _regression(self) -> FunctionTask:
         """The task of learning the function itself."""
         return FunctionTask(self.function, self.n_knots, self.interval)
 
     @property
     def n_inputs(self) -> int:
-        return self._value.n_inputs
+        return self._regression.n_inputs
 
-    @property
-    def n_outputs(self) -> int:
-        return len(self.boundaries) + 1
+    def _value(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._regression.target(X).ravel()
 
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        return self._value.feature_names
-
-    @property
-    def target_names(self) -> tuple[str, ...]:
-        return tuple(f"class{i}" for i in range(self.n_outputs))
-
-    @property
-    def _slopes(self) -> NDArray[np.float64]:
-        return np.arange(self.n_outputs, dtype=np.float64)
-
-    @property
-    def _offsets(self) -> NDArray[np.float64]:
-        # The logits of neighbors cross at the boundary between them.
-        return -np.cumsum([0.0, *self.boundaries])
-
-    def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
-        return self._value.sample(n_samples, rng)
-
-    def target(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
-        return np.searchsorted(self.boundaries, self._value.target(X).ravel())
-
-    def add_noise(
-        self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
-    ) -> NDArray:
-        wrong = np.flatnonzero(rng.uniform(size=len(y)) < noise)
-        values = self._value.target(X[wrong]).reshape(-1, 1)
-        noisy = y.copy()
-        noisy[wrong] = np.argsort(values * self._slopes + self._offsets, axis=1)[:, -2]
-        return noisy
-
-    def construct(self, depth: int) -> tuple[Layer, ...]:
-        *layers, (weight, bias) = self._value.construct(depth)
-        logits = self._slopes[:, None] * weight, self._slopes * bias + self._offsets
-        return *layers, logits
+    def construct(self, depth: int) -> tuple[Affine, ...]:
+        *layers, value = self._regression.construct(depth)
+        return *layers, self._logits(*value)

@@ -1,25 +1,24 @@
 """Rings in the plane."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
-from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from sklearn_tickets.datasets.tasks._constructions import (
-    Layer,
+    Affine,
     absolute_values,
     linear,
     mirror_layers,
     piecewise_linear,
 )
-from sklearn_tickets.datasets.tasks._task import UniformInputs
+from sklearn_tickets.datasets.tasks._task import OrderedClasses, UniformInputs
 
 
 @dataclass(frozen=True)
-class CircleTask(UniformInputs):
+class CircleTask(UniformInputs, OrderedClasses):
     """Classification of points of the square [-1, 1]^2 by their distance from the center.
 
     The class is the number of circles (of squared radii 0.2, 0.5 and 0.7) that a point
@@ -39,32 +38,16 @@ class CircleTask(UniformInputs):
     """
 
     name: ClassVar[str] = "circle"
-    kind: ClassVar[Literal["classification"]] = "classification"
     n_inputs: ClassVar[int] = 2
-    n_outputs: ClassVar[int] = 4
-    feature_names: ClassVar[tuple[str, ...]] = ("x1", "x2")
     target_names: ClassVar[tuple[str, ...]] = ("disc", "inner ring", "outer ring", "outside")
-
-    # The logits of squared norm g are slopes * g + offsets; neighbors cross at the squared
-    # radii.
-    _squared_radii: ClassVar[NDArray[np.float64]] = np.array([0.2, 0.5, 0.7])
+    boundaries = (0.2, 0.5, 0.7)  # of the squared norm
     _slopes: ClassVar[NDArray[np.float64]] = np.array([5.0, 10.0, 20.0, 40.0])
-    _offsets: ClassVar[NDArray[np.float64]] = np.array([0.0, -1.0, -6.0, -20.0])
 
-    def target(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
-        return np.searchsorted(self._squared_radii, (X**2).sum(axis=1))
+    def _value(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (X**2).sum(axis=1)
 
-    def add_noise(
-        self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
-    ) -> NDArray:
-        wrong = np.flatnonzero(rng.uniform(size=len(y)) < noise)
-        logits = (X[wrong] ** 2).sum(axis=1, keepdims=True) * self._slopes + self._offsets
-        noisy = y.copy()
-        noisy[wrong] = np.argsort(logits, axis=1)[:, -2]
-        return noisy
-
-    def construct(self, depth: int) -> tuple[Layer, ...]:
-        layers: tuple[Layer, ...]
+    def construct(self, depth: int) -> tuple[Affine, ...]:
+        layers: tuple[Affine, ...]
         split, add = absolute_values()
         if depth == 3:
             layers, read = (), np.eye(2)
@@ -80,7 +63,7 @@ class CircleTask(UniformInputs):
             layers = (split, add, *mirrors)
             # Twenty knots, as far as each coordinate reaches: across the axis only up to
             # the outermost circle.
-            reach = np.sin(angle) * np.sqrt(self._squared_radii[-1]) + 0.01
+            reach = np.sin(angle) * np.sqrt(self.boundaries[-1]) + 0.01
             share = np.sqrt(2) / (np.sqrt(2) + reach)
             n_along = min(int(np.ceil(20 * share)), 17)
             along = np.linspace(0, np.sqrt(2), n_along)
@@ -88,7 +71,4 @@ class CircleTask(UniformInputs):
         (w1, b1), (a1, c1) = piecewise_linear(np.square, along)
         (w2, b2), (a2, c2) = piecewise_linear(np.square, across)
         squares = linear(block_diag(w1, w2) @ read, np.concatenate([b1, b2]))
-        logits = linear(
-            self._slopes[:, None] * np.hstack([a1, a2]), self._slopes * (c1 + c2) + self._offsets
-        )
-        return (*layers, squares, logits)
+        return *layers, squares, self._logits(np.hstack([a1, a2]), c1 + c2)

@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Layer: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+Affine: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 # From (|x1|, |x2|): copy the first and split the second by sign, so that one ReLU later
 # the sum of the split parts is the absolute value.
@@ -26,7 +26,7 @@ _SPLIT = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 _JOIN = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
 
 
-def linear(weight: ArrayLike, bias: ArrayLike = 0.0) -> Layer:
+def linear(weight: ArrayLike, bias: ArrayLike = 0.0) -> Affine:
     """Make a layer of float64 arrays.
 
     Parameters
@@ -45,7 +45,7 @@ def linear(weight: ArrayLike, bias: ArrayLike = 0.0) -> Layer:
     return weight, np.full(len(weight), bias, dtype=np.float64)
 
 
-def feed_forward(layers: Sequence[Layer], X: NDArray) -> NDArray[np.float64]:
+def feed_forward(layers: Sequence[Affine], X: NDArray) -> NDArray[np.float64]:
     """Evaluate a network.
 
     Parameters
@@ -66,7 +66,7 @@ def feed_forward(layers: Sequence[Layer], X: NDArray) -> NDArray[np.float64]:
     return X @ weight.T + bias
 
 
-def live_part(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+def live_part(layers: Sequence[Affine]) -> tuple[Affine, ...]:
     """Leave out the hidden units that nothing depends on.
 
     These are units without outgoing weights, and units that are always 0: they have no
@@ -98,7 +98,7 @@ def live_part(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     )
 
 
-def deepened(layers: Sequence[Layer], n_layers: int) -> tuple[Layer, ...]:
+def deepened(layers: Sequence[Affine], n_layers: int) -> tuple[Affine, ...]:
     """Add identity layers, which cost least behind the narrowest hidden layer.
 
     Parameters
@@ -126,9 +126,69 @@ def deepened(layers: Sequence[Layer], n_layers: int) -> tuple[Layer, ...]:
     return *layers[:at], *(identity,) * (n_layers - len(layers)), *layers[at:]
 
 
+def lifted(
+    layers: Sequence[Affine], lift: float | NDArray[np.float64], n_layers: int
+) -> tuple[Affine, ...]:
+    """Add identity layers at the end, through which the outputs pass raised.
+
+    Parameters
+    ----------
+    layers : sequence of (weight, bias)
+        A network.
+    lift : float or ndarray of shape (n_outputs,)
+        Makes the outputs positive, so that no ReLU cuts them off.
+    n_layers : int
+        How many layers of weights it is to have, at least as many as it has.
+
+    Returns
+    -------
+    layers : tuple of (weight, bias)
+        A network that computes the same.
+    """
+    *hidden, (weight, bias) = layers
+    if len(layers) == n_layers:
+        return tuple(layers)
+    eye = np.eye(len(bias))
+    identities = (linear(eye),) * (n_layers - len(layers) - 1)
+    return *hidden, (weight, bias + lift), *identities, linear(eye, -lift)
+
+
+def zigzag(
+    turns: NDArray[np.float64], slope: float, start: float, n_inputs: int, n_layers: int
+) -> tuple[Affine, ...]:
+    """Build two logits: 0, and a zigzag line of the sum of the inputs.
+
+    From three layers of weights on, one unit adds up the inputs, and others copy the sum.
+
+    Parameters
+    ----------
+    turns : ndarray of shape (n_turns,)
+        Where the line begins and turns, increasing. The sum is never less than the first.
+    slope : float
+        Of the line, with alternating signs; it first rises.
+    start : float
+        The line's value at its beginning.
+    n_inputs : int
+        Number of inputs.
+    n_layers : int
+        Number of layers of weights, at least 2.
+
+    Returns
+    -------
+    layers : tuple of (weight, bias)
+        The network.
+    """
+    slopes = np.append(slope, np.resize([-2 * slope, 2 * slope], len(turns) - 1))
+    logits = linear([0 * slopes, slopes], [0, start])
+    if n_layers == 2:
+        return linear(np.ones((len(turns), n_inputs)), -turns), logits
+    total, copies = linear(np.ones((1, n_inputs))), (linear([[1]]),) * (n_layers - 3)
+    return total, *copies, linear(np.ones((len(turns), 1)), -turns), logits
+
+
 def piecewise_linear(
     function: Callable[[NDArray], NDArray], knots: NDArray[np.float64]
-) -> tuple[Layer, Layer]:
+) -> tuple[Affine, Affine]:
     """Approximate a function of one variable by a ReLU layer and a linear one.
 
     The network equals `function` at the knots and is linear between them. The hidden
@@ -168,7 +228,7 @@ def piecewise_linear(
     return hidden, linear(bends.T, values[0] - at_first_knot @ bends)
 
 
-def absolute_values() -> tuple[Layer, Layer]:
+def absolute_values() -> tuple[Affine, Affine]:
     """Map (x1, x2) to (|x1|, |x2|): four units split them by sign, two add up the parts.
 
     Returns
@@ -186,7 +246,7 @@ def _reflection(angle: float) -> NDArray[np.float64]:
     return np.array([[np.cos(angle), np.sin(angle)], [np.sin(angle), -np.cos(angle)]])
 
 
-def mirror_layers(n_layers: int) -> tuple[tuple[Layer, ...], NDArray[np.float64], float]:
+def mirror_layers(n_layers: int) -> tuple[tuple[Affine, ...], NDArray[np.float64], float]:
     """Fold the quarter plane again and again, which narrows it and keeps the norm.
 
     Each layer takes the coordinates along and across the axis at half the previous angle

@@ -2,21 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
-from sklearn_tickets.datasets.tasks._constructions import Layer, linear, piecewise_linear
-from sklearn_tickets.datasets.tasks._task import GaussianNoise
+from sklearn_tickets.datasets.tasks._constructions import Affine, lifted, linear, piecewise_linear
+from sklearn_tickets.datasets.tasks._task import GaussianNoise, UniformInputs
 
 Function: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class FunctionTask(GaussianNoise):
+class FunctionTask(UniformInputs, GaussianNoise):
     """Regression of a function of one variable, of a curve, or of a sum of such functions.
 
     The ticket equals each function at equidistant knots and is straight between them: twice
@@ -63,8 +62,6 @@ class FunctionTask(GaussianNoise):
     interval: tuple[float, float] = (-1.0, 1.0)
     name: str = "function"
 
-    kind: ClassVar[Literal["regression"]] = "regression"
-
     def __post_init__(self) -> None:
         low, high = self.interval
         if not -np.inf < low < high < np.inf:
@@ -106,47 +103,29 @@ class FunctionTask(GaussianNoise):
     def n_outputs(self) -> int:
         return self.target(np.zeros((1, self.n_inputs)) + self.interval[0]).size
 
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        return _numbered("x", self.n_inputs)
-
-    @property
-    def target_names(self) -> tuple[str, ...]:
-        return _numbered("y", self.n_outputs)
-
-    def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
-        return rng.uniform(*self.interval, size=(n_samples, self.n_inputs))
-
     def target(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         values = [f(X[:, i]) for i, f in enumerate(self._functions)]
         return np.sum(values, axis=0, dtype=np.float64)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         start = 0.0 if depth == 3 else self.interval[0]
         hidden, outer = zip(*(self._bends(f, start) for f in self._functions), strict=True)
-        bends = (
-            block_diag(*(weight for weight, _ in hidden)),
-            np.concatenate([b for _, b in hidden]),
-        )
-        weight = np.hstack([weight for weight, _ in outer])
-        bias = np.sum([bias for _, bias in outer], axis=0)
+        weights, biases = zip(*hidden, strict=True)
+        bends = linear(block_diag(*weights), np.concatenate(biases))
+        weights, biases = zip(*outer, strict=True)
+        total = linear(np.hstack(weights), np.sum(biases, axis=0))
         if depth == 3:
-            return bends, (weight, bias)
+            return bends, total
         shift = linear(np.eye(self.n_inputs), -start)
-        if depth == 4:
-            return shift, bends, (weight, bias)
-        # The lowest value is at knots: raised so far, no ReLU cuts it off.
+        # The lowest values are at knots.
         lowest = np.sum([self._values(f).min(axis=0) for f in self._functions], axis=0)
-        lift = np.maximum(-lowest, 0)
-        identity = np.eye(len(lift))
-        identities = (linear(identity),) * (depth - 5)
-        return shift, bends, (weight, bias + lift), *identities, (identity, -lift)
+        return lifted((shift, bends, total), np.maximum(-lowest, 0), n_layers=depth - 1)
 
     def _values(self, function: Function) -> NDArray[np.float64]:
         """A function at the knots, a row for each."""
         return np.asarray(function(self._knots), dtype=np.float64).reshape(self.n_knots, -1)
 
-    def _bends(self, function: Function, start: float) -> tuple[Layer, Layer]:
+    def _bends(self, function: Function, start: float) -> tuple[Affine, Affine]:
         """Two layers that interpolate a function, its input less `start`."""
         values = self._values(function)
         # Straight on beyond the last knot, where the function need not be defined.
@@ -154,7 +133,3 @@ class FunctionTask(GaussianNoise):
         (signs, offsets), (weight, bias) = piecewise_linear(lambda _: values, self._knots - start)
         used = weight.any(axis=0)
         return (signs[used], offsets[used]), (weight[:, used], bias)
-
-
-def _numbered(letter: str, n: int) -> tuple[str, ...]:
-    return (letter,) if n == 1 else tuple(f"{letter}{i}" for i in range(1, n + 1))

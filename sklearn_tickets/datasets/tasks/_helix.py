@@ -1,16 +1,12 @@
 """A widening helix in space."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import (
-    Layer,
-    linear,
-    piecewise_linear,
-)
+from sklearn_tickets.datasets.tasks._constructions import Affine, lifted, linear, piecewise_linear
 from sklearn_tickets.datasets.tasks._task import GaussianNoise, UniformInputs
 
 
@@ -31,11 +27,8 @@ class HelixTask(UniformInputs, GaussianNoise):
     """
 
     name: ClassVar[str] = "helix"
-    kind: ClassVar[Literal["regression"]] = "regression"
     n_inputs: ClassVar[int] = 1
     n_outputs: ClassVar[int] = 3
-    feature_names: ClassVar[tuple[str, ...]] = ("x",)
-    target_names: ClassVar[tuple[str, ...]] = ("y1", "y2", "y3")
 
     def target(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._curve(X[:, 0])
@@ -45,14 +38,11 @@ class HelixTask(UniformInputs, GaussianNoise):
         t = np.pi * (5 + 3 * x)
         return np.column_stack([t * np.cos(t), t * np.sin(t), t]) / (8 * np.pi)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         if depth == 3:
             return piecewise_linear(self._curve, np.linspace(-1, 1, 30))
         shift = linear([[1]], 1)
         knots = np.linspace(0, 2, 30)
-        bends, (weight, bias) = piecewise_linear(lambda x: self._curve(x - 1), knots)
-        if depth == 4:
-            return shift, bends, (weight, bias)
-        # No coordinate falls below -1, so that no ReLU cuts the raised ones.
-        identities = (linear(np.eye(3)),) * (depth - 5)
-        return shift, bends, (weight, bias + 1), *identities, linear(np.eye(3), -1)
+        curve = piecewise_linear(lambda x: self._curve(x - 1), knots)
+        # No coordinate falls below -1.
+        return lifted((shift, *curve), lift=1, n_layers=depth - 1)

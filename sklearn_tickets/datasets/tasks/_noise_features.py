@@ -1,5 +1,6 @@
 """A task among inputs that have nothing to do with it."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer
+from sklearn_tickets.datasets.tasks._constructions import Affine
 from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 
@@ -57,9 +58,11 @@ class WithNoiseFeatures(PlantingTask):
     def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
         X = np.empty((n_samples, self.n_inputs))
         X[:, self.informative] = self.task.sample(n_samples, rng)
-        for column in np.flatnonzero(~self.informative):
-            like = self.task.sample(n_samples, rng)
-            X[:, column] = like[:, rng.randint(like.shape[1])]
+        # Further rows of the task, side by side, so that noise features are alike but unrelated.
+        n_noise = self.n_inputs - self.task.n_inputs
+        n_rows = n_samples * math.ceil(n_noise / self.task.n_inputs)
+        noise = self.task.sample(n_rows, rng).reshape(n_samples, -1)
+        X[:, ~self.informative] = noise[:, :n_noise]
         return X
 
     def target(self, X: NDArray[np.float64]) -> NDArray:
@@ -70,7 +73,7 @@ class WithNoiseFeatures(PlantingTask):
     ) -> NDArray:
         return self.task.add_noise(X[:, self.informative], y, noise, rng)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         (weight, bias), *deeper = self.task.construct(depth)
         first = np.zeros((len(weight), self.n_inputs))
         first[:, self.informative] = weight

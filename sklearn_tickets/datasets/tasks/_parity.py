@@ -1,18 +1,18 @@
 """The parity of a few bits, exclusive or among them."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer, linear
-from sklearn_tickets.datasets.tasks._task import PlantingTask
+from sklearn_tickets.datasets.tasks._constructions import Affine, zigzag
+from sklearn_tickets.datasets.tasks._task import TwoClasses
 
 
 @dataclass(frozen=True)
-class ParityTask(PlantingTask):
+class ParityTask(TwoClasses):
     """Classification of bits by whether an even or an odd number of them is set.
 
     With two bits this is exclusive or (XOR). Every input is a bit and a little uniform jitter,
@@ -46,8 +46,6 @@ class ParityTask(PlantingTask):
     n_bits: int = 2
 
     name: ClassVar[str] = "parity"
-    kind: ClassVar[Literal["classification"]] = "classification"
-    n_outputs: ClassVar[int] = 2
     target_names: ClassVar[tuple[str, ...]] = ("even", "odd")
 
     def __post_init__(self) -> None:
@@ -69,18 +67,7 @@ class ParityTask(PlantingTask):
     def target(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
         return np.rint(X).astype(np.int64).sum(axis=1) % 2
 
-    def add_noise(
-        self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
-    ) -> NDArray:
-        return np.where(rng.uniform(size=len(y)) < noise, 1 - y, y)
-
-    def construct(self, depth: int) -> tuple[Layer, ...]:
-        whole = np.arange(self.n_bits, dtype=np.float64)
-        # Up to 1 at one bit, down to 0 at two, and so on; even numbers have the logit 0.
-        slopes = np.where(whole == 0, 1.0, 2.0) * np.where(whole % 2, -1.0, 1.0)
-        logits = np.array([0 * slopes, slopes]), np.array([0, -0.5])
-        if depth == 3:
-            return (np.ones((self.n_bits, self.n_bits)), -whole), logits
-        total = linear(np.ones((1, self.n_bits)))
-        copies = (linear([[1]]),) * (depth - 4)
-        return total, *copies, (np.ones((self.n_bits, 1)), -whole), logits
+    def construct(self, depth: int) -> tuple[Affine, ...]:
+        # Up from -1/2 to 1/2 at one bit, down again at two, and so on.
+        turns = np.arange(self.n_bits, dtype=np.float64)
+        return zigzag(turns, slope=1.0, start=-0.5, n_inputs=self.n_bits, n_layers=depth - 1)

@@ -1,15 +1,12 @@
 """The positive part of a number."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import (
-    Layer,
-    linear,
-)
+from sklearn_tickets.datasets.tasks._constructions import Affine, linear
 from sklearn_tickets.datasets.tasks._task import GaussianNoise, UniformInputs
 
 
@@ -28,14 +25,12 @@ class ReluTask(UniformInputs, GaussianNoise):
     """
 
     name: ClassVar[str] = "relu"
-    kind: ClassVar[Literal["regression"]] = "regression"
     n_inputs: ClassVar[int] = 1
     n_outputs: ClassVar[int] = 1
-    feature_names: ClassVar[tuple[str, ...]] = ("x",)
     target_names: ClassVar[tuple[str, ...]] = ("relu",)
 
     def target(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.maximum(X[:, 0], 0)
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         return (linear([[1]]),) * (depth - 1)

@@ -1,14 +1,13 @@
 """Two spiral arms with straight edges, one wound into the other."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
-from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer, linear
-from sklearn_tickets.datasets.tasks._task import PlantingTask
+from sklearn_tickets.datasets.tasks._constructions import Affine, linear, zigzag
+from sklearn_tickets.datasets.tasks._task import TwoClasses, UniformInputs
 
 # Width of the ticket's step from one side of the diagonal to the other, in bands. Where it
 # rises the ticket is wrong, but a narrower one needs larger weights.
@@ -19,7 +18,7 @@ _LOGIT = 5.0
 
 
 @dataclass(frozen=True)
-class SpiralTask(PlantingTask):
+class SpiralTask(UniformInputs, TwoClasses):
     """Classification of points of the square [-1, 1]^2 by which of two spiral arms they are on.
 
     The arms have straight edges and wind n_bands / 2 times; half a turn about the origin swaps
@@ -92,10 +91,7 @@ class SpiralTask(PlantingTask):
     n_bands: int = 4
 
     name: ClassVar[str] = "spiral"
-    kind: ClassVar[Literal["classification"]] = "classification"
     n_inputs: ClassVar[int] = 2
-    n_outputs: ClassVar[int] = 2
-    feature_names: ClassVar[tuple[str, ...]] = ("x1", "x2")
     target_names: ClassVar[tuple[str, ...]] = ("first arm", "second arm")
 
     def __post_init__(self) -> None:
@@ -106,26 +102,18 @@ class SpiralTask(PlantingTask):
     def _width(self) -> float:
         return 2 / (2 * self.n_bands - 1)
 
-    def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
-        return rng.uniform(-1, 1, size=(n_samples, 2))
-
     def target(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
         side = np.where(X[:, 0] > X[:, 1], 1, -1)
         r = X.max(axis=1) + np.maximum(side * self._width - X.sum(axis=1), 0)
         return np.floor(r / self._width + 0.5).astype(np.int64) % 2
 
-    def add_noise(
-        self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
-    ) -> NDArray:
-        return np.where(rng.uniform(size=len(y)) < noise, 1 - y, y)
-
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         if depth < 5:
             raise ValueError(
                 f"depth={depth} is too small for task 'spiral': its ticket needs three hidden "
                 "layers. Set depth to 5 or more."
             )
-        width, n_bands = self._width, self.n_bands
+        width = self._width
         # The ramp s * e has the slope steep**2: one factor is in bends, the other in parts.
         steep = np.sqrt(2 / _RAMP)
         bends = linear(
@@ -133,12 +121,8 @@ class SpiralTask(PlantingTask):
         )
         # They sum up to r + 1; the maximum is x2 + max(x1 - x2, 0).
         parts = linear([[0, 1, 1 / steep, 0], [-1, -1, steep, -steep]], [0, 2 - width])
-        # The first arm's logit is 0, the second's a zigzag line that turns amid every band.
-        turns = -np.append(0, 1 + width * np.arange(1, n_bands))
+        # The line is 0 at the edges of bands and turns amid every band.
+        turns = np.append(0, 1 + width * np.arange(1, self.n_bands))
         slope = 2 * _LOGIT / width
-        slopes = np.append(slope, np.resize([-2 * slope, 2 * slope], n_bands - 1))
-        logits = np.array([0 * slopes, slopes]), np.array([0, -slope * (1 + width / 2)])
-        if depth == 5:
-            return bends, parts, (np.ones((n_bands, 2)), turns), logits
-        total, copies = linear([[1, 1]]), (linear([[1]]),) * (depth - 6)
-        return bends, parts, total, *copies, (np.ones((n_bands, 1)), turns), logits
+        start = -slope * (1 + width / 2)
+        return bends, parts, *zigzag(turns, slope, start, n_inputs=2, n_layers=depth - 3)

@@ -1,12 +1,13 @@
 """What a planted problem asks of a task, and what tasks have in common."""
 
-from typing import Literal, Protocol
+from abc import abstractmethod
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sklearn_tickets.datasets.tasks._constructions import Layer
+from sklearn_tickets.datasets.tasks._constructions import Affine, linear
 
 
 class PlantingTask(Protocol):
@@ -92,7 +93,7 @@ class PlantingTask(Protocol):
         """
         ...
 
-    def construct(self, depth: int) -> tuple[Layer, ...]:
+    def construct(self, depth: int) -> tuple[Affine, ...]:
         """Build a sparse ReLU network that solves the task.
 
         Parameters
@@ -110,16 +111,94 @@ class PlantingTask(Protocol):
 
 
 class UniformInputs(PlantingTask):
-    """Inputs are uniform on the cube [-1, 1]^n_inputs."""
+    """Inputs are independent and uniform on an interval."""
+
+    interval: tuple[float, float] = (-1.0, 1.0)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return _numbered("x", self.n_inputs)
 
     def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
-        return rng.uniform(-1, 1, size=(n_samples, self.n_inputs))
+        return rng.uniform(*self.interval, size=(n_samples, self.n_inputs))
 
 
 class GaussianNoise(PlantingTask):
-    """Noise of regression targets: independent and Gaussian, of standard deviation `noise`."""
+    """Targets are real numbers; their noise is Gaussian, of standard deviation `noise`."""
+
+    kind: ClassVar[Literal["regression"]] = "regression"
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        return _numbered("y", self.n_outputs)
 
     def add_noise(
         self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
     ) -> NDArray:
         return y + noise * rng.standard_normal(y.shape)
+
+
+class TwoClasses(PlantingTask):
+    """Targets are classes 0 and 1; noise is the share of points in the wrong one."""
+
+    kind: ClassVar[Literal["classification"]] = "classification"
+    n_outputs: ClassVar[int] = 2
+
+    def add_noise(
+        self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
+    ) -> NDArray:
+        return np.where(rng.uniform(size=len(y)) < noise, 1 - y, y)
+
+
+class OrderedClasses(PlantingTask):
+    """Targets are classes between increasing boundaries of a value.
+
+    The logits are straight lines of the value, and those of neighboring classes cross at the
+    boundary between them. Noise gives a share of the points the second most likely class.
+    """
+
+    kind: ClassVar[Literal["classification"]] = "classification"
+    boundaries: tuple[float, ...]
+
+    @property
+    def _slopes(self) -> NDArray[np.float64]:
+        """Increasing slopes of the logits."""
+        return np.arange(self.n_outputs, dtype=np.float64)
+
+    @property
+    def _offsets(self) -> NDArray[np.float64]:
+        """Logits of the value 0."""
+        return -np.cumsum(np.append(0, np.diff(self._slopes) * self.boundaries))
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.boundaries) + 1
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        return tuple(f"class{i}" for i in range(self.n_outputs))
+
+    @abstractmethod
+    def _value(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute the number that decides on the class of each point."""
+        ...
+
+    def target(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.searchsorted(self.boundaries, self._value(X))
+
+    def add_noise(
+        self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
+    ) -> NDArray:
+        wrong = np.flatnonzero(rng.uniform(size=len(y)) < noise)
+        logits = self._value(X[wrong])[:, None] * self._slopes + self._offsets
+        noisy = y.copy()
+        noisy[wrong] = np.argsort(logits, axis=1)[:, -2]
+        return noisy
+
+    def _logits(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> Affine:
+        """Read the logits from the units that add up to the value."""
+        return linear(self._slopes[:, None] * weight, self._slopes * bias + self._offsets)
+
+
+def _numbered(letter: str, n: int) -> tuple[str, ...]:
+    return (letter,) if n == 1 else tuple(f"{letter}{i}" for i in range(1, n + 1))
