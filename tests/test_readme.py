@@ -41,11 +41,21 @@ def test_names_are_where_the_table_says():
             assert name in module.__all__, f"{name} is not in {room}"
 
 
+def test_the_guide_has_every_public_name():
+    guide = (Path(__file__).parents[1] / "docs" / "user_guide.md").read_text()
+    words = {*re.findall(r"\w+", guide)}
+    package = Path(sklearn_tickets.__file__).parent
+    for door in package.glob("[a-z]*/**/__init__.py"):
+        room = ".".join(door.parent.relative_to(package.parent).parts)
+        missing = {*importlib.import_module(room).__all__} - words
+        assert not missing, f"{room}: {missing}"
+
+
 def test_the_guide_works_on_planted_problems_and_data_of_your_own():
     guide = (Path(__file__).parents[1] / "docs" / "user_guide.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     complete = [block for block in blocks if "from sklearn_tickets" in block]
-    assert len(complete) == 8
+    assert len(complete) == 9
     names = {}
     for block in complete:
         exec(block, names)
