@@ -263,7 +263,7 @@ def test_matched_overlap_without_hidden_layers_is_the_overlap():
 @pytest.mark.parametrize(
     ("kept", "message"),
     [
-        ({"0.weight": np.ones((3, 2)), "1.weight": np.ones((1, 4))}, "'1' reads 4 units"),
+        ({"0.weight": np.ones((3, 2)), "1.weight": np.ones((1, 4))}, "'1' has 4 inputs and the layer before it 3 units"),
         ({"conv.weight": np.ones((3, 1, 2, 2))}, r"'conv' has masks of shapes \(3, 1, 2, 2\)"),
         ({"0.bias": np.ones(3)}, "'0' has masks of shapes"),
         ({"0.weight": np.ones((3, 2)), "0.bias": np.ones(2)}, "'0' has masks of shapes"),
