@@ -176,11 +176,11 @@ def test_line_errors():
     bare = net_with(nn.Linear(1, 1, bias=False), [[1.0]])
     with pytest.raises(ValueError, match=r"'bias' is missing in a and \(1,\) in b"):
         linear_mode_connectivity(bare, one, SIGNS, SIGNS)
-    with pytest.raises(NotFittedError, match=r"b must be .* got a NeuralNetRegressor"):
+    with pytest.raises(NotFittedError, match=r"b must be .* got NeuralNetRegressor"):
         linear_mode_connectivity(one, NeuralNetRegressor(nn.Linear), SIGNS, SIGNS)
-    with pytest.raises(NotFittedError, match=r"a must be .* got a LinearRegression"):
+    with pytest.raises(NotFittedError, match=r"a must be .* got LinearRegression"):
         linear_mode_connectivity(LinearRegression().fit(SIGNS, SIGNS), one, SIGNS, SIGNS)
-    with pytest.raises(ValueError, match="n_points=1 must be at least 2"):
+    with pytest.raises(ValueError, match="n_points must be at least 2, for both ends; got 1"):
         linear_mode_connectivity(one, one, SIGNS, SIGNS, n_points=1)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         linear_mode_connectivity(one, one, SIGNS, SIGNS[1:])
@@ -188,7 +188,7 @@ def test_line_errors():
         GivenMaskPruner(make_net(max_epochs=1), random_state=0).fit(BLOBS, labels)
         for labels in (COLORS, CODES)
     )
-    with pytest.raises(ValueError, match="a and b must know the same classes"):
+    with pytest.raises(ValueError, match="a and b must have the same classes"):
         linear_mode_connectivity(a, b, BLOBS, COLORS)
 
 
@@ -305,9 +305,9 @@ def test_batch_normalization_is_part_of_the_copies():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"start_epochs": (0, 5)}, r"start_epochs=\(0, 5\) must be .* 0 to .* max_epochs=4"),
-        ({"start_epochs": (-1,)}, r"start_epochs=\(-1,\)"),
-        ({"start_epochs": (0.5,)}, r"start_epochs=\(0.5,\)"),
+        ({"start_epochs": (0, 5)}, r"start_epochs must be .* 0 to .* max_epochs=4; got \(0, 5\)"),
+        ({"start_epochs": (-1,)}, r"start_epochs must .* got \(-1,\)"),
+        ({"start_epochs": (0.5,)}, r"start_epochs must .* got \(0.5,\)"),
         ({"n_pairs": 0}, "n_pairs == 0"),
         ({"n_points": 1}, "n_points == 1"),
         ({"X_test": BLOBS}, "X_test is given without y_test"),
@@ -328,7 +328,7 @@ def test_only_nets_and_fitted_pruners_can_be_trained():
 
 def test_copies_cannot_part_after_training_was_stopped():
     stop = EarlyStopping("train_loss", patience=2, threshold=1, sink=lambda _: None)
-    with pytest.raises(ValueError, match=r"start_epochs=\(0, 4\): .* after 3 epochs"):
+    with pytest.raises(ValueError, match=r"start_epochs=\(0, 4\) contains 4, .* after 3 epochs"):
         analyze(make_net(callbacks=[stop]), COLORS, start_epochs=(0, 4))
 
 

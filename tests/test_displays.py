@@ -188,7 +188,7 @@ def test_curves_of_a_search_have_a_line_for_what_else_was_searched(planted):
 @pytest.mark.parametrize(
     ("params", "scoring", "message"),
     [
-        ({"sparsity": 0.5}, "f1", r"no scores called scoring='f1', only score, other\."),
+        ({"sparsity": 0.5}, "f1", r"no scores named scoring='f1'; choose from score, other\."),
         ({"scope": "layer"}, "score", r"over one sparsity.*candidate 0 is {'scope': 'layer'}"),
         ({"sparsity": None}, "score", "candidate 0 is {'sparsity': None}"),
         ({"a__sparsity": 0.5, "b__sparsity": 0.5}, "score", "candidate 0 is"),
@@ -300,7 +300,7 @@ def test_collapsed_networks_can_be_drawn(planted, kind):
     [
         ({"conv.weight": (2, 3, 3, 3)}, r"'conv' has a weight of shape \(2, 3, 3, 3\); use kind="),
         ({"0.weight": (4, 2), "1.weight": (1, 5)}, "'1' has 5 inputs and '0' before it 4 units"),
-        ({"0.weight": (50, 61)}, r"up to 3,000 edges, and the masks keep 3,050 weights; use"),
+        ({"0.weight": (50, 61)}, r"at most 3,000 edges, but the masks keep 3,050 weights; use"),
     ],
 )
 def test_network_refuses_what_it_cannot_draw(shapes, message):

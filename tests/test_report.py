@@ -188,7 +188,7 @@ def test_errors(ticket):
     pruner = RandomPruner(NET, sparsity=0.5, random_state=0)
     with pytest.raises(NotFittedError, match="RandomPruner instance is not fitted"):
         report_of(pruner)
-    with pytest.raises(ValueError, match="n_controls=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_controls must be at least 1; got 0"):
         report_of(ticket, n_controls=0)
     with pytest.raises(ValueError, match="empty list"):
         report_of([])

@@ -1,11 +1,11 @@
-"""The error of a network along the straight line between two sets of its weights."""
+"""The error of a network on the straight line between two states of its weights."""
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import mean_squared_error, zero_one_loss
 from skorch import NeuralNetBinaryClassifier
 from torch import Tensor, nn
@@ -21,20 +21,20 @@ def error_at(
     *,
     X_train: NDArray,
 ) -> float:
-    """Evaluate a network in a state, the statistics of batch normalization estimated anew.
+    """Evaluate a network in a given state, with new statistics of batch normalization.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The network, left as it is.
+        The network. It is not changed.
     state : mapping of str to Tensor
-        A state dict of it.
+        A state dict of the network.
     X : ndarray of shape (n_samples, ...)
         The inputs to evaluate on.
     evaluate : callable ``(outputs) -> float``
         The error of float64 outputs of shape (n_samples, n_outputs).
     X_train : ndarray of shape (n_train_samples, ...)
-        The inputs to estimate the statistics on.
+        The inputs to estimate the statistics of batch normalization on.
 
     Returns
     -------
@@ -57,16 +57,16 @@ def errors_on_line(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Evaluate a network at evenly spaced points between two states, both ends included.
 
-    The point at alpha is ``(1 - alpha) * state_a + alpha * state_b``, for parameters and
-    floating-point buffers; other buffers are those of `state_a`. The statistics of batch
-    normalization belong to no point in between, so they are estimated anew at all of them.
+    The point at alpha is ``(1 - alpha) * state_a + alpha * state_b`` for parameters and
+    floating-point buffers; other buffers are those of `state_a`. Interpolated statistics of
+    batch normalization would be wrong, so they are estimated again at every point.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The network, left as it is.
+        The network. It is not changed.
     state_a, state_b : mapping of str to Tensor
-        State dicts of it, with equal names and shapes.
+        State dicts of the network, with equal names and shapes.
     X : ndarray of shape (n_samples, ...)
         The inputs to evaluate on.
     evaluate : callable ``(outputs) -> float``
@@ -79,9 +79,9 @@ def errors_on_line(
     Returns
     -------
     alphas : float64 ndarray of shape (n_points,)
-        From 0 to 1.
+        The points, from 0 to 1.
     errors : float64 ndarray of shape (n_points,)
-        The errors there.
+        The errors at these points.
 
     Raises
     ------
@@ -89,11 +89,11 @@ def errors_on_line(
         If `n_points` is less than 2.
     """
     if n_points < 2:
-        raise ValueError(f"n_points={n_points} must be at least 2, for both ends of the line.")
+        raise ValueError(f"n_points must be at least 2, for both ends; got {n_points}.")
     alphas = np.linspace(0, 1, n_points)
     errors = []
     for alpha in alphas:
-        # lerp is exact at both ends, and everywhere between equal values.
+        # lerp is exact at both ends, and everywhere if the ends are equal.
         state = {
             name: torch.lerp(a.double(), state_b[name].to(a.device).double(), float(alpha))
             if a.is_floating_point()
@@ -105,20 +105,22 @@ def errors_on_line(
 
 
 def error_function(
-    estimator, y: ArrayLike, metric: Callable | None = None
+    estimator: BaseEstimator,
+    y: ArrayLike,
+    metric: Callable[[NDArray, NDArray], float] | None = None,
 ) -> Callable[[NDArray[np.float64]], float]:
-    """Make the function that `errors_on_line` evaluates outputs with.
+    """Make the function that evaluates outputs in `errors_on_line`.
 
     Parameters
     ----------
     estimator : fitted pruner or skorch net
-        Tells how outputs become predictions: labels of a pruner, class numbers of a net, or
-        regression outputs.
+        The estimator that defines the predictions: labels for a classification pruner, class
+        indices for a net classifier, outputs for regressors.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        The truth, in the same terms.
+        The true labels, class indices or targets.
     metric : callable ``(y_true, y_pred) -> float``, default=None
-        The error, lower is better; None is 1 - accuracy for classifiers and the mean squared
-        error for regressors. Regression outputs are given to it in the shape of `y`.
+        The error; lower is better. If None, 1 - accuracy for classifiers and the mean squared
+        error for regressors. Regression outputs are reshaped like `y`.
 
     Returns
     -------
