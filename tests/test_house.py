@@ -49,6 +49,7 @@ ALLOWED = {
         "_random",
         "datasets",
         "datasets.tasks",
+        "inspection",
         "masks",
         "metrics",
         "pruners",

@@ -1,38 +1,38 @@
 """`format_report`: a seek table as text."""
 
 import textwrap
-from collections.abc import Hashable
+from typing import Any
 
 import pandas as pd
 
-QUALITY: dict[Hashable, str] = {
+QUALITY: dict[Any, str] = {
     "accuracy": "accuracy on noisy held-out data",
     "mse": "mean squared error on noisy held-out data",
 }
 
-_LEGEND = """strong: quality of what is kept at its initial weights, outputs rescaled; raw: not
+_LEGEND = """strong: quality of the ticket at its initial weights, with outputs rescaled; raw: not
 rescaled; weak: trained from its initial weights. overlap: intersection over union with the planted
-ticket; chance: that of a random choice. effective: density of what connects inputs with outputs;
-collapsed: nothing does."""
+ticket; chance: that of a random mask. effective: density of the part that connects inputs with
+outputs; collapsed: there is none."""
 
 
 def format_report(table: pd.DataFrame) -> str:
-    """Lay a seek table out as text.
+    """Format the table of `seek` as text.
 
     Parameters
     ----------
     table : DataFrame
-        What `seek` returns, or several of these in one.
+        The result of `seek`, or several of them concatenated.
 
     Returns
     -------
     report : str
-        Aligned lines, some hundred characters wide: a part for every planted problem,
-        with a blank line between densities, and a legend.
+        Aligned lines of about a hundred characters: a part for each planted problem, with
+        a blank line before each density, and a legend.
 
     See Also
     --------
-    SeekDisplay : The table as a plot.
+    SeekDisplay : Plot the table.
 
     Examples
     --------
@@ -43,9 +43,9 @@ def format_report(table: pd.DataFrame) -> str:
     >>> print(format_report(pd.DataFrame([row], columns=COLUMNS)))
     circle, depth 5, width 100, seed 0: accuracy on noisy held-out data
     <BLANKLINE>
-    pruner  mode    density   kept  strong    raw   weak  overlap  chance  effective  seconds
-    -----------------------------------------------------------------------------------------
-    snip    single      0.1  2,090   0.250  0.160  0.950    0.020   0.010        0.1      2.3
+    pruner mode   density    kept  strong     raw    weak overlap  chance effective seconds
+    <BLANKLINE>
+    snip   single     0.1   2,090   0.250   0.160   0.950   0.020   0.010       0.1     2.3
     ...
     """
     problems = table.groupby(["task", "depth", "width", "seed", "metric"], sort=False)
@@ -58,7 +58,7 @@ def format_report(table: pd.DataFrame) -> str:
 
 
 def _format_rows(rows: pd.DataFrame, quality: str) -> str:
-    """Aligned lines under a heading."""
+    """Align the rows, with a blank line before each density."""
     formats = {
         "density": "{:.3g}",
         "kept": "{:,.0f}",
@@ -71,24 +71,17 @@ def _format_rows(rows: pd.DataFrame, quality: str) -> str:
         "seconds": "{:.1f}",
     }
     short = {"n_kept": "kept", "strong_raw": "raw", "effective_density": "effective"}
-    shown = rows.rename(columns=short)
-    cells = shown[["pruner", "mode"]].astype(str)
-    for column, form in formats.items():
-        cells[column] = [form.format(x) if pd.notna(x) else "-" for x in shown[column]]
-    cells[""] = ["failed" if pd.isna(x) else "collapsed" if x else "" for x in shown["collapsed"]]
-    text = [list(cells), *cells.to_numpy()]
-    widths = [max(map(len, column)) for column in zip(*text, strict=True)]
-    aligned = [">" if name in formats else "<" for name in cells]
-    lines = [
-        "  ".join(
-            f"{cell:{side}{width}}" for cell, side, width in zip(row, aligned, widths, strict=True)
-        ).rstrip()
-        for row in text
-    ]
-    lines.insert(1, "-" * len(lines[0]))
-    # The references form a block, whatever their densities.
-    block = rows["density"].where(rows["mode"] != "given", 0).to_numpy()
-    for i in reversed(range(1, len(block))):
-        if block[i] != block[i - 1]:
-            lines.insert(2 + i, "")
-    return "\n".join(lines)
+    cells = rows.rename(columns=short).set_index(["pruner", "mode"])
+    cells[""] = cells["collapsed"].map({True: "collapsed", False: ""}).fillna("failed")
+    text = cells[[*formats, ""]].to_string(
+        formatters={column: form.format for column, form in formats.items()},
+        sparsify=False,
+        na_rep="-",
+        col_space=7,
+    )
+    columns, index, *lines = map(str.rstrip, text.split("\n"))
+    # The references are one block, whatever their densities.
+    block = rows["density"].where(rows["mode"] != "given", 0)
+    starts = block != block.shift()
+    body = [f"\n{line}" if start else line for line, start in zip(lines, starts, strict=True)]
+    return "\n".join([index + columns[len(index) :], *body])

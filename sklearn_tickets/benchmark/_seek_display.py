@@ -1,50 +1,38 @@
 """`SeekDisplay`: a seek table as a plot of quality against density."""
 
-from collections.abc import Hashable
-from itertools import cycle
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
-from sklearn_tickets.benchmark._report import QUALITY
+from sklearn_tickets.benchmark._format_report import QUALITY
+from sklearn_tickets.inspection import INK, Display, add_legend, draw_ticket, styles, tidy
 
-# Okabe and Ito's colors, which color-blind readers can tell apart, with a marker each.
-_STYLES = [
-    ("#8c8c8c", "o"),
-    ("#e69f00", "s"),
-    ("#d55e00", "D"),
-    ("#56b4e9", "^"),
-    ("#cc79a7", "v"),
-    ("#009e73", "P"),
-    ("#0072b2", "X"),
-    ("#a6761d", "<"),
-    ("#7570b3", ">"),
-    ("#1b1b1b", "p"),
-]
-_LINES: dict[Hashable, Literal["-", "--", "-."]] = {"multi": "-", "single": "--", "learned": "-."}
-_MODES = {"multi": "multi-shot", "single": "single-shot", "learned": "mask learned"}
-_INK = "#444444"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LINES: dict[Any, Literal["-", "--", "-."]] = {"multi": "-", "single": "--", "learned": "-."}
+_MODES = {"multi": "multi-shot", "single": "single-shot", "learned": "learned mask"}
 
 
-class SeekDisplay:
-    """Quality of trained tickets against density, with a line for every pruner and mode.
+class SeekDisplay(Display):
+    """Quality of trained tickets against density, with a line for each pruner and mode.
 
     Parameters
     ----------
     table : DataFrame
-        What `seek` returns. Tables that differ in nothing but the seed may be put in one:
-        medians are shown.
+        The result of `seek`. Tables of several seeds can be concatenated; their medians are
+        drawn.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where it is plotted.
+        The axes of the last plot.
     figure_ : matplotlib Figure
-        The figure of these axes.
+        The figure that contains them.
 
     See Also
     --------
-    format_report : The table as text.
+    format_report : Format the table as text.
 
     Examples
     --------
@@ -61,84 +49,78 @@ class SeekDisplay:
     def __init__(self, table: pd.DataFrame) -> None:
         self.table = table
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the plot.
 
-        Solid lines are multi-shot runs, dashed ones single-shot, dash-dotted ones learned
-        masks; hollow points are collapsed networks. Stars are the planted ticket, before and
-        after training. Errors have a logarithmic axis.
+        Solid lines are multi-shot runs, dashed lines single-shot runs and dash-dotted lines
+        learned masks. Points are hollow if most networks collapsed. Stars are the planted
+        ticket before and after training. The axis of errors is logarithmic.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
         display : SeekDisplay
-            This object.
+            This display.
 
         Raises
         ------
         ValueError
-            If the table holds several tasks, depths or widths.
+            If the table has several tasks, depths or widths.
         """
-        import matplotlib.pyplot as plt
         from matplotlib.lines import Line2D
 
         problems = self.table[["task", "depth", "width", "metric"]].drop_duplicates()
         if len(problems) != 1:
             raise ValueError(
-                f"table holds {len(problems)} combinations of task, depth and width; plot the "
-                "rows of one at a time."
+                f"table has {len(problems)} combinations of task, depth and width; select the "
+                "rows of one."
             )
         task, depth, width, metric = problems.iloc[0]
-        if ax is None:
-            _, ax = plt.subplots(figsize=(9, 5), layout="constrained")
+        ax = self._set_axes(ax, (9, 5))
         is_reference = self.table["mode"] == "given"
         found = self.table[~is_reference].astype({"collapsed": float})
-        styles = dict(zip(found["pruner"].unique(), cycle(_STYLES), strict=False))
+        style_of = styles(found["pruner"])
 
         for (name, mode), rows in found.groupby(["pruner", "mode"], sort=False):
-            color, marker = styles[name]
+            color, marker, _ = style_of[name]
             points = rows.groupby("density")[["weak", "collapsed"]].median()
-            # Pruners stand side by side, so that equal points do not hide each other.
-            place = list(styles).index(name) - (len(styles) - 1) / 2
+            # Pruners are drawn side by side, so that equal points do not hide each other.
+            place = list(style_of).index(name) - (len(style_of) - 1) / 2
             x = points.index * 1.03**place
             ax.plot(x, points["weak"], color=color, linestyle=_LINES[mode], linewidth=1.5)
             faces = ["white" if collapsed > 0.5 else color for collapsed in points["collapsed"]]
             ax.scatter(x, points["weak"], 45, faces, marker=marker, edgecolors=color, zorder=3)
-        legend = [
-            *(
-                Line2D([], [], color=color, marker=marker, linestyle="", label=name)
-                for name, (color, marker) in styles.items()
-            ),
-            *(
-                Line2D([], [], color=_INK, linestyle=_LINES[mode], label=label)
-                for mode, label in _MODES.items()
-                if (found["mode"] == mode).any()
-            ),
-            Line2D([], [], color=_INK, marker="o", mfc="white", linestyle="", label="collapsed"),
+        legend: list[Any] = [
+            Line2D([], [], color=color, marker=marker, linestyle="", label=name)
+            for name, (color, marker, _) in style_of.items()
         ]
+        legend += [
+            Line2D([], [], color=INK, linestyle=_LINES[mode], label=label)
+            for mode, label in _MODES.items()
+            if (found["mode"] == mode).any()
+        ]
+        legend.append(
+            Line2D([], [], color=INK, marker="o", mfc="white", linestyle="", label="collapsed")
+        )
 
         medians = self.table[is_reference].groupby("pruner")[["density", "strong", "weak"]].median()
-        for name, style, label in [
+        for name, line, label in [
             ("dense", (0, (8, 3)), "dense network"),
-            ("constant", ":", "ignoring the input"),
+            ("constant", ":", "constant network"),
         ]:
             if name in medians.index:
-                quality = medians.loc[name, "weak"]
-                legend.append(ax.axhline(quality, color=_INK, linestyle=style, lw=1, label=label))
-        for quality, face, label in [
-            ("strong", "white", "planted ticket, untrained"),
-            ("weak", _INK, "planted ticket, trained"),
-        ]:
-            if "planted" in medians.index:
-                x, y = medians.loc["planted", ["density", quality]]
-                star = ax.scatter(
-                    x, y, 170, face, marker="*", edgecolors=_INK, zorder=4, label=label
-                )
-                legend.append(star)
+                quality = medians["weak"][name]
+                legend.append(ax.axhline(quality, color=INK, linestyle=line, lw=1, label=label))
+        if "planted" in medians.index:
+            x, strong, weak = medians.loc["planted"].to_numpy()
+            legend += [
+                draw_ticket(ax, x, strong, label="planted ticket, untrained"),
+                draw_ticket(ax, x, weak, color=INK, label="planted ticket, trained"),
+            ]
 
         ax.set_xscale("log")
         densities = sorted(found["density"].unique())
@@ -146,12 +128,9 @@ class SeekDisplay:
         ax.minorticks_off()
         if metric == "mse":
             ax.set_yscale("log")
-        ax.grid(axis="y", color="#dddddd", linewidth=0.6)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
+        tidy(ax)
         ax.set_xlabel("density (fraction of parameters kept)")
         ax.set_ylabel(QUALITY[metric])
         ax.set_title(f"{task}, depth {depth}, width {width}")
-        ax.legend(handles=legend, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-        self.ax_, self.figure_ = ax, ax.figure
+        add_legend(ax, legend)
         return self
