@@ -1,4 +1,4 @@
-"""How the networks of a pruner's rounds relate, and errors on the line between two of them."""
+"""How the networks of a pruner's rounds relate."""
 
 import copy
 from functools import partial
@@ -10,11 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
-from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
 from sklearn_tickets.inspection import RoundsDisplay, round_connectivity
-from sklearn_tickets.inspection._line import error_at, error_function, errors_on_line
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import ContinuousSparsificationPruner, IterativeMagnitudePruner
@@ -63,9 +61,6 @@ class Normalized(nn.Module):
 
     def forward(self, X):
         return self.linear(self.normalize(X))
-
-
-# Rounds -------------------------------------------------------------------------------
 
 
 def test_angles_and_signs_by_hand():
@@ -205,61 +200,6 @@ def test_data_must_fit_together(fitted, data):
         round_connectivity(fitted, X, y, n_points=1)
 
 
-# The line -----------------------------------------------------------------------------
-
-
-class Shifted(nn.Module):
-    """Multiplies by a weight and a buffer, and adds a whole number."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
-        self.register_buffer("factor", torch.ones(()))
-        self.register_buffer("shift", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, X):
-        return X * self.weight * self.factor + self.shift
-
-
-def test_buffers_are_interpolated_unless_they_are_whole_numbers():
-    X = np.ones((1, 1), dtype="float32")
-    a = {"weight": torch.tensor(2.0), "factor": torch.tensor(1.0), "shift": torch.tensor(5)}
-    b = {"weight": torch.tensor(4.0), "factor": torch.tensor(3.0), "shift": torch.tensor(9)}
-    alphas, errors = errors_on_line(
-        Shifted(), a, b, X, lambda outputs: outputs.item(), n_points=3, X_train=X
-    )
-    assert alphas.tolist() == [0, 0.5, 1]
-    assert errors.tolist() == [2 + 5, 3 * 2 + 5, 4 * 3 + 5]
-
-
-def test_line_ends_are_the_networks_themselves(data):
-    X, _ = data
-    a, b = MLP(3, 1), MLP(3, 1)
-    evaluate = partial(np.sum, dtype=np.float64)
-    line = errors_on_line(a, a.state_dict(), b.state_dict(), X, evaluate, n_points=4, X_train=X)
-    ends = [error_at(a, net.state_dict(), X, evaluate, X_train=X) for net in (a, b)]
-    assert line[1][[0, -1]].tolist() == ends
-    same = errors_on_line(a, a.state_dict(), a.state_dict(), X, evaluate, n_points=7, X_train=X)
-    assert set(same[1]) == {ends[0]}
-
-
-def test_outputs_of_nets_become_predictions(fitted):
-    classifier, regressor = make_net("classifier"), make_net("regressor")
-    outputs = np.array([[1.0, 2.0], [0.0, -1.0]])
-    assert error_function(classifier, [1, 1])(outputs) == 0.5
-    assert error_function(fitted, ["same", "same"])(outputs) == 0.5
-    binary = NeuralNetBinaryClassifier(MLP, threshold=0.9)
-    assert error_function(binary, [0, 1, 1])(np.array([[2.0], [2.5], [0.0]])) == pytest.approx(
-        1 / 3
-    )
-    assert error_function(regressor, [[0, 0], [0, 0]])(outputs) == (1 + 4 + 1) / 4
-    # One output has the shape of y, so that any metric will do.
-    assert error_function(regressor, [1, 0], lambda y, p: abs(y - p).mean())(outputs[:, :1]) == 0
-
-
-# The display --------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "quantity", ["barrier", "angular_distance", "sign_agreement", "mask_overlap"]
 )
@@ -293,5 +233,5 @@ def test_rounds_without_common_weights_are_drawn():
 
 
 def test_unknown_quantity_is_refused(fitted, data):
-    with pytest.raises(ValueError, match=r"quantity must be one of barrier, angular_dist.* got 'angle'"):
+    with pytest.raises(ValueError, match=r"quantity must be one of barrier, .* got 'angle'"):
         RoundsDisplay(None).plot("angle")
