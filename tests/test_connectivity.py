@@ -142,21 +142,6 @@ def test_statistics_of_batch_normalization_are_estimated_anew():
     assert a.module_[1].running_var == 1
 
 
-def test_connectivity_is_a_value():
-    alphas = np.array([0.0, 0.5, 1.0])
-    line = ModeConnectivity(alphas, [0.1, 0.15, 0.16])
-    assert line.barrier == pytest.approx(0.03)
-    assert not line.is_stable()
-    assert line.is_stable(0.04)
-    assert repr(line) == "ModeConnectivity(barrier 0.03 on 3 points)"
-    alphas[0] = 7
-    assert line.alphas[0] == 0
-    with pytest.raises(ValueError, match="read-only"):
-        line.errors[0] = 0
-    with pytest.raises(AttributeError):
-        line.errors = alphas
-
-
 def test_line_errors():
     one, two = net_with(nn.Linear(1, 1), [[1.0]], [0.0]), net_with(nn.Linear(1, 2), 0.0, 0.0)
     with pytest.raises(ValueError, match=r"'weight' is \(1, 1\) in a and \(2, 1\) in b"):

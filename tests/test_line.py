@@ -8,6 +8,7 @@ import torch
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
+from sklearn_tickets.inspection import ModeConnectivity
 from sklearn_tickets.inspection._line import error_at, error_function, errors_on_line
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import GivenMaskPruner
@@ -42,11 +43,24 @@ def test_buffers_are_interpolated_unless_they_are_whole_numbers():
     X = np.ones((1, 1), dtype="float32")
     a = {"weight": torch.tensor(2.0), "factor": torch.tensor(1.0), "shift": torch.tensor(5)}
     b = {"weight": torch.tensor(4.0), "factor": torch.tensor(3.0), "shift": torch.tensor(9)}
-    alphas, errors = errors_on_line(
-        Shifted(), a, b, X, lambda outputs: outputs.item(), n_points=3, X_train=X
-    )
-    assert alphas.tolist() == [0, 0.5, 1]
-    assert errors.tolist() == [2 + 5, 3 * 2 + 5, 4 * 3 + 5]
+    line = errors_on_line(Shifted(), a, b, X, lambda outputs: outputs.item(), n_points=3, X_train=X)
+    assert line.alphas.tolist() == [0, 0.5, 1]
+    assert line.errors.tolist() == [2 + 5, 3 * 2 + 5, 4 * 3 + 5]
+
+
+def test_connectivity_is_a_value():
+    alphas = np.array([0.0, 0.5, 1.0])
+    line = ModeConnectivity(alphas, [0.1, 0.15, 0.16])
+    assert line.barrier == pytest.approx(0.03)
+    assert not line.is_stable()
+    assert line.is_stable(0.04)
+    assert repr(line) == "ModeConnectivity(barrier 0.03 on 3 points)"
+    alphas[0] = 7
+    assert line.alphas[0] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        line.errors[0] = 0
+    with pytest.raises(AttributeError):
+        line.errors = alphas
 
 
 def test_line_ends_are_the_networks_themselves(data):
@@ -55,9 +69,9 @@ def test_line_ends_are_the_networks_themselves(data):
     evaluate = partial(np.sum, dtype=np.float64)
     line = errors_on_line(a, a.state_dict(), b.state_dict(), X, evaluate, n_points=4, X_train=X)
     ends = [error_at(a, net.state_dict(), X, evaluate, X_train=X) for net in (a, b)]
-    assert line[1][[0, -1]].tolist() == ends
+    assert line.errors[[0, -1]].tolist() == ends
     same = errors_on_line(a, a.state_dict(), a.state_dict(), X, evaluate, n_points=7, X_train=X)
-    assert set(same[1]) == {ends[0]}
+    assert set(same.errors) == {ends[0]}
 
 
 def test_outputs_of_nets_become_predictions(fitted):

@@ -15,29 +15,15 @@ from sklearn_tickets.inspection._anatomy import (
     gradient_flow,
     sparse_flops,
 )
-from sklearn_tickets.inspection._connectivity import (
-    ConnectivityDisplay,
-    ModeConnectivity,
-    linear_mode_connectivity,
-)
+from sklearn_tickets.inspection._connectivity import ConnectivityDisplay, linear_mode_connectivity
 from sklearn_tickets.inspection._detectability import DetectabilityDisplay, detectability
 from sklearn_tickets.inspection._instability import InstabilityDisplay, instability_analysis
 from sklearn_tickets.inspection._layer_density import LayerDensityDisplay
+from sklearn_tickets.inspection._line import ModeConnectivity
 from sklearn_tickets.inspection._report import ticket_report
-from sklearn_tickets.inspection._rounds import (
-    RoundConnectivity,
-    RoundsDisplay,
-    round_connectivity,
-)
+from sklearn_tickets.inspection._rounds import RoundConnectivity, RoundsDisplay, round_connectivity
 from sklearn_tickets.inspection._sparsity_curve import SparsityCurveDisplay
-from sklearn_tickets.inspection._style import (
-    INK,
-    Display,
-    add_legend,
-    draw_ticket,
-    styles,
-    tidy,
-)
+from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
 from sklearn_tickets.inspection._ticket_mask_display import TicketMaskDisplay
 
 __all__ = [

@@ -1,8 +1,7 @@
 """Linear mode connectivity: the error on the straight line between two networks."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,73 +12,11 @@ from skorch import NeuralNet
 from torch import nn
 
 from sklearn_tickets._network import plain_module
-from sklearn_tickets.inspection._line import error_function, errors_on_line
+from sklearn_tickets.inspection._line import ModeConnectivity, error_function, errors_on_line
 from sklearn_tickets.inspection._style import Display, add_legend, styles, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ModeConnectivity:
-    """The errors on the straight line between two networks.
-
-    Parameters
-    ----------
-    alphas : array-like of shape (n_points,)
-        The positions on the line, from 0 to 1.
-    errors : array-like of shape (n_points,)
-        The errors at these positions; lower is better.
-
-    See Also
-    --------
-    linear_mode_connectivity : Compute the errors.
-
-    Examples
-    --------
-    >>> from sklearn_tickets.inspection import ModeConnectivity
-    >>> line = ModeConnectivity([0, 0.5, 1], [0.1, 0.5, 0.3])
-    >>> line
-    ModeConnectivity(barrier 0.3 on 3 points)
-    >>> line.is_stable()
-    False
-    """
-
-    alphas: NDArray[np.float64]
-    errors: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            values = np.array(getattr(self, field.name), dtype=np.float64)
-            values.flags.writeable = False
-            object.__setattr__(self, field.name, values)
-
-    @property
-    def barrier(self) -> float:
-        """The largest error on the line minus the mean error of its two ends.
-
-        It is never negative, since the ends are on the line. If the error is monotonic, it
-        is half the difference of the ends.
-        """
-        return float(self.errors.max() - (self.errors[0] + self.errors[-1]) / 2)
-
-    def is_stable(self, threshold: float = 0.02) -> bool:
-        """Tell whether the barrier is so low that it may be noise.
-
-        Parameters
-        ----------
-        threshold : float, default=0.02
-            In units of the error. The default is two percent of classification error.
-
-        Returns
-        -------
-        is_stable : bool
-            Whether the barrier is below the threshold.
-        """
-        return self.barrier < threshold
-
-    def __repr__(self) -> str:
-        return f"ModeConnectivity(barrier {self.barrier:.3g} on {len(self.alphas)} points)"
 
 
 def linear_mode_connectivity(
@@ -174,9 +111,7 @@ def linear_mode_connectivity(
     X = _check_inputs(a, X)
     X_train = X if X_train is None else _check_inputs(a, X_train)
     evaluate = error_function(a, y, metric)
-    return ModeConnectivity(
-        *errors_on_line(module, state_a, state_b, X, evaluate, n_points=n_points, X_train=X_train)
-    )
+    return errors_on_line(module, state_a, state_b, X, evaluate, n_points=n_points, X_train=X_train)
 
 
 def _fitted_module(estimator: BaseEstimator, name: str) -> nn.Module:
@@ -234,11 +169,9 @@ class ConnectivityDisplay(Display):
         X: ArrayLike,
         y: ArrayLike,
         *,
-        n_points: int = 30,
-        metric: Callable[[NDArray, NDArray], float] | None = None,
-        X_train: ArrayLike | None = None,
         name: str = "a to b",
         ax: "Axes | None" = None,
+        **options: Any,
     ) -> Self:
         """Call `linear_mode_connectivity`, and plot the result.
 
@@ -250,26 +183,19 @@ class ConnectivityDisplay(Display):
             The inputs to measure the error on.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The labels or targets of a pruner, or the class indices of a skorch classifier.
-        n_points : int, default=30
-            Number of points on the line.
-        metric : callable ``(y_true, y_pred) -> float``, default=None
-            The error; lower is better.
-        X_train : array-like of shape (n_train_samples, ...), default=None
-            The inputs to estimate the statistics of batch normalization on.
         name : str, default="a to b"
             The label of the line.
         ax : matplotlib Axes, default=None
             The axes to draw on. If None, a new figure is created.
+        **options : dict
+            Keyword arguments of `linear_mode_connectivity`.
 
         Returns
         -------
         display : ConnectivityDisplay
             The plotted line.
         """
-        line = linear_mode_connectivity(
-            a, b, X, y, n_points=n_points, metric=metric, X_train=X_train
-        )
-        return cls({name: line}).plot(ax)
+        return cls({name: linear_mode_connectivity(a, b, X, y, **options)}).plot(ax)
 
     def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the plot.

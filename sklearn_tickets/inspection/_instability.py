@@ -16,7 +16,6 @@ from torch import Tensor
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets._random import independent_rng, seeded
-from sklearn_tickets.inspection._connectivity import ModeConnectivity
 from sklearn_tickets.inspection._line import error_function, errors_on_line
 from sklearn_tickets.inspection._style import INK, Display, add_legend, styles, tidy
 from sklearn_tickets.pruners import GivenMaskPruner
@@ -144,11 +143,10 @@ def instability_analysis(
         net = network.estimator_
         pairs = _trained_pairs(net, X_train, y_train, start_epochs, seeds)
         for k, (a, b) in pairs.items():
-            alphas, errors = errors_on_line(
+            line = errors_on_line(
                 net.module_, a, b, inputs, evaluate, n_points=n_points, X_train=X_train
             )
-            line = ModeConnectivity(alphas, errors)
-            rows.append((k, pair, errors[0], errors[-1], line.barrier))
+            rows.append((k, pair, line.errors[0], line.errors[-1], line.barrier))
     table = pd.DataFrame(rows, columns=["start_epoch", "pair", "error_a", "error_b", "barrier"])
     return table.sort_values(["start_epoch", "pair"], ignore_index=True)
 

@@ -1,6 +1,7 @@
 """The error of a network on the straight line between two states of its weights."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -11,6 +12,68 @@ from skorch import NeuralNetBinaryClassifier
 from torch import Tensor, nn
 
 from sklearn_tickets._network import infer, normalization_statistics
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ModeConnectivity:
+    """The errors on the straight line between two networks.
+
+    Parameters
+    ----------
+    alphas : array-like of shape (n_points,)
+        The positions on the line, from 0 to 1.
+    errors : array-like of shape (n_points,)
+        The errors at these positions; lower is better.
+
+    See Also
+    --------
+    linear_mode_connectivity : Compute the errors.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.inspection import ModeConnectivity
+    >>> line = ModeConnectivity([0, 0.5, 1], [0.1, 0.5, 0.3])
+    >>> line
+    ModeConnectivity(barrier 0.3 on 3 points)
+    >>> line.is_stable()
+    False
+    """
+
+    alphas: NDArray[np.float64]
+    errors: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            values = np.array(getattr(self, field.name), dtype=np.float64)
+            values.flags.writeable = False
+            object.__setattr__(self, field.name, values)
+
+    @property
+    def barrier(self) -> float:
+        """The largest error on the line minus the mean error of its two ends.
+
+        It is never negative, since the ends are on the line. If the error is monotonic, it
+        is half the difference of the ends.
+        """
+        return float(self.errors.max() - (self.errors[0] + self.errors[-1]) / 2)
+
+    def is_stable(self, threshold: float = 0.02) -> bool:
+        """Tell whether the barrier is so low that it may be noise.
+
+        Parameters
+        ----------
+        threshold : float, default=0.02
+            In units of the error. The default is two percent of classification error.
+
+        Returns
+        -------
+        is_stable : bool
+            Whether the barrier is below the threshold.
+        """
+        return self.barrier < threshold
+
+    def __repr__(self) -> str:
+        return f"ModeConnectivity(barrier {self.barrier:.3g} on {len(self.alphas)} points)"
 
 
 def error_at(
@@ -54,7 +117,7 @@ def errors_on_line(
     *,
     n_points: int,
     X_train: NDArray,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> ModeConnectivity:
     """Evaluate a network at evenly spaced points between two states, both ends included.
 
     The point at alpha is ``(1 - alpha) * state_a + alpha * state_b`` for parameters and
@@ -78,10 +141,8 @@ def errors_on_line(
 
     Returns
     -------
-    alphas : float64 ndarray of shape (n_points,)
-        The points, from 0 to 1.
-    errors : float64 ndarray of shape (n_points,)
-        The errors at these points.
+    connectivity : ModeConnectivity
+        The points and their errors.
 
     Raises
     ------
@@ -101,7 +162,7 @@ def errors_on_line(
             for name, a in state_a.items()
         }
         errors.append(error_at(module, state, X, evaluate, X_train=X_train))
-    return alphas, np.array(errors, dtype=np.float64)
+    return ModeConnectivity(alphas, np.array(errors))
 
 
 def error_function(

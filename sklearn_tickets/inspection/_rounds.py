@@ -7,7 +7,7 @@ because they find the dense network's solution again.
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -201,10 +201,10 @@ def round_connectivity(
     evaluate = error_function(pruner, y, metric)
 
     def barrier(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
-        _, errors = errors_on_line(
+        line = errors_on_line(
             module, a, b, inputs, evaluate, n_points=n_points, X_train=train_inputs
         )
-        return errors.max() - errors[[0, -1]].mean()
+        return line.barrier
 
     states = {record["round"]: record["state"] for record in pruner.rounds_}
     masks = [pruner.mask_ | ~pruner.mask_, *(record["mask"] for record in pruner.rounds_)]
@@ -303,11 +303,9 @@ class RoundsDisplay(Display):
         X: ArrayLike,
         y: ArrayLike,
         *,
-        n_points: int = 20,
-        metric: Callable[[NDArray, NDArray], float] | None = None,
-        X_train: ArrayLike | None = None,
         quantity: Quantity = "barrier",
         ax: "Axes | None" = None,
+        **options: Any,
     ) -> Self:
         """Call `round_connectivity`, and plot one of the tables.
 
@@ -319,24 +317,19 @@ class RoundsDisplay(Display):
             The inputs to measure errors on.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or regression targets.
-        n_points : int, default=20
-            Number of points on each line.
-        metric : callable ``(y_true, y_pred) -> float``, default=None
-            The error; lower is better.
-        X_train : array-like of shape (n_train_samples, ...), default=None
-            The inputs to estimate the statistics of batch normalization on.
         quantity : str, default="barrier"
             As in `plot`.
         ax : matplotlib Axes, default=None
             The axes to draw on. If None, a new figure is created.
+        **options : dict
+            Keyword arguments of `round_connectivity`.
 
         Returns
         -------
         display : RoundsDisplay
             The plotted table. Its method ``plot`` draws the others.
         """
-        rounds = round_connectivity(pruner, X, y, n_points=n_points, metric=metric, X_train=X_train)
-        return cls(rounds).plot(quantity, ax)
+        return cls(round_connectivity(pruner, X, y, **options)).plot(quantity, ax)
 
     def plot(self, quantity: Quantity = "barrier", ax: "Axes | None" = None) -> Self:
         """Draw one of the tables as a heat map.

@@ -10,14 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 
-from sklearn_tickets.inspection._style import (
-    INK,
-    Display,
-    add_legend,
-    draw_ticket,
-    styles,
-    tidy,
-)
+from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
 from sklearn_tickets.masks import LayerCollapseWarning
 from sklearn_tickets.pruners.base import BasePruner
 
