@@ -3,8 +3,6 @@
 import copy
 from functools import partial
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,13 +10,11 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from sklearn_tickets.inspection import RoundsDisplay, round_connectivity
+from sklearn_tickets.inspection import round_connectivity
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import ContinuousSparsificationPruner, IterativeMagnitudePruner
 from tests.instances import make_net
-
-matplotlib.use("agg")
 
 
 def with_rounds(weights, masks, **parameters):
@@ -198,40 +194,3 @@ def test_data_must_fit_together(fitted, data):
         round_connectivity(fitted, X, y[:-1])
     with pytest.raises(ValueError, match="n_points must be at least 2"):
         round_connectivity(fitted, X, y, n_points=1)
-
-
-@pytest.mark.parametrize(
-    "quantity", ["barrier", "angular_distance", "sign_agreement", "mask_overlap"]
-)
-def test_heat_map_shows_a_table_and_its_numbers(fitted, data, quantity):
-    _, ax = plt.subplots()
-    display = RoundsDisplay.from_estimator(fitted, *data, n_points=3, quantity=quantity, ax=ax)
-    assert display.ax_ is ax
-    table = getattr(display.rounds, quantity)
-    assert np.array_equal(ax.images[0].get_array(), table)
-    numbers = [float(text.get_text()) for text in ax.texts]
-    assert numbers == pytest.approx(table.to_numpy().ravel().tolist(), abs=0.005)
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "final"]
-    plt.close("all")
-
-
-def test_many_rounds_have_colors_only_and_some_labels():
-    pruner, X, y = with_rounds([[1.0, 2.0]] * 25, [[1, 1]] * 25)
-    ax = RoundsDisplay.from_estimator(pruner, X, y, n_points=2).ax_
-    assert not ax.texts
-    labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert len(labels) <= 12
-    assert labels[-1] == "final"
-    plt.close("all")
-
-
-def test_rounds_without_common_weights_are_drawn():
-    pruner, X, y = with_rounds([[1.0, 2.0]] * 2, [[1, 0], [0, 1]], train_ticket=False)
-    display = RoundsDisplay.from_estimator(pruner, X, y, quantity="sign_agreement")
-    assert [text.get_text() for text in display.ax_.texts] == ["1.00", "nan", "nan", "1.00"]
-    plt.close("all")
-
-
-def test_unknown_quantity_is_refused(fitted, data):
-    with pytest.raises(ValueError, match=r"quantity must be one of barrier, .* got 'angle'"):
-        RoundsDisplay(None).plot("angle")

@@ -21,7 +21,8 @@ from sklearn_tickets.inspection._instability import InstabilityDisplay, instabil
 from sklearn_tickets.inspection._layer_density import LayerDensityDisplay
 from sklearn_tickets.inspection._line import ModeConnectivity
 from sklearn_tickets.inspection._report import ticket_report
-from sklearn_tickets.inspection._rounds import RoundConnectivity, RoundsDisplay, round_connectivity
+from sklearn_tickets.inspection._rounds import RoundConnectivity, round_connectivity
+from sklearn_tickets.inspection._rounds_display import RoundsDisplay
 from sklearn_tickets.inspection._sparsity_curve import SparsityCurveDisplay
 from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
 from sklearn_tickets.inspection._ticket_mask_display import TicketMaskDisplay
