@@ -107,7 +107,7 @@ def _make_parser() -> argparse.ArgumentParser:
         type=_integer(3),
         default=5,
         metavar="N",
-        help="layers of units, with inputs and outputs; at least 3 (default: %(default)s)",
+        help="layers of units, including inputs and outputs; at least 3 (default: %(default)s)",
     )
     problem.add_argument(
         "--width",
@@ -129,8 +129,8 @@ def _make_parser() -> argparse.ArgumentParser:
         type=_number(float, lambda x: 0 <= x < math.inf, "a number of at least 0"),
         default=0.01,
         metavar="X",
-        help="fraction of wrong labels in classification, or standard deviation of the noise of "
-        "regression targets (default: %(default)s)",
+        help="fraction of wrong labels (circle), or standard deviation of the noise of the targets "
+        "(helix, relu) (default: %(default)s)",
     )
     problem.add_argument(
         "--scaling",

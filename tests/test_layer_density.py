@@ -55,7 +55,7 @@ def test_densities_are_drawn_layer_by_layer_with_empty_ones_at_the_edge():
     alone = [line.get_xydata().tolist() for line in ax.get_lines() if len(line.get_xydata()) == 1]
     assert_allclose(alone, [[(0.5, 1.825)], [(0.5, 2.175)], [(edge, 1.175)]])
     assert_allclose(ax.collections[0].get_offsets(), [(0.5, 0), (0.5, 1), (0.5, 2)])
-    assert legend_of(ax) == ["a", "b", "planted ticket", "nothing left (hollow)"]
+    assert legend_of(ax) == ["a", "b", "planted ticket", "pruned entirely (hollow)"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "2", "all layers"]
     assert ax.get_xscale() == "log"
     assert ax.yaxis_inverted()

@@ -235,13 +235,7 @@ def seek(
     nets = {mode: planted.make_net() for mode in ("single", "multi")}
     nets["learned"] = planted.make_net(max_epochs=search_epochs["learned"])
     runs = [
-        SeekRun(
-            pruner=GivenMaskPruner(net, mask, **settings),
-            name=name,
-            mode="given",
-            density=mask.density,
-            n_epochs=final_epochs,
-        )
+        SeekRun(name, "given", mask.density, GivenMaskPruner(net, mask, **settings), final_epochs)
         for name, net, mask in _references(planted, seed)
     ]
     for density in _numeric_densities(densities, planted.mask):

@@ -43,7 +43,7 @@ def instability_analysis(
     Two copies share the first k epochs of training. Then each copy continues with its own
     order of batches. If there is no barrier between them, training is stable: up to linear
     connectivity, its outcome does not depend on its noise. In experiments, the sparse networks
-    of iterative magnitude pruning reach the dense network's accuracy only if they are stable [1]_.
+    of iterative magnitude pruning match the dense accuracy exactly when they are stable [1]_.
 
     Parameters
     ----------

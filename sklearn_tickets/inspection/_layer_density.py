@@ -190,7 +190,7 @@ class LayerDensityDisplay(Display):
             y = ticket["layer"].map(places)
             legend.append(draw_ticket(ax, ticket["density"].clip(edge), y))
         if is_empty.any():
-            label = "nothing left (hollow)"
+            label = "pruned entirely (hollow)"
             legend.append(ax.axvline(edge, color=INK, linewidth=0.8, linestyle=":", label=label))
         for boundary in range(1, len(places)):
             ax.axhline(boundary - 0.5, color=FAINT, linewidth=0.6)

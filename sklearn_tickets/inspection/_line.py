@@ -63,7 +63,7 @@ class ModeConnectivity:
         Parameters
         ----------
         threshold : float, default=0.02
-            In units of the error. The default is two percent of classification error.
+            In units of the error. The default is two percentage points of classification error.
 
         Returns
         -------

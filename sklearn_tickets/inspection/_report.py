@@ -1,4 +1,4 @@
-"""`ticket_report`: a ticket beside the dense network and controls."""
+"""`ticket_report`: a ticket compared with the dense network and controls."""
 
 import copy
 import warnings
@@ -240,7 +240,7 @@ def _controls(pruner: BasePruner, seed: int) -> dict[str, GivenMaskPruner]:
 def _measure(
     pruner: BasePruner, X: ArrayLike, y: ArrayLike, X_test: ArrayLike, y_test: ArrayLike
 ) -> dict[str, Any]:
-    """Return what the columns of the report say about one fit."""
+    """Return the columns of the report for one fit."""
     module, mask = plain_module(pruner.estimator_.module_), pruner.mask_
     row_of_X = pruner._check_inputs(X)[:1]
     row = {

@@ -74,7 +74,7 @@ def styles(names: Iterable[Name]) -> dict[Name, tuple[str, str, str]]:
     Parameters
     ----------
     names : iterable of hashable
-        What is drawn. Repeated names count once.
+        The names, such as the labels of lines. Repeated names count once.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def add_legend(
     ax : matplotlib Axes
         The axes to add it to.
     handles : list of artists, default=None
-        What to list. If None, everything that has a label.
+        The handles to list. If None, those of all artists that have a label.
     place : {"right", "top"}, default="right"
         The side of the plot. There is room for twenty names on the right.
     """

@@ -56,7 +56,7 @@ def ticket_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
     Returns
     -------
     score : float
-        Between 0 and 1, the best value; 0 if neither mask keeps anything.
+        Between 0 and 1, the best value; 0 if neither mask keeps an entry.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def ticket_precision_score(mask_true: TicketMask, mask_pred: TicketMask) -> floa
     Returns
     -------
     score : float
-        Between 0 and 1, the best value; 0 if `mask_pred` keeps nothing.
+        Between 0 and 1, the best value; 0 if `mask_pred` keeps no entry.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def ticket_recall_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
     Returns
     -------
     score : float
-        Between 0 and 1, the best value; 0 if `mask_true` keeps nothing.
+        Between 0 and 1, the best value; 0 if `mask_true` keeps no entry.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def ticket_f1_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
     Returns
     -------
     score : float
-        Between 0 and 1, the best value; 0 if neither mask keeps anything.
+        Between 0 and 1, the best value; 0 if neither mask keeps an entry.
 
     Raises
     ------
