@@ -10,10 +10,8 @@ import sklearn_tickets.__main__ as command_line
 from sklearn_tickets.benchmark import COLUMNS, format_report, seek
 from sklearn_tickets.datasets import PlantedTicketGenerator
 
-TINY = [
-    *["--task", "relu", "--width", "12", "--n-samples", "200", "--seed", "3"],
-    *["--rounds", "2", "--epochs", "1", "--jobs", "1"],
-]
+TINY = ["--task=relu", "--width=12", "--n-samples=200", "--seed=3", "--rounds=2", "--epochs=1"]
+TINY += ["--jobs=1"]
 
 
 def test_files_and_report_agree(tmp_path, capsys):

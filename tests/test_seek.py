@@ -45,9 +45,16 @@ def test_columns_are_the_documented_ones_in_order(table):
 def test_references_come_first_then_each_density(table):
     ticket = GENERATOR.generate(1).mask
     searched = [
-        *[("random", "single"), ("random", "multi"), ("magnitude", "single"), ("imp", "multi")],
-        *[("snip", "single"), ("snip", "multi"), ("grasp", "single"), ("grasp", "multi")],
-        *[("synflow", "single"), ("synflow", "multi")],
+        ("random", "single"),
+        ("random", "multi"),
+        ("magnitude", "single"),
+        ("imp", "multi"),
+        ("snip", "single"),
+        ("snip", "multi"),
+        ("grasp", "single"),
+        ("grasp", "multi"),
+        ("synflow", "single"),
+        ("synflow", "multi"),
     ]
     names = ["planted", "dense", "scaled", "shuffled", "constant"]
     expected = [(name, "given") for name in names] + 2 * searched

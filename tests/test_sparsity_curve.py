@@ -110,7 +110,8 @@ def test_curves_of_one_pruner_with_a_scorer(planted):
 
     display = SparsityCurveDisplay.from_estimator(
         RandomPruner(planted.make_net(max_epochs=1)),
-        *(planted.X, planted.y),
+        planted.X,
+        planted.y,
         sparsities=[0.5],
         X_test=planted.X,
         y_test=planted.y,

@@ -53,9 +53,8 @@ def test_layers_show_what_each_entry_is():
     counts = ["kept by neither (2)", "superfluous (1)", "missed (1)", "found (2)"]
     assert legend_of(display.ax_) == counts
     patches = display.ax_.get_legend().legend_handles
-    assert [to_hex(patch.get_facecolor()) for patch in patches] == [
-        *(NEITHER, SUPERFLUOUS, MISSED, HIT)
-    ]
+    colors = [to_hex(patch.get_facecolor()) for patch in patches]
+    assert colors == [NEITHER, SUPERFLUOUS, MISSED, HIT]
 
 
 def test_layers_have_a_row_for_each_filter():

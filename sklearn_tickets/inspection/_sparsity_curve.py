@@ -55,7 +55,8 @@ class SparsityCurveDisplay(Display):
     >>> net = train.make_net(max_epochs=1)
     >>> display = SparsityCurveDisplay.from_estimator(
     ...     {"magnitude": MagnitudePruner(net), "random": RandomPruner(net)},
-    ...     *(train.X, train.y),
+    ...     train.X,
+    ...     train.y,
     ...     sparsities=[0.5, 0.9],
     ...     X_test=test.X,
     ...     y_test=test.y,
