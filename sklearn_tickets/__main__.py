@@ -1,7 +1,7 @@
-"""The command line: plant a ticket, let pruners look for it, and print one table.
+"""The command line: plant a ticket, let pruners search for it, and print a table.
 
-``python -m sklearn_tickets --help`` lists the options. The exit status is 0, or 1 if a run
-failed (its row is empty), 2 for options that cannot be used, 130 after Ctrl-C.
+``python -m sklearn_tickets --help`` lists the options. The exit status is 0, 1 if a run
+failed (its row is empty), 2 if an option is invalid, or 130 after Ctrl-C.
 """
 
 import argparse
@@ -24,71 +24,74 @@ _FULL = {"n_samples": 10_000, "rounds": 10, "epochs": 5}
 _QUICK = {"n_samples": 2_000, "rounds": 4, "epochs": 2}
 
 _DESCRIPTION = """Plant a lottery ticket, a small network that solves a task, among the random
-weights of a large one; let pruning algorithms look for it; print one table of what they find.
-A pruner works single-shot, pruning the untrained network at once, and multi-shot, in rounds of
-training, pruning a part, and returning to the initial weights; or it learns its mask, for as long
-as these rounds take. What is kept in the end is trained for 10 epochs from its initial weights."""
+weights of a large network; let pruning algorithms search for it; print a table of the results.
+Pruners work in two modes. Single-shot, they prune the untrained network at once. Multi-shot, they
+go through rounds of training, pruning a part, and resetting the weights to their initial values.
+Other pruners learn their masks, for as many epochs as all rounds together. All tickets are finally
+trained for 10 epochs from their initial weights."""
 
-_EPILOG = """The pruners: random; magnitude (small weights go, single-shot only); imp (iterative
-magnitude pruning, which is magnitude multi-shot); snip (what the loss depends on stays); grasp
-(what the gradient's norm depends on stays); synflow (what lies on strong paths from inputs to
-outputs stays). Those that learn their masks run only if they are named: rigl (small weights go,
-others grow); continuous, stochastic and hard-concrete (gates, trained with the weights);
-edge-popup, gem-miner, bernoulli, concrete and genetic (the weights frozen)."""
+_EPILOG = """Pruners that score parameters: random; magnitude (removes small weights, only
+single-shot); imp (iterative magnitude pruning, which is magnitude pruning multi-shot); snip (keeps
+what the loss depends on); grasp (keeps what the norm of the gradient depends on); synflow (keeps
+strong paths from inputs to outputs). Pruners that learn masks, which only run if they are named:
+rigl (removes small weights and grows others); continuous, stochastic and hard-concrete (train gates
+together with the weights); edge-popup, gem-miner, bernoulli, concrete and genetic (freeze the
+weights)."""
 
 
 def _number(
-    kind: Callable[[str], Any], accepts: Callable[[Any], bool], expected: str
+    kind: Callable[[str], Any], is_valid: Callable[[Any], bool], expected: str
 ) -> Callable[[str], Any]:
-    """A type for argparse: numbers that are accepted; the error tells what is expected."""
+    """Make an argument type of valid numbers; its error message says what is expected."""
 
     def parse(text: str) -> Any:
         try:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if not accepts(value):
-            raise argparse.ArgumentTypeError(f"{text!r} cannot be used; give {expected}")
+        if not is_valid(value):
+            raise argparse.ArgumentTypeError(f"must be {expected}; got {text!r}")
         return value
 
     return parse
 
 
 def _integer(minimum: int) -> Callable[[str], Any]:
+    """Make an argument type of integers that are not below a minimum."""
     return _number(int, lambda n: n >= minimum, f"an integer of at least {minimum}")
 
 
 def _density(text: str) -> float | str:
-    """A type for argparse: a fraction of parameters, or the planted ticket's."""
-    expected = "a fraction of the parameters above 0 and at most 1, or 'ticket'"
+    """Convert an argument to a density, or "ticket" for the planted ticket's."""
+    expected = "a fraction above 0 and at most 1, or 'ticket'"
     return text if text == "ticket" else _number(float, lambda x: 0 < x <= 1, expected)(text)
 
 
 def _output_file(text: str) -> Path:
-    """A type for argparse: a path that can be written to, found out before the long run."""
+    """Convert an argument to a path that can be written, which is checked before the long run."""
     path = Path(text)
     if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is in no existing directory; make it first")
+        raise argparse.ArgumentTypeError(f"the directory of {text!r} does not exist; create it")
     if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a directory; give a file name")
+        raise argparse.ArgumentTypeError(f"{text!r} is a directory; pass a file name")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"{text!r} is write-protected; choose another file")
     return path
 
 
 def _figure_file(text: str) -> Path:
-    """A type for argparse: an `_output_file` whose name ends like that of a figure."""
+    """Convert an argument to a path that can be written, with the extension of a figure."""
     path = _output_file(text)
     formats = Figure().canvas.get_supported_filetypes()
     if path.suffix.lstrip(".").lower() not in formats:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no name of a figure; let it end in .{', .'.join(formats)}"
+            f"{text!r} must have one of the extensions .{', .'.join(formats)}"
         )
     return path
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    """All options; those that ``--quick`` changes are absent unless they are given."""
+    """Make the parser. Options that ``--quick`` changes have no default."""
     parser = argparse.ArgumentParser(
         prog="python -m sklearn_tickets", description=_DESCRIPTION, epilog=_EPILOG
     )
@@ -97,14 +100,14 @@ def _make_parser() -> argparse.ArgumentParser:
         "--task",
         choices=sorted(TASKS),
         default="circle",
-        help="what the ticket computes (default: %(default)s)",
+        help="the function of the ticket (default: %(default)s)",
     )
     problem.add_argument(
         "--depth",
         type=_integer(3),
         default=5,
         metavar="N",
-        help="layers of units, inputs and outputs included; at least 3 (default: %(default)s)",
+        help="layers of units, including inputs and outputs; at least 3 (default: %(default)s)",
     )
     problem.add_argument(
         "--width",
@@ -118,21 +121,22 @@ def _make_parser() -> argparse.ArgumentParser:
         type=_integer(100),
         default=argparse.SUPPRESS,
         metavar="N",
-        help=f"samples, the last tenth of which is held out (default: {_FULL['n_samples']})",
+        help="number of samples, of which the last tenth is held out "
+        f"(default: {_FULL['n_samples']})",
     )
     problem.add_argument(
         "--noise",
         type=_number(float, lambda x: 0 <= x < math.inf, "a number of at least 0"),
         default=0.01,
         metavar="X",
-        help="share of wrong labels (circle), or standard deviation of the noise of the targets "
+        help="fraction of wrong labels (circle), or standard deviation of the noise of the targets "
         "(helix, relu) (default: %(default)s)",
     )
     problem.add_argument(
         "--scaling",
         choices=["hidden", "trainable"],
         default="hidden",
-        help="size of the planted weights: like those around them, or the best to train from "
+        help="scale of the planted weights: like other weights, or suited to training "
         "(default: %(default)s)",
     )
     problem.add_argument(
@@ -140,7 +144,7 @@ def _make_parser() -> argparse.ArgumentParser:
         type=_number(int, lambda n: 0 <= n < 2**32, "an integer from 0 to 4294967295"),
         default=0,
         metavar="N",
-        help="draws everything that is random (default: %(default)s)",
+        help="seed of all random numbers (default: %(default)s)",
     )
     search = parser.add_argument_group("the search")
     search.add_argument(
@@ -148,49 +152,49 @@ def _make_parser() -> argparse.ArgumentParser:
         action="append",
         choices=list(PRUNERS),
         metavar="NAME",
-        help="may be repeated (default: the first six of those below)",
+        help="a pruner from the lists below; can be repeated (default: the first list)",
     )
     search.add_argument(
         "--density",
         action="append",
         type=_density,
         metavar="X",
-        help="fraction of the parameters to keep, above 0 and at most 1, or 'ticket', the "
-        "planted ticket's own; may be repeated (default: 0.1, 0.01 and ticket)",
+        help="fraction of the parameters to keep, or 'ticket' for that of the planted ticket; "
+        "can be repeated (default: 0.1, 0.01 and ticket)",
     )
     search.add_argument(
         "--rounds",
         type=_integer(1),
         default=argparse.SUPPRESS,
         metavar="N",
-        help=f"rounds of the multi-shot runs (default: {_FULL['rounds']})",
+        help=f"number of rounds in multi-shot runs (default: {_FULL['rounds']})",
     )
     search.add_argument(
         "--epochs",
         type=_integer(0),
         default=argparse.SUPPRESS,
         metavar="N",
-        help=f"epochs of training in each round (default: {_FULL['epochs']})",
+        help=f"training epochs in each round (default: {_FULL['epochs']})",
     )
     search.add_argument(
         "--jobs",
         type=_number(int, lambda n: n == -1 or n >= 1, "an integer of at least 1, or -1"),
         default=-1,
         metavar="N",
-        help="processes, -1 being one per core (default: %(default)s)",
+        help="number of parallel processes; -1 means one per core (default: %(default)s)",
     )
     search.add_argument(
         "--quick",
         action="store_true",
-        help="a first impression in half a minute: "
+        help="run for half a minute only: "
         + ", ".join(f"--{name.replace('_', '-')} {n}" for name, n in _QUICK.items()),
     )
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--out", type=_output_file, metavar="FILE.csv", help="write the table, in full precision"
+        "--out", type=_output_file, metavar="FILE.csv", help="write the table in full precision"
     )
     output.add_argument(
-        "--plot", type=_figure_file, metavar="FILE.png", help="draw quality against density"
+        "--plot", type=_figure_file, metavar="FILE.png", help="plot quality against density"
     )
     return parser
 
@@ -201,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str or None, default=None
-        The arguments; None takes the process's own.
+        The arguments. If None, those of the process.
 
     Returns
     -------
@@ -211,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises
     ------
     SystemExit
-        With status 2 if an option cannot be used, after an error message.
+        If an option is invalid, with status 2.
     """
     parser = _make_parser()
     args = parser.parse_args(argv)
@@ -253,9 +257,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 callback=lambda done, total: progress.update(bar, completed=done, total=total),
             )
     except KeyboardInterrupt:
-        print("Interrupted; nothing was written.", file=sys.stderr)
+        print("Interrupted; no file was written.", file=sys.stderr)
         return 130
-    # Files first: the reader of a pipe may leave early.
+    # Files come first, since printing fails if a pipe is closed early.
     if args.out:
         table.to_csv(args.out, index=False)
     if args.plot:

@@ -10,10 +10,8 @@ import sklearn_tickets.__main__ as command_line
 from sklearn_tickets.benchmark import COLUMNS, format_report, seek
 from sklearn_tickets.datasets import PlantedTicketGenerator
 
-TINY = [
-    *["--task", "relu", "--width", "12", "--n-samples", "200", "--seed", "3"],
-    *["--rounds", "2", "--epochs", "1", "--jobs", "1"],
-]
+TINY = ["--task=relu", "--width=12", "--n-samples=200", "--seed=3", "--rounds=2", "--epochs=1"]
+TINY += ["--jobs=1"]
 
 
 def test_files_and_report_agree(tmp_path, capsys):
@@ -55,28 +53,43 @@ def test_a_pipe_gets_the_table_and_nothing_else():
         (["--pruner", "snap"], "--pruner: invalid choice: 'snap' (choose from"),
         (["--task", "square"], "--task: invalid choice: 'square' (choose from"),
         (["--scaling", "tiny"], "--scaling: invalid choice: 'tiny' (choose from"),
-        (["--density", "0"], "--density: '0' cannot be used; give a fraction of the parameters"),
-        (["--density", "1.1"], "--density: '1.1' cannot be used; give a fraction"),
-        (["--density", "tickets"], "--density: 'tickets' cannot be used; give a fraction"),
-        (["--depth", "2"], "--depth: '2' cannot be used; give an integer of at least 3"),
-        (["--depth", "4.5"], "--depth: '4.5' cannot be used; give an integer of at least 3"),
-        (["--width", "0"], "--width: '0' cannot be used; give an integer of at least 1"),
+        (
+            ["--density", "0"],
+            "--density: must be a fraction above 0 and at most 1, or 'ticket'; got '0'",
+        ),
+        (
+            ["--density", "1.1"],
+            "--density: must be a fraction above 0 and at most 1, or 'ticket'; got '1.1'",
+        ),
+        (
+            ["--density", "tickets"],
+            "--density: must be a fraction above 0 and at most 1, or 'ticket'; got 'tickets'",
+        ),
+        (["--depth", "2"], "--depth: must be an integer of at least 3; got '2'"),
+        (["--depth", "4.5"], "--depth: must be an integer of at least 3; got '4.5'"),
+        (["--width", "0"], "--width: must be an integer of at least 1; got '0'"),
         (["--width", "19"], "width=19 is less than the 20 units"),
         (
             ["--n-samples", "50"],
-            "--n-samples: '50' cannot be used; give an integer of at least 100",
+            "--n-samples: must be an integer of at least 100; got '50'",
         ),
-        (["--noise", "-1"], "--noise: '-1' cannot be used; give a number of at least 0"),
-        (["--noise", "nan"], "--noise: 'nan' cannot be used; give a number of at least 0"),
+        (["--noise", "-1"], "--noise: must be a number of at least 0; got '-1'"),
+        (["--noise", "nan"], "--noise: must be a number of at least 0; got 'nan'"),
         (["--noise", "2"], "noise=2.0 is more than 1"),
-        (["--rounds", "0"], "--rounds: '0' cannot be used; give an integer of at least 1"),
-        (["--epochs", "-1"], "--epochs: '-1' cannot be used; give an integer of at least 0"),
-        (["--jobs", "0"], "--jobs: '0' cannot be used; give an integer of at least 1, or -1"),
-        (["--seed", "-5"], "--seed: '-5' cannot be used; give an integer from 0"),
-        (["--out", "no/such/seek.csv"], "--out: 'no/such/seek.csv' is in no existing directory"),
-        (["--out", "."], "--out: '.' is a directory; give a file name"),
-        (["--plot", "no/such/seek.png"], "--plot: 'no/such/seek.png' is in no existing directory"),
-        (["--plot", "seek.doc"], "--plot: 'seek.doc' is no name of a figure; let it end in .eps"),
+        (["--rounds", "0"], "--rounds: must be an integer of at least 1; got '0'"),
+        (["--epochs", "-1"], "--epochs: must be an integer of at least 0; got '-1'"),
+        (["--jobs", "0"], "--jobs: must be an integer of at least 1, or -1; got '0'"),
+        (["--seed", "-5"], "--seed: must be an integer from 0 to 4294967295; got '-5'"),
+        (
+            ["--out", "no/such/seek.csv"],
+            "--out: the directory of 'no/such/seek.csv' does not exist; create it",
+        ),
+        (["--out", "."], "--out: '.' is a directory; pass a file name"),
+        (
+            ["--plot", "no/such/seek.png"],
+            "--plot: the directory of 'no/such/seek.png' does not exist; create it",
+        ),
+        (["--plot", "seek.doc"], "--plot: 'seek.doc' must have one of the extensions .eps"),
     ],
 )
 def test_unusable_options_are_named_before_anything_runs(options, message, capsys, monkeypatch):
@@ -92,7 +105,7 @@ def test_help_tells_the_defaults(capsys):
         command_line.main(["--help"])
     assert stop.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "rounds of the multi-shot runs (default: 10)" in text
+    assert "number of rounds in multi-shot runs (default: 10)" in text
     assert "--n-samples 2000, --rounds 4, --epochs 2" in text
 
 
@@ -120,7 +133,7 @@ def test_interruption_ends_cleanly(monkeypatch, capsys, tmp_path):
 
     monkeypatch.setattr(command_line, "seek", seek)
     assert command_line.main([*TINY, "--out", str(tmp_path / "seek.csv")]) == 130
-    assert capsys.readouterr().err == "Interrupted; nothing was written.\n"
+    assert capsys.readouterr().err == "Interrupted; no file was written.\n"
     assert not list(tmp_path.iterdir())
 
 

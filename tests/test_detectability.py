@@ -66,5 +66,5 @@ def test_display_shows_every_row(by_hand):
 
 
 def test_only_planted_problems_have_something_to_detect():
-    with pytest.raises(TypeError, match=r"planted must be what .* got Linear"):
+    with pytest.raises(TypeError, match=r"planted must be the return value of .* got Linear"):
         detectability(nn.Linear(2, 2))

@@ -50,6 +50,7 @@ ALLOWED = {
         "_random",
         "datasets",
         "datasets.tasks",
+        "inspection",
         "masks",
         "metrics",
         "pruners",

@@ -22,6 +22,7 @@ from sklearn_tickets.metrics import (
     effective_sparsity,
     make_strong_scorer,
     make_ticket_scorer,
+    planted_ticket,
     sparse_accuracy,
     sparse_neg_mean_squared_error,
     sparse_r2,
@@ -38,11 +39,8 @@ from sklearn_tickets.metrics import (
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner
 
-SCORERS = [
-    getattr(metrics, name)
-    for name in metrics.__all__
-    if not name.endswith("_score") and not name.startswith("make_") and "chance" not in name
-]
+PUBLIC = [getattr(metrics, name) for name in metrics.__all__]
+SCORERS = [member for member in PUBLIC if isinstance(member, type(ticket_overlap))]
 TRUTH = TicketMask({"weight": [[1, 1], [0, 0]]})
 FOUND = TicketMask({"weight": [[0, 1], [1, 1]]})
 
@@ -189,10 +187,17 @@ def test_unfitted_and_foreign_estimators(scorer):
             scorer(estimator, X, LABELS)
 
 
+def test_planted_ticket(classifier):
+    assert planted_ticket(classifier) is TRUTH
+    with pytest.raises(NotFittedError):
+        planted_ticket(clone(classifier))
+
+
 def test_no_planted_ticket():
     pruner = GivenMaskPruner(make_net(module__planted=False), FOUND, train_ticket=False)
+    assert planted_ticket(pruner.fit(X, LABELS)) is None
     with pytest.raises(ValueError, match=r"Linear carries no planted ticket.*make_ticket_scorer"):
-        ticket_overlap(pruner.fit(X, LABELS), X)
+        ticket_overlap(pruner, X)
 
 
 def test_sparse_scorers_refuse_a_net_that_is_not_sparse(classifier):

@@ -1,4 +1,4 @@
-"""Fit and score pruners, in parallel, one row of measurements each."""
+"""Fit and score pruners in parallel."""
 
 import time
 import traceback
@@ -37,8 +37,8 @@ _SCORERS = {
 }
 
 
-class Data(NamedTuple):
-    """What every pruner is fitted and scored on."""
+class SeekData(NamedTuple):
+    """The data on which all pruners are fitted and scored."""
 
     X_train: NDArray
     y_train: NDArray
@@ -48,8 +48,8 @@ class Data(NamedTuple):
     metric: str
 
 
-class Run(NamedTuple):
-    """A row to be: an unfitted pruner, what it is called, and what it costs."""
+class SeekRun(NamedTuple):
+    """An unfitted pruner, its labels in the table, and the number of epochs of its fit."""
 
     name: str
     mode: str
@@ -58,50 +58,32 @@ class Run(NamedTuple):
     n_epochs: int
 
 
-def measure(pruner: BasePruner, data: Data) -> dict[str, Any]:
-    """Fit a pruner and measure what it found.
-
-    Parameters
-    ----------
-    pruner : BasePruner
-        Unfitted.
-    data : Data
-        Only the training part is seen by the fit.
-
-    Returns
-    -------
-    measurements : dict
-        What the pruner kept and how good it is, by column of the benchmark's table.
-    """
-    began = time.perf_counter()
-    pruner.fit(data.X_train, data.y_train)
-    seconds = time.perf_counter() - began
-    return {
-        "n_kept": pruner.mask_.n_kept,
-        **{
-            # An error's score is its negative, so that higher is better.
-            column: abs(scorer(pruner, data.X_test, data.y_test))
-            for column, scorer in _SCORERS[data.metric].items()
-        },
-        "overlap": ticket_overlap_score(data.ticket, pruner.mask_),
-        "chance": ticket_chance_level(data.ticket, pruner.mask_),
-        "effective_density": pruner.rounds_[-1]["n_effective"] / pruner.mask_.n_parameters,
-        "collapsed": pruner.rounds_[-1]["collapsed"],
-        "seconds": round(seconds, 3),
-    }
-
-
-def _execute(index: int, run: Run, data: Data) -> tuple[int, dict[str, Any]]:
-    """One row, and its place: runs end in any order. A failed one has its "error" instead."""
+def _execute(index: int, run: SeekRun, data: SeekData) -> tuple[int, dict[str, Any]]:
+    """Return the index and the row of a run. The row of a failed run has an "error" instead."""
+    pruner = run.pruner
     row: dict[str, Any] = {"pruner": run.name, "mode": run.mode, "density": run.density}
-    # One thread each: runs do not compete for cores, and add up in the same order anywhere.
+    # With one thread each, runs do not compete for cores, and all sums have the same order.
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with warnings.catch_warnings():
-            # A collapsed network is a result here, with a column of its own.
-            warnings.simplefilter("ignore", LayerCollapseWarning)
-            row |= measure(run.pruner, data)
+        began = time.perf_counter()
+        # The table has a column for collapsed networks.
+        with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
+            pruner.fit(data.X_train, data.y_train)
+        seconds = time.perf_counter() - began
+        # Scores of errors are negative, so that higher is better.
+        qualities = {
+            column: abs(scorer(pruner, data.X_test, data.y_test))
+            for column, scorer in _SCORERS[data.metric].items()
+        }
+        row |= qualities | {
+            "n_kept": pruner.mask_.n_kept,
+            "overlap": ticket_overlap_score(data.ticket, pruner.mask_),
+            "chance": ticket_chance_level(data.ticket, pruner.mask_),
+            "effective_density": pruner.rounds_[-1]["n_effective"] / pruner.mask_.n_parameters,
+            "collapsed": pruner.rounds_[-1]["collapsed"],
+            "seconds": round(seconds, 3),
+        }
     except Exception:
         row["error"] = traceback.format_exc()
     finally:
@@ -110,36 +92,36 @@ def _execute(index: int, run: Run, data: Data) -> tuple[int, dict[str, Any]]:
 
 
 def run_all(
-    runs: Sequence[Run],
-    data: Data,
+    runs: Sequence[SeekRun],
+    data: SeekData,
     n_jobs: int | None = None,
     callback: Callable[[int, int], object] | None = None,
 ) -> list[dict[str, Any]]:
-    """Make the rows of all runs.
+    """Execute runs in parallel.
 
     Parameters
     ----------
-    runs : sequence of Run
-        What to do.
-    data : Data
-        Fitted and scored on by all of them.
+    runs : sequence of SeekRun
+        The runs.
+    data : SeekData
+        The data on which they are fitted and scored.
     n_jobs : int or None, default=None
-        Number of processes, as joblib reads it.
+        Number of parallel jobs of joblib; None means 1.
     callback : callable ``(n_epochs_done, n_epochs)``, default=None
-        Called after each run.
+        The function to call after each run.
 
     Returns
     -------
     rows : list of dict
-        In the order of `runs`. Failed runs lack the measurements.
+        The rows of the table, in the order of `runs`. Failed runs lack the measurements.
 
     Warns
     -----
     FitFailedWarning
-        Tells how many runs failed, and why the first did.
+        If runs fail. The message has the error of the first.
     """
     rows: list[dict[str, Any]] = [{} for _ in runs]
-    # The longest first, so that no core is left waiting for a long one at the end.
+    # The longest runs start first, so that no core waits for a long run at the end.
     order = sorted(range(len(runs)), key=lambda i: -runs[i].n_epochs)
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     n_done, n_epochs = 0, sum(run.n_epochs for run in runs)
@@ -152,7 +134,7 @@ def run_all(
     if failed:
         first = failed[0]
         warnings.warn(
-            f"{len(failed)} of {len(rows)} runs failed; their rows hold missing values. The first "
+            f"{len(failed)} of {len(rows)} runs failed; their rows have missing values. The first "
             f"is {first['pruner']} ({first['mode']}) at density {first['density']:.4g}:\n"
             f"{first['error']}",
             FitFailedWarning,

@@ -1,6 +1,6 @@
-"""`seek`: plant a ticket, let pruners look for it, and put what they find in one table."""
+"""`seek`: compare the results of pruners with a planted ticket."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import clone
+from skorch import NeuralNet
 
 from sklearn_tickets._random import independent_rng
-from sklearn_tickets.benchmark._runs import Data, Run, run_all
+from sklearn_tickets.benchmark._runs import SeekData, SeekRun, run_all
 from sklearn_tickets.datasets import PlantedTicket, PlantedTicketGenerator
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners import (
@@ -35,9 +36,23 @@ from sklearn_tickets.pruners import (
 from sklearn_tickets.pruners.base import BasePruner
 
 COLUMNS = (
-    *("task", "depth", "width", "seed", "pruner", "mode", "density", "n_kept"),
-    *("metric", "strong", "strong_raw", "weak"),
-    *("overlap", "chance", "effective_density", "collapsed", "seconds"),
+    "task",
+    "depth",
+    "width",
+    "seed",
+    "pruner",
+    "mode",
+    "density",
+    "n_kept",
+    "metric",
+    "strong",
+    "strong_raw",
+    "weak",
+    "overlap",
+    "chance",
+    "effective_density",
+    "collapsed",
+    "seconds",
 )
 
 PRUNERS: dict[str, Callable[..., BasePruner]] = {
@@ -58,10 +73,10 @@ PRUNERS: dict[str, Callable[..., BasePruner]] = {
     "genetic": GeneticPruner,
 }
 
-# Those that score what is there; the others learn their masks, which takes longer.
+# The pruners that score parameters. The others learn their masks, which takes longer.
 DEFAULT = tuple(PRUNERS)[:6]
 
-# Iterative magnitude pruning is magnitude pruning in rounds: no need to run that twice.
+# Magnitude pruning in rounds is iterative magnitude pruning.
 _MODES = {name: ("learned",) for name in PRUNERS if name not in DEFAULT} | {
     "magnitude": ("single",),
     "imp": ("multi",),
@@ -80,39 +95,40 @@ def seek(
     n_jobs: int | None = None,
     callback: Callable[[int, int], object] | None = None,
 ) -> pd.DataFrame:
-    """Plant a ticket, and compare what pruners find with it.
+    """Plant a ticket, and compare it with the tickets that pruners find.
 
-    Every pruner looks for the ticket at every density, in two ways: ``"single"`` prunes
-    the untrained network once; ``"multi"`` goes through rounds of training, pruning a
-    part, and returning the weights to their initial values. Pruners that learn their
-    masks do it in one go, as long as all these rounds together: ``"learned"``. What is kept
-    in the end is trained from its initial weights. Biases are pruned like weights, since a
-    planted ticket consists of both.
+    Every pruner searches at every density in two modes: ``"single"`` prunes the untrained
+    network once; ``"multi"`` goes through rounds of training, pruning a part, and resetting
+    the weights to their initial values. Pruners that learn their masks have one mode,
+    ``"learned"``, and train for as many epochs as all rounds together. The final tickets are
+    trained from their initial weights. Biases are pruned like weights, since a planted ticket
+    consists of both.
 
     Parameters
     ----------
     generator : PlantedTicketGenerator
-        Plants the ticket. Its ``random_state`` seeds the pruners, too.
+        The generator of the planted problem. Its ``random_state`` also seeds the pruners.
     n_samples : int, default=10_000
-        Number of samples, at least 100. The last tenth is held out: all qualities are
-        measured on it, and no fit sees it.
+        Number of samples, at least 100. The last tenth is held out to measure all
+        qualities.
     pruners : iterable of str or mapping of str to callable, default=DEFAULT
-        Names from `PRUNERS`. Or pruners of your own by name: classes, or anything else
-        that makes a pruner from a skorch net and keyword parameters. All are rewound to
-        their initial weights, so that the table compares weak tickets.
+        Names from `PRUNERS`, or a mapping of names to classes or other callables that make
+        a pruner from a skorch net and keyword arguments. All pruners are rewound to the
+        initial weights, so that the table compares weak tickets.
     densities : iterable of float in (0, 1] or "ticket", default=(0.1, 0.01, "ticket")
         Fractions of the parameters to keep; ``"ticket"`` is the planted ticket's own.
     n_rounds : int, default=10
-        Rounds of the multi-shot runs.
+        Number of rounds in multi mode.
     round_epochs : int, default=5
-        Epochs of training in each of these rounds.
+        Number of training epochs in each of these rounds.
     final_epochs : int, default=10
-        Epochs that every ticket is trained once it is found.
+        Number of epochs for which the final tickets are trained.
     n_jobs : int or None, default=None
-        Number of processes; None means 1, and -1 one per core. Nothing but ``seconds``
+        Number of parallel processes; None means 1, and -1 one per core. Only ``seconds``
         depends on it.
     callback : callable ``(n_epochs_done, n_epochs)``, default=None
-        Called after each run with the training epochs of the runs done and of all.
+        The function to call after each run, with the training epochs of the completed runs
+        and of all runs.
 
     Returns
     -------
@@ -121,14 +137,15 @@ def seek(
         every pruner in every mode. The columns are
 
         - ``task, depth, width, seed``: the planted problem;
-        - ``pruner, mode``: who looked and how; the references are "given";
-        - ``density, n_kept``: fraction of parameters asked for, and number kept;
-        - ``metric``: "accuracy" (more is better) or "mse", mean squared error (less is);
-        - ``strong``: quality at the initial weights, outputs multiplied by factors
-          estimated on the training data; ``strong_raw``: by none;
+        - ``pruner, mode``: the pruner and its mode; references have the mode "given";
+        - ``density, n_kept``: requested fraction of the parameters, and number kept;
+        - ``metric``: "accuracy" (higher is better) or "mse", mean squared error (lower is
+          better);
+        - ``strong``: quality at the initial weights, with outputs multiplied by factors
+          estimated on the training data; ``strong_raw``: without these factors;
         - ``weak``: quality after training from the initial weights;
-        - ``overlap``: intersection over union with the planted ticket; ``chance``: of a
-          random choice of as many entries in every parameter;
+        - ``overlap``: intersection over union with the planted ticket; ``chance``: that of
+          a random mask with as many entries in every parameter;
         - ``effective_density``: fraction on a path from an input to an output;
           ``collapsed``: whether there is no such path;
         - ``seconds``: wall time of the fit, on one thread.
@@ -136,29 +153,29 @@ def seek(
     Raises
     ------
     ValueError
-        If an argument is not one of those above, or no ticket can be planted.
+        If an argument is out of range, a pruner is unknown, or no ticket can be planted.
 
     Warns
     -----
     FitFailedWarning
-        If a run fails. Its row holds missing values; the others are not affected.
+        If a run fails. Its row has missing values; the others are not affected.
 
     See Also
     --------
-    format_report : The table as text.
-    SeekDisplay : The table as a plot.
+    format_report : Format the table as text.
+    SeekDisplay : Plot the table.
 
     Notes
     -----
-    A pruner's single mode is its own default: SynFlow scores the untrained network 100
-    times. Magnitude pruning in rounds is iterative magnitude pruning, so ``"magnitude"``
-    has the single mode only and ``"imp"`` the multi mode only.
+    The single mode uses each pruner's default number of rounds; SynFlow, for example, scores
+    the untrained network 100 times. Magnitude pruning in rounds is iterative magnitude
+    pruning, so ``"magnitude"`` only has the single mode and ``"imp"`` only the multi mode.
 
-    The references are masks trained like all others: ``"planted"``, the ticket;
-    ``"dense"``, the whole network; ``"scaled"``, the ticket in a network that multiplies
-    its outputs by their true scale (left out where that is 1); ``"shuffled"``, as many
-    entries of every parameter as the ticket has, elsewhere; ``"constant"``, the output
-    biases alone, which is the quality of ignoring the input.
+    The references are masks that are trained like the tickets: ``"planted"`` is the ticket;
+    ``"dense"`` keeps everything; ``"scaled"`` is the ticket in a network that multiplies its
+    outputs by their true scale (omitted if that is 1); ``"shuffled"`` is the ticket permuted
+    within every parameter; ``"constant"`` only keeps the output biases, so that the outputs
+    do not depend on the inputs.
 
     Examples
     --------
@@ -197,7 +214,7 @@ def seek(
         seed = independent_rng(seed).randint(np.iinfo(np.int32).max)
     planted = clone(generator).set_params(random_state=seed).generate(n_samples)
     n_train = n_samples - n_samples // 10
-    data = Data(
+    data = SeekData(
         X_train=planted.X[:n_train],
         y_train=planted.y[:n_train],
         X_test=planted.X[n_train:],
@@ -209,7 +226,7 @@ def seek(
     settings: dict[str, Any] = {"final_epochs": final_epochs, "random_state": seed}
     search_epochs = {"single": 0, "multi": n_rounds * round_epochs}
     search_epochs["learned"] = max(1, search_epochs["multi"])
-    # The weak tickets of all are compared.
+    # The table compares weak tickets.
     modes: dict[str, dict[str, Any]] = {
         "single": {"round_epochs": 0, "rewind_epoch": 0},
         "multi": {"n_rounds": n_rounds, "round_epochs": round_epochs, "rewind_epoch": 0},
@@ -218,13 +235,7 @@ def seek(
     nets = {mode: planted.make_net() for mode in ("single", "multi")}
     nets["learned"] = planted.make_net(max_epochs=search_epochs["learned"])
     runs = [
-        Run(
-            pruner=GivenMaskPruner(net, mask, **settings),
-            name=name,
-            mode="given",
-            density=mask.density,
-            n_epochs=final_epochs,
-        )
+        SeekRun(name, "given", mask.density, GivenMaskPruner(net, mask, **settings), final_epochs)
         for name, net, mask in _references(planted, seed)
     ]
     for density in _numeric_densities(densities, planted.mask):
@@ -233,7 +244,9 @@ def seek(
                 pruner = make_pruner(
                     nets[mode], sparsity=1 - density, prune_bias=True, **settings, **modes[mode]
                 )
-                runs.append(Run(name, mode, density, pruner, search_epochs[mode] + final_epochs))
+                runs.append(
+                    SeekRun(name, mode, density, pruner, search_epochs[mode] + final_epochs)
+                )
 
     problem = {
         "task": getattr(generator.task, "name", generator.task),
@@ -249,7 +262,7 @@ def seek(
 def _named_pruners(
     pruners: Iterable[str] | Mapping[str, Callable[..., BasePruner]],
 ) -> Mapping[str, Callable[..., BasePruner]]:
-    """Look the names up."""
+    """Return the pruners by name."""
     if isinstance(pruners, Mapping):
         return pruners
     names = [pruners] if isinstance(pruners, str) else list(pruners)
@@ -262,19 +275,18 @@ def _named_pruners(
 def _numeric_densities(
     densities: Iterable[float | Literal["ticket"]], ticket: TicketMask
 ) -> list[float]:
-    """Check the densities, put the ticket's own in, and drop what comes twice."""
+    """Check the densities, replace "ticket" by the ticket's density, and drop duplicates."""
     numbers = [ticket.density if density == "ticket" else density for density in densities]
     for density in numbers:
         if not isinstance(density, Real) or not 0 < density <= 1:
             raise ValueError(
-                f"densities contains {density!r}; give fractions of the parameters to keep, above "
-                "0 and at most 1, or 'ticket'."
+                f"densities contains {density!r}; pass fractions above 0 and at most 1 or 'ticket'."
             )
     return list(dict.fromkeys(float(density) for density in numbers))
 
 
-def _references(planted: PlantedTicket, seed: int):
-    """Name, net and mask of what the pruners' finds are compared with."""
+def _references(planted: PlantedTicket, seed: int) -> Iterator[tuple[str, NeuralNet, TicketMask]]:
+    """Yield the name, net and mask of each reference."""
     ticket, net = planted.mask, planted.make_net()
     yield "planted", net, ticket
     yield "dense", net, ticket | ~ticket

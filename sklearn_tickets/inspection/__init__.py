@@ -1,9 +1,11 @@
-"""Looking into planted networks and fitted pruners: analyses, and displays of them.
+"""Analyses of planted networks and fitted pruners, and displays of the results.
 
-How well is a ticket hidden (`detectability`)? What is left of the network, and what does it cost
-(`ticket_report`, `effective_paths`, ...)? And why does it win: are two solutions connected
-(`linear_mode_connectivity`), is the training stable (`instability_analysis`), and do the rounds of
+How well is a ticket hidden (`detectability`)? What is left of a network, and what does it cost
+(`ticket_report`, `effective_paths`, ...)? Why does a ticket win: are two solutions connected
+(`linear_mode_connectivity`), is training stable (`instability_analysis`), and do the rounds of
 a pruner find the same solution again (`round_connectivity`)?
+
+Displays of your own can use the style of those here: `Display`, `styles`, `tidy`, ...
 """
 
 from sklearn_tickets.inspection._anatomy import (
@@ -13,26 +15,23 @@ from sklearn_tickets.inspection._anatomy import (
     gradient_flow,
     sparse_flops,
 )
-from sklearn_tickets.inspection._connectivity import (
-    ConnectivityDisplay,
-    ModeConnectivity,
-    linear_mode_connectivity,
-)
+from sklearn_tickets.inspection._connectivity import ConnectivityDisplay, linear_mode_connectivity
 from sklearn_tickets.inspection._detectability import DetectabilityDisplay, detectability
 from sklearn_tickets.inspection._instability import InstabilityDisplay, instability_analysis
 from sklearn_tickets.inspection._layer_density import LayerDensityDisplay
+from sklearn_tickets.inspection._line import ModeConnectivity
 from sklearn_tickets.inspection._report import ticket_report
-from sklearn_tickets.inspection._rounds import (
-    RoundConnectivity,
-    RoundsDisplay,
-    round_connectivity,
-)
+from sklearn_tickets.inspection._rounds import RoundConnectivity, round_connectivity
+from sklearn_tickets.inspection._rounds_display import RoundsDisplay
 from sklearn_tickets.inspection._sparsity_curve import SparsityCurveDisplay
+from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
 from sklearn_tickets.inspection._ticket_mask_display import TicketMaskDisplay
 
 __all__ = [
+    "INK",
     "ConnectivityDisplay",
     "DetectabilityDisplay",
+    "Display",
     "InstabilityDisplay",
     "LayerDensityDisplay",
     "ModeConnectivity",
@@ -40,8 +39,10 @@ __all__ = [
     "RoundsDisplay",
     "SparsityCurveDisplay",
     "TicketMaskDisplay",
+    "add_legend",
     "critical_compression",
     "detectability",
+    "draw_ticket",
     "effective_nodes",
     "effective_paths",
     "gradient_flow",
@@ -49,5 +50,7 @@ __all__ = [
     "linear_mode_connectivity",
     "round_connectivity",
     "sparse_flops",
+    "styles",
     "ticket_report",
+    "tidy",
 ]

@@ -1,11 +1,13 @@
-"""What a sparse network is made of: its paths and nodes, its operations, its gradient."""
+"""Properties of sparse networks: paths, nodes, operations, gradients and compression."""
 
 import copy
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.validation import check_consistent_length
@@ -15,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_tickets._network import as_tensor, infer, plain_module, positive_flow
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
-from sklearn_tickets.pruners.base import batch_losses, total_gradient
+from sklearn_tickets.pruners.base import BasePruner, batch_losses, total_gradient
 
 
 def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) -> float:
@@ -24,16 +26,16 @@ def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
     Parameters
     ----------
     module : torch.nn.Module
-        The network; its weights do not matter, only how it is connected.
+        The network. Only its connections matter, not its weights.
     mask : TicketMask
-        What is kept of it. Parameters that it does not cover are kept.
+        The mask. Parameters that it does not cover are kept.
     X : Tensor or ndarray of shape (n_samples, ...)
-        Gives the shape of an input, one row suffices.
+        Inputs, for their shape. One sample is enough.
 
     Returns
     -------
     n_paths : float
-        A float64, as the number is soon beyond any integer type.
+        The number of paths, which can exceed the range of integer types.
 
     Raises
     ------
@@ -42,12 +44,13 @@ def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
 
     Notes
     -----
-    :math:`\mathbf{1}^\top M_L \cdots M_1 \mathbf{1}` in a chain of linear layers with masks
-    :math:`M_l`. Biases start no path; a convolution has paths of its own at each position;
-    pooling averages, so that k paths into a window count as one.
+    The number is :math:`\mathbf{1}^\top M_L \cdots M_1 \mathbf{1}` for a chain of linear layers
+    with masks :math:`M_l`. Paths do not start at biases. The paths of a convolution are counted
+    at each position. Pooling averages, so that one path from each of k entries of a window
+    counts as one path.
 
-    Of masks of the same density, those with many effective paths *and* many effective nodes
-    make good tickets [1]_.
+    Among masks of the same density, those with many effective paths *and* many effective nodes
+    are good tickets [1]_.
 
     References
     ----------
@@ -84,20 +87,20 @@ def effective_nodes(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
     module : torch.nn.Module
         The network.
     mask : TicketMask
-        What is kept of it.
+        The mask.
     X : Tensor or ndarray of shape (n_samples, ...)
-        Gives the shape of an input, one row suffices.
+        Inputs, for their shape. One sample is enough.
 
     Returns
     -------
     table : DataFrame
-        One row per weight that the mask covers, indexed by its name; integer columns
+        One row per weight that the mask covers, indexed by its name. The columns are integers:
 
-        - ``n_nodes``, the sum of the others;
-        - ``n_effective``: on a path;
-        - ``n_dead``: on no path, although incoming weights are kept: no input reaches these,
-          or nothing leads on to an output;
-        - ``n_removed``: without a kept incoming weight, constant at their bias.
+        - ``n_nodes``: all nodes, the sum of the others;
+        - ``n_effective``: nodes on a path;
+        - ``n_dead``: nodes on no path that have kept incoming weights, because these are not
+          connected with an input, or the node is not connected with an output;
+        - ``n_removed``: nodes without kept incoming weights, which are constant.
 
     Raises
     ------
@@ -130,22 +133,22 @@ def effective_nodes(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
 
 
 def sparse_flops(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) -> int:
-    """Count the floating-point operations that one input takes.
+    """Count the floating-point operations for one input.
 
     Parameters
     ----------
     module : torch.nn.Module
         The network.
     mask : TicketMask
-        What is kept of it; a mask of everything gives the dense network's operations.
+        The mask. A mask that keeps everything gives the operations of the dense network.
     X : Tensor or ndarray of shape (n_samples, ...)
-        Its first row is the input.
+        Inputs, of which the first is used.
 
     Returns
     -------
     n_flops : int
-        A multiplication and an addition for each use of an effective weight. Biases,
-        activations, pooling, normalization and fused attention do not count.
+        The number of operations, a multiplication and an addition for each use of an effective
+        weight. Biases, activations, pooling, normalization and fused attention do not count.
 
     Raises
     ------
@@ -154,9 +157,9 @@ def sparse_flops(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) ->
 
     Notes
     -----
-    PyTorch's counter tells the operations of every layer in dense form. They are multiplied by
-    the density of the *effective* part of the layer's weight: what leads nowhere need not be
-    computed. It takes sparse kernels to save as much.
+    PyTorch's counter gives the operations of every dense layer. They are multiplied by the
+    density of the *effective* part of the layer's weight, since the rest does not need to be
+    computed. Only sparse kernels can save that much.
 
     Examples
     --------
@@ -185,37 +188,37 @@ def sparse_flops(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) ->
     return round(n_flops)
 
 
-def gradient_flow(pruner, X, y) -> float:
-    r"""Measure how fast training starts: the squared norm of the ticket's first gradient.
+def gradient_flow(pruner: BasePruner, X: ArrayLike, y: Any) -> float:
+    r"""Compute the squared norm of the ticket's gradient at the initial weights.
 
     Parameters
     ----------
-    pruner : pruner
-        Fitted.
+    pruner : BasePruner
+        A fitted pruner.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-        Training data.
+        The training inputs.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Class labels, or regression targets.
 
     Returns
     -------
     flow : float
-        :math:`\lVert \nabla L \rVert^2` over all parameters that are trained: those that the
-        mask keeps, and those that it does not cover.
+        :math:`\lVert \nabla L \rVert^2` over all trainable parameters that the mask keeps or
+        does not cover.
 
     Raises
     ------
     NotFittedError
         If the pruner is not fitted.
     ValueError
-        If X and y have different lengths, or y holds labels that were not in the pruner's data.
+        If X and y have different lengths, or y has labels that the pruner was not fitted with.
 
     Notes
     -----
-    A small step :math:`-\varepsilon \nabla L` lowers the loss by :math:`\varepsilon \lVert
-    \nabla L \rVert^2`, little in networks that are pruned at random [1]_. L is the net's own
-    criterion over all of X, with the mask on the initial weights, in evaluation mode; batch
-    normalization uses ``strong_statistics_``. Losses have units: compare within a task.
+    A small step :math:`-\varepsilon \nabla L` reduces the loss by :math:`\varepsilon \lVert
+    \nabla L \rVert^2`, which is small for networks that are pruned at random [1]_. L is the
+    net's criterion on all of X, with the mask on the initial weights, in evaluation mode. Batch
+    normalization uses ``strong_statistics_``. Only compare values of the same task and loss.
 
     References
     ----------
@@ -236,7 +239,7 @@ def gradient_flow(pruner, X, y) -> float:
     1.97
     0.09
     """
-    X = pruner._check_inputs(X)
+    inputs = pruner._check_inputs(X)
     check_consistent_length(X, y)
     if is_classifier(pruner):
         is_binary = isinstance(pruner.estimator, NeuralNetBinaryClassifier)
@@ -250,7 +253,7 @@ def gradient_flow(pruner, X, y) -> float:
     pruner.mask_.apply_(module)
     parameters = dict(module.named_parameters())
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    gradient = pruner.mask_.apply(total_gradient(leaves, batch_losses(net, leaves, X, y)))
+    gradient = pruner.mask_.apply(total_gradient(leaves, batch_losses(net, leaves, inputs, y)))
     return sum(
         float(value.double().square().sum())
         for name, value in gradient.items()
@@ -258,26 +261,28 @@ def gradient_flow(pruner, X, y) -> float:
     )
 
 
-def critical_compression(pruner, X, y, *, factor: float = 1.5) -> float:
+def critical_compression(
+    pruner: BasePruner, X: ArrayLike, y: ArrayLike, *, factor: float = 1.5
+) -> float:
     """Find how far a pruner compresses a network without layer collapse.
 
     Parameters
     ----------
-    pruner : pruner
-        With a parameter ``sparsity``. Clones of it are fitted, their tickets not trained; an
-        integer ``random_state`` gives them the same initial weights.
+    pruner : BasePruner
+        A pruner with a parameter ``sparsity``. Clones are fitted, but their tickets are not
+        trained. With an integer ``random_state``, they have the same initial weights.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-        Training data.
+        The training inputs.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Class labels, or regression targets.
     factor : float > 1, default=1.5
-        By how much each network tried is sparser than the one before.
+        The ratio of the densities of two successive networks.
 
     Returns
     -------
     compression : float
-        ``n_parameters / n_kept`` of the last network before the first without a path from
-        an input to an output; 1 if that is the first one tried.
+        ``n_parameters / n_kept`` of the last network before the first one without a path from
+        an input to an output; 1 if already the first network has no path.
 
     Raises
     ------
@@ -286,9 +291,10 @@ def critical_compression(pruner, X, y, *, factor: float = 1.5) -> float:
 
     Notes
     -----
-    The densities ``1 / factor, 1 / factor ** 2, ...`` are tried in turn, and none in between.
-    A path takes a parameter of each layer: the best possible is the mean number of parameters
-    per layer, which SynFlow comes close to; pruners that score once collapse earlier [1]_.
+    The densities ``1 / factor, 1 / factor ** 2, ...`` are tried in turn. A path needs one
+    parameter of each layer, so the largest possible compression is the mean number of
+    parameters per layer. SynFlow comes close to it; pruners that score once collapse earlier
+    [1]_.
 
     References
     ----------
@@ -306,13 +312,12 @@ def critical_compression(pruner, X, y, *, factor: float = 1.5) -> float:
     8.0
     """
     if not factor > 1:
-        raise ValueError(f"factor={factor} must be above 1.")
+        raise ValueError(f"factor must be above 1; got {factor}.")
     density, compression = 1.0, 1.0
     while True:
         density /= factor
         sparser = clone(pruner).set_params(sparsity=1 - density, train_ticket=False)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LayerCollapseWarning)
+        with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
             mask = sparser.fit(X, y).mask_
         if sparser.rounds_[-1]["collapsed"]:
             return compression

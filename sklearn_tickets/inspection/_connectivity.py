@@ -1,112 +1,60 @@
-"""Linear mode connectivity: the error of networks on the straight line between two others."""
+"""Linear mode connectivity: the error on the straight line between two networks."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import is_classifier
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_consistent_length
 from skorch import NeuralNet
+from torch import nn
 
 from sklearn_tickets._network import plain_module
-from sklearn_tickets.inspection._line import error_function, errors_on_line
-from sklearn_tickets.inspection._style import add_legend_above, styles, tidy
+from sklearn_tickets.inspection._line import ModeConnectivity, error_function, errors_on_line
+from sklearn_tickets.inspection._style import Display, add_legend, styles, tidy
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ModeConnectivity:
-    """The errors of the networks on a line between two.
-
-    Parameters
-    ----------
-    alphas : array-like of shape (n_points,)
-        Where on the line, from 0 at one end to 1 at the other.
-    errors : array-like of shape (n_points,)
-        The errors there; lower is better.
-
-    See Also
-    --------
-    linear_mode_connectivity : Computes it.
-
-    Examples
-    --------
-    >>> from sklearn_tickets.inspection import ModeConnectivity
-    >>> line = ModeConnectivity([0, 0.5, 1], [0.1, 0.5, 0.3])
-    >>> line
-    ModeConnectivity(barrier 0.3 on 3 points)
-    >>> line.is_stable()
-    False
-    """
-
-    alphas: NDArray[np.float64]
-    errors: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            values = np.array(getattr(self, field.name), dtype=np.float64)
-            values.flags.writeable = False
-            object.__setattr__(self, field.name, values)
-
-    @property
-    def barrier(self) -> float:
-        """The largest error on the line less the mean error of its two ends.
-
-        The ends are on the line: it is never negative, and where the error only rises from
-        one end to the other it is half their difference.
-        """
-        return float(self.errors.max() - (self.errors[0] + self.errors[-1]) / 2)
-
-    def is_stable(self, threshold: float = 0.02) -> bool:
-        """Tell whether the barrier is so low that it may be noise.
-
-        Parameters
-        ----------
-        threshold : float, default=0.02
-            In the units of the error; the default is two points of classification error.
-
-        Returns
-        -------
-        is_stable : bool
-            Whether the barrier is below the threshold.
-        """
-        return self.barrier < threshold
-
-    def __repr__(self) -> str:
-        return f"ModeConnectivity(barrier {self.barrier:.3g} on {len(self.alphas)} points)"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def linear_mode_connectivity(
-    a, b, X, y, *, n_points=30, metric=None, X_train=None
+    a: BaseEstimator,
+    b: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    n_points: int = 30,
+    metric: Callable[[NDArray, NDArray], float] | None = None,
+    X_train: ArrayLike | None = None,
 ) -> ModeConnectivity:
-    r"""Measure the error along the straight line between the weights of two networks.
+    r"""Measure the error on the straight line between the weights of two networks.
 
-    Two networks without a barrier between them lie in one linearly connected valley of the
-    loss. All parameters are interpolated; pruned ones are 0 at their end of the line.
+    Two networks without an error barrier between them lie in one linearly connected valley
+    of the loss. All parameters are interpolated, with pruned ones as 0.
 
     Parameters
     ----------
     a, b : fitted pruner or skorch net
-        The ends of the line, of the same architecture. `a` tells how outputs are read.
+        The ends of the line, of the same architecture. `a` defines the predictions.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         The inputs to measure the error on.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        The truth: labels or targets for a pruner; for a skorch classifier class numbers.
+        The labels or targets of a pruner, or the class indices of a skorch classifier.
     n_points : int, default=30
         Number of evenly spaced points on the line, at least 2, both ends included.
     metric : callable ``(y_true, y_pred) -> float``, default=None
-        The error, lower is better. None is 1 - accuracy for classifiers and the mean squared
+        The error; lower is better. If None, 1 - accuracy for classifiers and the mean squared
         error for regressors.
     X_train : array-like of shape (n_train_samples, ...), default=None
-        The inputs that the statistics of batch normalization are estimated on anew at every
-        point, the ends included. Give the training data where there are such layers: None
-        takes `X`.
+        The inputs to estimate the statistics of batch normalization on, again at every point
+        and both ends. Pass the training data if there are such layers. If None, `X`.
 
     Returns
     -------
     connectivity : ModeConnectivity
-        The errors, and their barrier.
+        The errors and their barrier.
 
     Raises
     ------
@@ -117,8 +65,8 @@ def linear_mode_connectivity(
 
     See Also
     --------
-    ConnectivityDisplay : The errors as a plot.
-    instability_analysis : Barriers between copies that part at some epoch.
+    ConnectivityDisplay : Plot the errors.
+    instability_analysis : Barriers between copies that are trained differently.
 
     Notes
     -----
@@ -152,54 +100,52 @@ def linear_mode_connectivity(
         )
         if in_a != in_b:
             raise ValueError(
-                f"a and b must have the same architecture: {name!r} is {in_a} in a and {in_b} in b."
+                f"a and b must have the same architecture; {name!r} is {in_a} in a and {in_b} in b."
             )
     labels = [list(p.classes_) for p in (a, b) if hasattr(p, "mask_") and is_classifier(p)]
     if len(labels) == 2 and labels[0] != labels[1]:
         raise ValueError(
-            f"a and b must know the same classes; a knows {labels[0]} and b {labels[1]}."
+            f"a and b must have the same classes; a has {labels[0]} and b has {labels[1]}."
         )
     check_consistent_length(X, y)
     X = _check_inputs(a, X)
     X_train = X if X_train is None else _check_inputs(a, X_train)
     evaluate = error_function(a, y, metric)
-    return ModeConnectivity(
-        *errors_on_line(module, state_a, state_b, X, evaluate, n_points=n_points, X_train=X_train)
-    )
+    return errors_on_line(module, state_a, state_b, X, evaluate, n_points=n_points, X_train=X_train)
 
 
-def _fitted_module(estimator, name):
-    """The trained module of a pruner or net that is called `name`."""
+def _fitted_module(estimator: BaseEstimator, name: str) -> nn.Module:
+    """Return the trained module of a pruner or net, the argument `name`."""
     net = getattr(estimator, "estimator_", estimator)
     if not isinstance(net, NeuralNet) or not net.initialized_:
         raise NotFittedError(
-            f"{name} must be a fitted pruner or skorch net; got a {type(estimator).__name__} that "
-            "is not. Call its fit first."
+            f"{name} must be a fitted pruner or skorch net; got {type(estimator).__name__}. Call "
+            "its fit method first."
         )
     return plain_module(net.module_)
 
 
-def _check_inputs(estimator, X):
-    """Inputs as float32, checked as the estimator does if it is a pruner."""
+def _check_inputs(estimator: BaseEstimator, X: ArrayLike) -> NDArray[np.float32]:
+    """Return the inputs as float32, checked by the estimator if it is a pruner."""
     if hasattr(estimator, "mask_"):
         return estimator._check_inputs(X)
     return check_array(X, dtype=np.float32, allow_nd=True)
 
 
-class ConnectivityDisplay:
-    """The error on the lines between pairs of networks.
+class ConnectivityDisplay(Display):
+    """Errors on the straight lines between pairs of networks.
 
     Parameters
     ----------
     connectivities : mapping of str to ModeConnectivity
-        What `linear_mode_connectivity` returns, by the names to show.
+        Results of `linear_mode_connectivity`, by label.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where it is plotted.
+        The axes of the last plot.
     figure_ : matplotlib Figure
-        The figure of these axes.
+        The figure that contains them.
 
     Examples
     --------
@@ -217,59 +163,57 @@ class ConnectivityDisplay:
 
     @classmethod
     def from_estimator(
-        cls, a, b, X, y, *, n_points=30, metric=None, X_train=None, name="a to b", ax=None
-    ) -> "ConnectivityDisplay":
-        """Measure and plot one line.
+        cls,
+        a: BaseEstimator,
+        b: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        name: str = "a to b",
+        ax: "Axes | None" = None,
+        **options: Any,
+    ) -> Self:
+        """Call `linear_mode_connectivity`, and plot the result.
 
         Parameters
         ----------
         a, b : fitted pruner or skorch net
-            The ends, as for `linear_mode_connectivity`, like the parameters that follow.
+            The ends of the line.
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             The inputs to measure the error on.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The truth.
-        n_points : int, default=30
-            Number of points on the line.
-        metric : callable ``(y_true, y_pred) -> float``, default=None
-            The error.
-        X_train : array-like of shape (n_train_samples, ...), default=None
-            The inputs for the statistics of batch normalization.
+            The labels or targets of a pruner, or the class indices of a skorch classifier.
         name : str, default="a to b"
-            What the line is called in the legend.
+            The label of the line.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
+        **options : dict
+            Keyword arguments of `linear_mode_connectivity`.
 
         Returns
         -------
         display : ConnectivityDisplay
             The plotted line.
         """
-        line = linear_mode_connectivity(
-            a, b, X, y, n_points=n_points, metric=metric, X_train=X_train
-        )
-        return cls({name: line}).plot(ax)
+        return cls({name: linear_mode_connectivity(a, b, X, y, **options)}).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the plot.
 
-        A curve for each pair of networks. The upright stroke at its highest point is the
-        barrier: it stands on the mean error of the two ends.
+        There is a curve for each pair of networks. The vertical line at its highest point is
+        the barrier, which starts at the mean error of the two ends.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
         display : ConnectivityDisplay
-            This object.
+            This display.
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+        ax = self._set_axes(ax, (7, 4))
         for name, (color, marker, style) in styles(self.connectivities).items():
             line = self.connectivities[name]
             label = f"{name}: barrier {line.barrier:.3g}"
@@ -281,6 +225,5 @@ class ConnectivityDisplay:
         tidy(ax)
         ax.set_xlabel("position between the two networks")
         ax.set_ylabel("error")
-        add_legend_above(ax)
-        self.ax_, self.figure_ = ax, ax.figure
+        add_legend(ax, place="top")
         return self

@@ -1,6 +1,7 @@
-"""How well a planted ticket is hidden: what size alone tells about where it is."""
+"""How well a planted ticket is hidden from detectors that only compare sizes."""
 
 from collections import defaultdict
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -8,43 +9,49 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from sklearn_tickets.inspection._style import INK, add_legend_above, tidy
+from sklearn_tickets.inspection._style import FAINT, INK, PALETTE, Display, add_legend, tidy
 from sklearn_tickets.masks import TicketMask
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _POOLED = "all layers"
-_COLOR = "#0072b2"
+_COLOR = PALETTE["blue"]
 
 
-def detectability(planted) -> pd.DataFrame:
+def detectability(planted: object) -> pd.DataFrame:
     """Measure how well simple detectors find a planted ticket.
 
-    A detector gives every weight or hidden unit a number. Its area under the ROC curve is
-    the probability that a planted one has a larger number than one that is not: 0.5 if the
-    detector sees nothing, and it may be 0 as well as 1 if it sees everything. The detectors
-    are
+    A detector assigns a number to every weight or hidden unit. Its area under the ROC curve
+    is the probability that the number of a planted one is larger than that of another one:
+    0.5 if the detector has no information, and 0 or 1 if it separates them perfectly. One
+    detector looks for planted weights:
 
-    - ``|weight|``, which looks for planted weights;
+    - ``|weight|``.
+
+    The others look for the hidden units that the ticket uses:
+
     - ``row norm``, the Euclidean norm of a unit's incoming weights;
-    - ``row norm / sqrt(fan-in)``, the same made comparable between layers;
-    - ``|bias|``; these three look for the hidden units that the ticket uses.
+    - ``row norm / sqrt(fan-in)``, which is comparable between layers;
+    - ``|bias|``.
 
     Parameters
     ----------
     planted : PlantedTicket or PlantedModule
-        A planted problem, or the factory that `plant_ticket` returns.
+        A planted problem, or the module factory that `plant_ticket` returns.
 
     Returns
     -------
     table : DataFrame
-        One row for each detector and layer that it can tell anything about, and one for all
+        One row for each detector and layer with planted and other entries, and one for all
         layers together; columns ``detector, layer, auc, chance_deviation, n_planted, n``.
-        ``chance_deviation`` is the standard deviation of the area if the ticket were
-        anywhere: within two of 0.5 there is nothing to be seen.
+        ``chance_deviation`` is the standard deviation of the area for a ticket at random
+        positions: areas within two deviations of 0.5 are compatible with chance.
 
     Raises
     ------
     TypeError
-        If `planted` is neither.
+        If `planted` is not a planted problem or factory.
 
     See Also
     --------
@@ -66,8 +73,8 @@ def detectability(planted) -> pd.DataFrame:
     factory = getattr(planted, "module", planted)
     if not callable(factory) or not hasattr(factory, "ticket"):
         raise TypeError(
-            "planted must be what PlantedTicketGenerator.generate or plant_ticket returns; got "
-            f"{type(planted).__name__}."
+            "planted must be the return value of PlantedTicketGenerator.generate or plant_ticket; "
+            f"got {type(planted).__name__}."
         )
     numbers = _numbers(factory(), factory.ticket)
     rows = []
@@ -86,7 +93,7 @@ def detectability(planted) -> pd.DataFrame:
 def _numbers(
     module: nn.Module, ticket: TicketMask
 ) -> defaultdict[str, dict[str, tuple[NDArray, NDArray]]]:
-    """By detector and layer: its numbers, and whether what they belong to is planted."""
+    """Return the numbers of each detector in each layer, and which of them are planted."""
     table: defaultdict[str, dict[str, tuple[NDArray, NDArray]]] = defaultdict(dict)
     layers = ticket.allocation().groups
     for names in layers:
@@ -96,7 +103,7 @@ def _numbers(
         weight, kept = weight.reshape(len(weight), -1), kept.reshape(len(kept), -1)
         table["|weight|"][layer] = weight.ravel(), kept.ravel()
         if names == layers[-1]:
-            break  # all outputs are planted
+            break  # The ticket uses all outputs.
         units = np.logical_or.reduce([kept.any(axis=1), *kept_bias])
         norms = np.linalg.norm(weight, axis=1)
         table["row norm"][layer] = norms, units
@@ -106,20 +113,20 @@ def _numbers(
     return table
 
 
-class DetectabilityDisplay:
-    """How well simple detectors find a planted ticket, layer by layer.
+class DetectabilityDisplay(Display):
+    """Areas under the ROC curve of simple detectors of a planted ticket.
 
     Parameters
     ----------
     table : DataFrame
-        What `detectability` returns.
+        The result of `detectability`.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where it is plotted.
+        The axes of the last plot.
     figure_ : matplotlib Figure
-        The figure of these axes.
+        The figure that contains them.
 
     Examples
     --------
@@ -129,22 +136,22 @@ class DetectabilityDisplay:
     >>> from sklearn_tickets.inspection import DetectabilityDisplay
     >>> planted = PlantedTicketGenerator("circle", random_state=0).generate(100)
     >>> DetectabilityDisplay.from_planted(planted).ax_.get_xlabel()
-    'area under the ROC curve (0.5 = not to be seen)'
+    'area under the ROC curve (0.5 = chance)'
     """
 
     def __init__(self, table: pd.DataFrame) -> None:
         self.table = table
 
     @classmethod
-    def from_planted(cls, planted, *, ax=None) -> "DetectabilityDisplay":
-        """Measure and plot.
+    def from_planted(cls, planted: object, *, ax: "Axes | None" = None) -> Self:
+        """Call `detectability`, and plot the result.
 
         Parameters
         ----------
         planted : PlantedTicket or PlantedModule
-            As for `detectability`.
+            A planted problem, or the module factory that `plant_ticket` returns.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
@@ -153,35 +160,32 @@ class DetectabilityDisplay:
         """
         return cls(detectability(planted)).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the plot.
 
-        Each point is an area under the ROC curve, and the grey bar behind it spans two
-        standard deviations of chance to either side of 0.5: points within tell nothing.
-        Filled points are all layers together, hollow ones single layers.
+        Each point is an area under the ROC curve. The gray bar behind it spans two standard
+        deviations of chance to either side of 0.5. Filled points are all layers together,
+        hollow points single layers.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
         display : DetectabilityDisplay
-            This object.
+            This display.
         """
-        import matplotlib.pyplot as plt
-
         table = self.table.iloc[::-1]
-        if ax is None:
-            _, ax = plt.subplots(figsize=(7, 1 + 0.22 * len(table)), layout="constrained")
+        ax = self._set_axes(ax, (7, 1 + 0.22 * len(table)))
         names = table["detector"].where(table["layer"] == _POOLED, table["layer"])
         places = np.arange(len(table))
         ax.barh(
             places,
             4 * table["chance_deviation"],
             left=0.5 - 2 * table["chance_deviation"],
-            color="#dddddd",
+            color=FAINT,
             label="chance, two standard deviations",
         )
         ax.axvline(0.5, color=INK, linewidth=0.8)
@@ -192,7 +196,6 @@ class DetectabilityDisplay:
             label.set_fontweight("bold" if layer == _POOLED else "normal")
         ax.set_xlim(-0.02, 1.02)
         tidy(ax, grid="x")
-        ax.set_xlabel("area under the ROC curve (0.5 = not to be seen)")
-        add_legend_above(ax)
-        self.ax_, self.figure_ = ax, ax.figure
+        ax.set_xlabel("area under the ROC curve (0.5 = chance)")
+        add_legend(ax, place="top")
         return self

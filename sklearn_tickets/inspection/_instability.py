@@ -1,10 +1,13 @@
-"""Instability analysis: from which epoch on does the noise of training no longer matter?"""
+"""Instability analysis: from which epoch on does the noise of training not matter anymore?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.random import RandomState
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length, check_scalar
 from sklearn.utils.validation import check_is_fitted
@@ -13,78 +16,80 @@ from torch import Tensor
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets._random import independent_rng, seeded
-from sklearn_tickets.inspection._connectivity import ModeConnectivity
 from sklearn_tickets.inspection._line import error_function, errors_on_line
-from sklearn_tickets.inspection._style import INK, add_legend_above, styles, tidy
+from sklearn_tickets.inspection._style import INK, Display, add_legend, styles, tidy
 from sklearn_tickets.pruners import GivenMaskPruner
 from sklearn_tickets.pruners.base import BasePruner
 from sklearn_tickets.training import Training, TrainingState, one_cycle
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def instability_analysis(
-    estimator,
-    X,
-    y,
+    estimator: NeuralNet | BasePruner,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    start_epochs=(0, 1, 2, 5),
-    n_pairs=3,
-    X_test=None,
-    y_test=None,
-    n_points=30,
-    random_state=None,
+    start_epochs: Sequence[int] = (0, 1, 2, 5),
+    n_pairs: int = 3,
+    X_test: ArrayLike | None = None,
+    y_test: ArrayLike | None = None,
+    n_points: int = 30,
+    random_state: int | RandomState | None = None,
 ) -> pd.DataFrame:
-    """Measure the error barrier between copies of a network that part at some epoch.
+    """Measure the error barrier between copies of a network that separate at some epoch.
 
-    Two copies share the first k epochs of training, then each goes on with batches in an order
-    of its own. Where no barrier is left between them, training is stable: its outcome no longer
-    depends on its noise, up to linear connectivity. Sparse networks that iterative magnitude
-    pruning finds reach the dense network's accuracy, it seems, just where they are stable [1]_.
+    Two copies share the first k epochs of training. Then each copy continues with its own
+    order of batches. If there is no barrier between them, training is stable: up to linear
+    connectivity, its outcome does not depend on its noise. In experiments, the sparse networks
+    of iterative magnitude pruning match the dense accuracy exactly when they are stable [1]_.
 
     Parameters
     ----------
     estimator : unfitted skorch net or fitted pruner
-        The network to train. Each pair of copies of a net has initial weights of its own. Of
-        a pruner the ticket is trained, always from `initial_state_`, like its net and along
-        its ``schedule``.
+        The network to train. Each pair of copies of a net has its own initial weights. For
+        a pruner, the ticket is trained, always from `initial_state_`, with the settings of
+        its net and its ``schedule``.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         The training inputs.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Class labels, or regression targets.
     start_epochs : sequence of int, default=(0, 1, 2, 5)
-        Numbers k of shared epochs, from 0 to the net's ``max_epochs``, to which all copies
-        are trained. Shared are weights, buffers, the optimizer's state and the schedule.
+        Numbers k of shared epochs, from 0 to the net's ``max_epochs``, which is the length
+        of all trainings. Copies share weights, buffers, optimizer state and schedule.
     n_pairs : int, default=3
         Number of pairs for each k.
     X_test : array-like of shape (n_test_samples, ...), default=None
-        The inputs to measure errors on; None takes the training data.
+        The inputs to measure errors on. If None, the training data.
     y_test : array-like of shape (n_test_samples,) or (n_test_samples, n_outputs), default=None
         Their labels or targets.
     n_points : int, default=30
         Number of points on each line.
     random_state : int, RandomState instance or None, default=None
-        Draws initial weights and batches. A row of the table does not depend on the other
+        Seeds initial weights and batches. A row of the table does not depend on the other
         `start_epochs`.
 
     Returns
     -------
     table : DataFrame
-        One row for each k and pair; columns ``start_epoch, pair, error_a, error_b, barrier``,
-        as in `linear_mode_connectivity`. Statistics of batch normalization are estimated on
-        the training data.
+        One row for each k and pair, with columns ``start_epoch, pair, error_a, error_b,
+        barrier``, as in `linear_mode_connectivity`. Statistics of batch normalization are
+        estimated on the training data.
 
     Raises
     ------
     TypeError
-        If `estimator` is neither.
+        If `estimator` is not a net or pruner.
     NotFittedError
-        If it is a pruner that is not fitted.
+        If `estimator` is an unfitted pruner.
     ValueError
         If `start_epochs`, `n_pairs` or `n_points` is out of range, only one of `X_test` and
-        `y_test` is given, or data and network do not fit together.
+        `y_test` is given, or the data do not fit the network.
 
     See Also
     --------
-    InstabilityDisplay : The table as a plot.
+    InstabilityDisplay : Plot the table.
     linear_mode_connectivity : The barrier between two given networks.
 
     References
@@ -112,19 +117,19 @@ def instability_analysis(
         net = estimator.estimator
     if not isinstance(net, NeuralNet):
         raise TypeError(
-            f"estimator must be an unfitted skorch net or fitted pruner; got {type(net).__name__}."
+            f"estimator must be a skorch net or a fitted pruner; got {type(net).__name__}."
         )
     if not all(isinstance(k, int | np.integer) and 0 <= k <= net.max_epochs for k in start_epochs):
         raise ValueError(
-            f"start_epochs={start_epochs} must be whole numbers from 0 to the net's max_epochs="
-            f"{net.max_epochs}."
+            "start_epochs must be integers from 0 to the net's max_epochs="
+            f"{net.max_epochs}; got {start_epochs}."
         )
     check_scalar(n_pairs, "n_pairs", Integral, min_val=1)
     check_scalar(n_points, "n_points", Integral, min_val=2)
     if (X_test is None) != (y_test is None):
         given, missing = ("y_test", "X_test") if X_test is None else ("X_test", "y_test")
-        raise ValueError(f"{given} is given without {missing}; give both or neither.")
-    if X_test is None:
+        raise ValueError(f"{given} is given without {missing}; pass both or neither.")
+    if X_test is None or y_test is None:
         X_test, y_test = X, y
     check_consistent_length(X_test, y_test)
 
@@ -138,19 +143,20 @@ def instability_analysis(
         net = network.estimator_
         pairs = _trained_pairs(net, X_train, y_train, start_epochs, seeds)
         for k, (a, b) in pairs.items():
-            alphas, errors = errors_on_line(
+            line = errors_on_line(
                 net.module_, a, b, inputs, evaluate, n_points=n_points, X_train=X_train
             )
-            line = ModeConnectivity(alphas, errors)
-            rows.append((k, pair, errors[0], errors[-1], line.barrier))
+            rows.append((k, pair, line.errors[0], line.errors[-1], line.barrier))
     table = pd.DataFrame(rows, columns=["start_epoch", "pair", "error_a", "error_b", "barrier"])
     return table.sort_values(["start_epoch", "pair"], ignore_index=True)
 
 
-def _at_start(estimator, X, y, seed):
-    """The network before its first epoch, as a pruner that holds its mask."""
+def _at_start(
+    estimator: NeuralNet | BasePruner, X: ArrayLike, y: ArrayLike, seed: int
+) -> GivenMaskPruner:
+    """Return a pruner with the network before its first epoch."""
     if not isinstance(estimator, BasePruner):
-        # Without a mask all is kept.
+        # Without a mask, everything is kept.
         return GivenMaskPruner(estimator, train_ticket=False, random_state=seed).fit(X, y)
     network = GivenMaskPruner(
         estimator.estimator, estimator.mask_, train_ticket=False, random_state=seed
@@ -158,14 +164,16 @@ def _at_start(estimator, X, y, seed):
     net = network.estimator_
     plain_module(net.module_).load_state_dict(estimator.mask_.apply(estimator.initial_state_))
     if estimator.schedule == "one-cycle":
-        X, y, _ = network._check_data(X, y)
-        schedule = one_cycle(net, X, y, net.max_epochs)
+        X_train, y_train, _ = network._check_data(X, y)
+        schedule = one_cycle(net, X_train, y_train, net.max_epochs)
         net.callbacks_.append(("sklearn_tickets.one_cycle", schedule.initialize()))
     return network
 
 
-def _trained_pairs(net, X, y, start_epochs, seeds):
-    """By epoch k: the states of two copies trained to the end that share the first k epochs."""
+def _trained_pairs(
+    net: NeuralNet, X: NDArray, y: NDArray, start_epochs: Sequence[int], seeds: list[int]
+) -> dict[int, list[dict[str, Tensor]]]:
+    """Return the final states of two copies that share the first k epochs, by k."""
     shared_seed, *own_seeds = seeds
     ends: dict[int, list[dict[str, Tensor]]] = {}
     with seeded(shared_seed, net.device):
@@ -175,8 +183,8 @@ def _trained_pairs(net, X, y, start_epochs, seeds):
             state = shared.passed if k else TrainingState.of(net)
             if state is None:
                 raise ValueError(
-                    f"start_epochs={start_epochs}: a callback of the net stopped the training "
-                    f"after {len(net.history)} epochs, before epoch {k}. Part earlier."
+                    f"start_epochs={start_epochs} contains {k}, but a callback of the net stopped "
+                    f"the training after {len(net.history)} epochs. Remove the callback or {k}."
                 )
             ends[k] = []
             for seed in own_seeds:
@@ -188,20 +196,20 @@ def _trained_pairs(net, X, y, start_epochs, seeds):
     return ends
 
 
-class InstabilityDisplay:
-    """The error barrier between copies of networks against the epoch at which they part.
+class InstabilityDisplay(Display):
+    """Error barriers between copies of networks against the epoch at which they separate.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        What `instability_analysis` returns, by the names of the networks.
+        Results of `instability_analysis`, by label.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where it is plotted.
+        The axes of the last plot.
     figure_ : matplotlib Figure
-        The figure of these axes.
+        The figure that contains them.
 
     Examples
     --------
@@ -219,9 +227,16 @@ class InstabilityDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, *, name="network", ax=None, **options
-    ) -> "InstabilityDisplay":
-        """Train, measure and plot.
+        cls,
+        estimator: NeuralNet | BasePruner,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        name: str = "network",
+        ax: "Axes | None" = None,
+        **options: Any,
+    ) -> Self:
+        """Call `instability_analysis`, and plot the result.
 
         Parameters
         ----------
@@ -232,11 +247,11 @@ class InstabilityDisplay:
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or regression targets.
         name : str, default="network"
-            What it is called in the legend.
+            The label of the network.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
         **options : dict
-            Keyword parameters of `instability_analysis`.
+            Keyword arguments of `instability_analysis`.
 
         Returns
         -------
@@ -246,35 +261,33 @@ class InstabilityDisplay:
         table = instability_analysis(estimator, X, y, **options)
         return cls({name: table}).plot(ax, threshold=0.02 if is_classifier(estimator) else None)
 
-    def plot(self, ax=None, *, threshold=0.02):
+    def plot(self, ax: "Axes | None" = None, *, threshold: float | None = 0.02) -> Self:
         """Draw the plot.
 
-        Points are medians over pairs, bars reach from the lowest to the highest barrier.
+        Points are medians and bars the range over pairs.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
         threshold : float or None, default=0.02
-            Draws a line at the barrier below which a network counts as stable. The default
-            is meant for classification errors; None draws none.
+            The barrier below which a network counts as stable, which is drawn as a line. The
+            default is for classification errors. If None, no line is drawn.
 
         Returns
         -------
         display : InstabilityDisplay
-            This object.
+            This display.
         """
-        import matplotlib.pyplot as plt
         from matplotlib.ticker import MaxNLocator
 
-        if ax is None:
-            _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+        ax = self._set_axes(ax, (7, 4))
         span = max(table["start_epoch"].max() for table in self.tables.values())
-        legend = []
+        legend: list[Any] = []
         for i, (name, (color, marker, line)) in enumerate(styles(self.tables).items()):
             table = self.tables[name]
             barriers = table.groupby("start_epoch")["barrier"].agg(["median", "min", "max"])
-            # Networks stand side by side, so that equal points do not hide each other.
+            # Networks are drawn side by side, so that equal points do not hide each other.
             bars = ax.errorbar(
                 barriers.index + 0.01 * span * (i - (len(self.tables) - 1) / 2),
                 barriers["median"],
@@ -293,8 +306,7 @@ class InstabilityDisplay:
             legend.append(ax.axhline(threshold, color=INK, linestyle="--", lw=1, label=label))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         tidy(ax)
-        ax.set_xlabel("epochs of training in common")
+        ax.set_xlabel("shared epochs of training")
         ax.set_ylabel("error barrier")
-        add_legend_above(ax, legend)
-        self.ax_, self.figure_ = ax, ax.figure
+        add_legend(ax, legend, place="top")
         return self

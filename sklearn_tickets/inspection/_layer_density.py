@@ -1,36 +1,52 @@
-"""`LayerDensityDisplay`: how much of each layer masks keep."""
+"""`LayerDensityDisplay`: the density of each layer under one or several masks."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_tickets._network import plain_module
-from sklearn_tickets.inspection._style import INK, TICKET, add_legend, draw_ticket, styles
+from sklearn_tickets.inspection._style import (
+    FAINT,
+    INK,
+    TICKET,
+    Display,
+    add_legend,
+    draw_ticket,
+    styles,
+    tidy,
+)
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.metrics import planted_ticket
+from sklearn_tickets.pruners.base import BasePruner
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
 
 _POOLED = "all layers"
 
 
-class LayerDensityDisplay:
+class LayerDensityDisplay(Display):
     """Density of each layer, for one or several masks.
 
     Parameters
     ----------
     table : DataFrame
         One row for each mask and layer, and one for ``"all layers"``, with columns ``mask,
-        layer, n_kept, n_parameters, density``. The mask ``"planted ticket"`` is the truth.
+        layer, n_kept, n_parameters, density``. The mask ``"planted ticket"`` is drawn as
+        stars.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where it is plotted.
+        The axes of the last plot.
     figure_ : matplotlib Figure
-        The figure of these axes.
+        The figure that contains them.
 
     See Also
     --------
-    TicketMaskDisplay : Which weights of each layer one mask keeps.
+    TicketMaskDisplay : The weights that a mask keeps in each layer.
 
     Examples
     --------
@@ -50,17 +66,23 @@ class LayerDensityDisplay:
         self.table = table
 
     @classmethod
-    def from_estimator(cls, pruners, *, ticket=None, ax=None) -> "LayerDensityDisplay":
+    def from_estimator(
+        cls,
+        pruners: BasePruner | Mapping[str, BasePruner],
+        *,
+        ticket: TicketMask | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
         """Plot the masks of fitted pruners.
 
         Parameters
         ----------
         pruners : BasePruner or mapping of str to BasePruner
-            Fitted pruners and what to call them.
+            Fitted pruners, by label.
         ticket : TicketMask, default=None
-            The true ticket; None takes the planted one, if a pruned network has one.
+            The true ticket. If None, the planted one, if a pruned network has one.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
@@ -71,28 +93,34 @@ class LayerDensityDisplay:
             pruners = {type(pruners).__name__: pruners}
         for pruner in pruners.values():
             check_is_fitted(pruner)
-            module = plain_module(pruner.estimator_.module_)
-            ticket = getattr(module, "ticket", None) if ticket is None else ticket
+            ticket = planted_ticket(pruner) if ticket is None else ticket
         masks = {name: pruner.mask_ for name, pruner in pruners.items()}
         return cls.from_masks(masks, ticket=ticket, ax=ax)
 
     @classmethod
-    def from_masks(cls, masks, *, ticket=None, ax=None) -> "LayerDensityDisplay":
+    def from_masks(
+        cls,
+        masks: Mapping[str, TicketMask],
+        *,
+        ticket: TicketMask | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
         """Plot masks.
 
         Parameters
         ----------
         masks : mapping of str to TicketMask
-            Masks and what to call them.
+            Masks, by label.
         ticket : TicketMask, default=None
             The true ticket.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
         display : LayerDensityDisplay
-            The plotted densities. A layer is a weight with its bias, if the mask covers it.
+            The plotted densities. A layer is a weight together with its bias, if the mask
+            covers it.
 
         Raises
         ------
@@ -103,7 +131,7 @@ class LayerDensityDisplay:
         """
         masks = dict(masks) | ({} if ticket is None else {TICKET: ticket})
         if not masks:
-            raise ValueError("masks is empty; there is nothing to draw.")
+            raise ValueError("masks is empty; pass at least one mask.")
         rows = []
         for label, mask in masks.items():
             if not isinstance(mask, TicketMask):
@@ -116,62 +144,62 @@ class LayerDensityDisplay:
         columns = ["mask", "layer", "n_kept", "n_parameters", "density"]
         return cls(pd.DataFrame(rows, columns=columns)).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the plot.
 
-        Filled points are densities, hollow ones at the lower edge are layers of which nothing
-        is left. Stars are the planted ticket.
+        Filled points are densities. Hollow points at the left edge are layers that are
+        pruned entirely. Stars are the planted ticket.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
         display : LayerDensityDisplay
-            This object.
+            This display.
         """
-        import matplotlib.pyplot as plt
-
         found = self.table[self.table["mask"] != TICKET]
         ticket = self.table[self.table["mask"] == TICKET]
         style_of = styles(found["mask"])
         layers = self.table["layer"][self.table["layer"] != _POOLED].unique()
         places = {layer: i for i, layer in enumerate([*layers, _POOLED])}
-        if ax is None:
-            height = 1.2 + len(places) * (0.3 + 0.03 * len(style_of))
-            height = max(3, height, 1 + 0.2 * len(style_of))
-            _, ax = plt.subplots(figsize=(8, height), layout="constrained")
+        height = 1.2 + len(places) * (0.3 + 0.03 * len(style_of))
+        ax = self._set_axes(ax, (8, max(3, height, 1 + 0.2 * len(style_of))))
         is_empty = self.table["density"] == 0
         edge = self.table["density"][~is_empty].min() / 3 if not is_empty.all() else 0.1
 
-        legend: list = []
+        legend: list[Artist] = []
         for i, (name, (color, marker, line)) in enumerate(style_of.items()):
             rows = found[found["mask"] == name]
             x = rows["density"].clip(edge)
-            # Masks stand side by side, so that equal points do not hide each other.
+            # Masks are drawn side by side, so that equal points do not hide each other.
             y = rows["layer"].map(places) + 0.7 * ((i + 0.5) / len(style_of) - 0.5)
             is_layer, is_hollow = rows["layer"] != _POOLED, rows["density"] == 0
-            style = {"color": color, "marker": marker, "markersize": 5, "linewidth": 0.8}
+            style: dict[str, Any] = {
+                "color": color,
+                "marker": marker,
+                "markersize": 5,
+                "linewidth": 0.8,
+            }
             legend += ax.plot(x[is_layer], y[is_layer], linestyle=line, label=str(name), **style)
             ax.plot(x[~is_layer], y[~is_layer], linestyle="", **style)
             ax.plot(x[is_hollow], y[is_hollow], linestyle="", markerfacecolor="white", **style)
         if len(ticket):
-            places_of_ticket = ticket["layer"].map(places)
-            legend.append(draw_ticket(ax, ticket["density"].clip(edge), places_of_ticket))
+            y = ticket["layer"].map(places)
+            legend.append(draw_ticket(ax, ticket["density"].clip(edge), y))
         if is_empty.any():
-            label = "nothing left (hollow)"
+            label = "pruned entirely (hollow)"
             legend.append(ax.axvline(edge, color=INK, linewidth=0.8, linestyle=":", label=label))
         for boundary in range(1, len(places)):
-            ax.axhline(boundary - 0.5, color="#dddddd", linewidth=0.6)
+            ax.axhline(boundary - 0.5, color=FAINT, linewidth=0.6)
         ax.set_xscale("log")
         ax.set_xlim(edge / 1.5, 1.5)
         ax.set_yticks(range(len(places)), places)
         ax.get_yticklabels()[-1].set_fontweight("bold")
         ax.set_ylim(len(places) - 0.5, -0.5)
-        ax.spines[["top", "right"]].set_visible(False)
+        tidy(ax, grid=None)
         ax.set_xlabel("density (fraction of parameters kept)")
         add_legend(ax, legend)
-        self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -1,16 +1,79 @@
-"""The error of a network along the straight line between two sets of its weights."""
+"""The error of a network on the straight line between two states of its weights."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import mean_squared_error, zero_one_loss
 from skorch import NeuralNetBinaryClassifier
 from torch import Tensor, nn
 
 from sklearn_tickets._network import infer, normalization_statistics
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ModeConnectivity:
+    """The errors on the straight line between two networks.
+
+    Parameters
+    ----------
+    alphas : array-like of shape (n_points,)
+        The positions on the line, from 0 to 1.
+    errors : array-like of shape (n_points,)
+        The errors at these positions; lower is better.
+
+    See Also
+    --------
+    linear_mode_connectivity : Compute the errors.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.inspection import ModeConnectivity
+    >>> line = ModeConnectivity([0, 0.5, 1], [0.1, 0.5, 0.3])
+    >>> line
+    ModeConnectivity(barrier 0.3 on 3 points)
+    >>> line.is_stable()
+    False
+    """
+
+    alphas: NDArray[np.float64]
+    errors: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            values = np.array(getattr(self, field.name), dtype=np.float64)
+            values.flags.writeable = False
+            object.__setattr__(self, field.name, values)
+
+    @property
+    def barrier(self) -> float:
+        """The largest error on the line minus the mean error of its two ends.
+
+        It is never negative, since the ends are on the line. If the error is monotonic, it
+        is half the difference of the ends.
+        """
+        return float(self.errors.max() - (self.errors[0] + self.errors[-1]) / 2)
+
+    def is_stable(self, threshold: float = 0.02) -> bool:
+        """Tell whether the barrier is so low that it may be noise.
+
+        Parameters
+        ----------
+        threshold : float, default=0.02
+            In units of the error. The default is two percentage points of classification error.
+
+        Returns
+        -------
+        is_stable : bool
+            Whether the barrier is below the threshold.
+        """
+        return self.barrier < threshold
+
+    def __repr__(self) -> str:
+        return f"ModeConnectivity(barrier {self.barrier:.3g} on {len(self.alphas)} points)"
 
 
 def error_at(
@@ -21,20 +84,20 @@ def error_at(
     *,
     X_train: NDArray,
 ) -> float:
-    """Evaluate a network in a state, the statistics of batch normalization estimated anew.
+    """Evaluate a network in a given state, with new statistics of batch normalization.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The network, left as it is.
+        The network. It is not changed.
     state : mapping of str to Tensor
-        A state dict of it.
+        A state dict of the network.
     X : ndarray of shape (n_samples, ...)
         The inputs to evaluate on.
     evaluate : callable ``(outputs) -> float``
         The error of float64 outputs of shape (n_samples, n_outputs).
     X_train : ndarray of shape (n_train_samples, ...)
-        The inputs to estimate the statistics on.
+        The inputs to estimate the statistics of batch normalization on.
 
     Returns
     -------
@@ -54,19 +117,19 @@ def errors_on_line(
     *,
     n_points: int,
     X_train: NDArray,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> ModeConnectivity:
     """Evaluate a network at evenly spaced points between two states, both ends included.
 
-    The point at alpha is ``(1 - alpha) * state_a + alpha * state_b``, for parameters and
-    floating-point buffers; other buffers are those of `state_a`. The statistics of batch
-    normalization belong to no point in between, so they are estimated anew at all of them.
+    The point at alpha is ``(1 - alpha) * state_a + alpha * state_b`` for parameters and
+    floating-point buffers; other buffers are those of `state_a`. Interpolated statistics of
+    batch normalization would be wrong, so they are estimated again at every point.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The network, left as it is.
+        The network. It is not changed.
     state_a, state_b : mapping of str to Tensor
-        State dicts of it, with equal names and shapes.
+        State dicts of the network, with equal names and shapes.
     X : ndarray of shape (n_samples, ...)
         The inputs to evaluate on.
     evaluate : callable ``(outputs) -> float``
@@ -78,10 +141,8 @@ def errors_on_line(
 
     Returns
     -------
-    alphas : float64 ndarray of shape (n_points,)
-        From 0 to 1.
-    errors : float64 ndarray of shape (n_points,)
-        The errors there.
+    connectivity : ModeConnectivity
+        The points and their errors.
 
     Raises
     ------
@@ -89,11 +150,11 @@ def errors_on_line(
         If `n_points` is less than 2.
     """
     if n_points < 2:
-        raise ValueError(f"n_points={n_points} must be at least 2, for both ends of the line.")
+        raise ValueError(f"n_points must be at least 2, for both ends; got {n_points}.")
     alphas = np.linspace(0, 1, n_points)
     errors = []
     for alpha in alphas:
-        # lerp is exact at both ends, and everywhere between equal values.
+        # lerp is exact at both ends, and everywhere if the ends are equal.
         state = {
             name: torch.lerp(a.double(), state_b[name].to(a.device).double(), float(alpha))
             if a.is_floating_point()
@@ -101,24 +162,26 @@ def errors_on_line(
             for name, a in state_a.items()
         }
         errors.append(error_at(module, state, X, evaluate, X_train=X_train))
-    return alphas, np.array(errors, dtype=np.float64)
+    return ModeConnectivity(alphas, np.array(errors))
 
 
 def error_function(
-    estimator, y: ArrayLike, metric: Callable | None = None
+    estimator: BaseEstimator,
+    y: ArrayLike,
+    metric: Callable[[NDArray, NDArray], float] | None = None,
 ) -> Callable[[NDArray[np.float64]], float]:
-    """Make the function that `errors_on_line` evaluates outputs with.
+    """Make the function that evaluates outputs in `errors_on_line`.
 
     Parameters
     ----------
     estimator : fitted pruner or skorch net
-        Tells how outputs become predictions: labels of a pruner, class numbers of a net, or
-        regression outputs.
+        The estimator that defines the predictions: labels for a classification pruner, class
+        indices for a net classifier, outputs for regressors.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        The truth, in the same terms.
+        The true labels, class indices or targets.
     metric : callable ``(y_true, y_pred) -> float``, default=None
-        The error, lower is better; None is 1 - accuracy for classifiers and the mean squared
-        error for regressors. Regression outputs are given to it in the shape of `y`.
+        The error; lower is better. If None, 1 - accuracy for classifiers and the mean squared
+        error for regressors. Regression outputs are reshaped like `y`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""`ticket_report`: a ticket beside the dense network and the controls behind every claim."""
+"""`ticket_report`: a ticket compared with the dense network and controls."""
 
 import copy
 import warnings
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.random import RandomState
+from numpy.typing import ArrayLike
 from scipy.stats import binom
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +20,7 @@ from sklearn_tickets.inspection._anatomy import gradient_flow, sparse_flops
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.metrics import (
     make_strong_scorer,
+    planted_ticket,
     sparse_accuracy,
     sparse_r2,
     strong_accuracy,
@@ -27,8 +29,10 @@ from sklearn_tickets.metrics import (
     ticket_overlap_score,
 )
 from sklearn_tickets.pruners import GivenMaskPruner
+from sklearn_tickets.pruners.base import BasePruner
 
-# By whether it is classification; the first is of the network as trained.
+# By whether the task is classification: of the trained network, of the strong ticket, and of
+# the strong ticket with raw outputs.
 _SCORERS = {
     True: (sparse_accuracy, strong_accuracy, make_strong_scorer("accuracy", rescale=False)),
     False: (sparse_r2, strong_r2, make_strong_scorer("r2", rescale=False)),
@@ -36,72 +40,72 @@ _SCORERS = {
 
 
 def ticket_report(
-    pruner,
-    X,
-    y,
+    pruner: BasePruner | list[BasePruner],
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    X_test,
-    y_test,
+    X_test: ArrayLike,
+    y_test: ArrayLike,
     n_controls: int = 5,
     random_state: int | RandomState | None = None,
 ) -> pd.DataFrame:
-    """Compare a ticket with the dense network and with controls, as papers do.
+    """Compare a ticket with the dense network and with controls.
 
-    A ticket is a claim about a mask *and* initial weights. Each control takes one of them
-    away, and is trained as the ticket was.
+    A ticket is a claim about a mask *and* initial weights. Each control replaces one of
+    them, and is trained like the ticket.
 
     Parameters
     ----------
-    pruner : pruner or list of pruners
-        Fitted. Several, that differ in ``random_state`` only, are one method: controls take
-        the mask and initial weights of one after the other.
+    pruner : BasePruner or list of BasePruner
+        The fitted pruner. Several pruners must only differ in ``random_state`` and are
+        treated as one method: the controls take their masks and initial weights in turn.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-        The training data of the pruner, and of the controls.
+        The training inputs of the pruner and of the controls.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Class labels, or regression targets.
     X_test, y_test : array-like
-        Data for the scores, which nothing was trained on.
+        Held-out data for the scores.
     n_controls : int, default=5
         Number of fits of each control.
-    random_state : int, RandomState or None, default=None
-        Draws the controls, and the order in which they see the data.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the controls and the order of their training samples.
 
     Returns
     -------
     report : DataFrame
         Indexed by ``network``:
 
-        - ``dense``: everything kept, at the ticket's initial weights;
+        - ``dense``: the dense network with the ticket's initial weights;
         - ``weak ticket``, ``sparse network`` or ``strong ticket``: the pruner's own network,
-          trained from the weights it was rewound to, never rewound, or not trained;
+          which was trained from rewound weights, never rewound, or not trained;
         - ``weak ticket``, as a control of a sparse network: its mask, trained from the initial
           weights;
-        - ``shuffled mask``: as many parameters in every layer, elsewhere, at the same
-          initial weights;
-        - ``re-initialized``: the mask, the initial weights permuted within each parameter.
+        - ``shuffled mask``: the mask permuted within each parameter, with the same initial
+          weights;
+        - ``re-initialized``: the mask, with initial weights permuted within each parameter.
 
         Columns, medians over ``n_fits`` fits:
 
-        - ``n_kept``, ``density``: of the parameters that the mask covers; and
-          ``effective_density``, that of the part on a path from an input to an output;
-        - ``flops``: of one input, as `sparse_flops` counts;
+        - ``n_kept``, ``density``: number and fraction of the parameters that the mask keeps;
+          ``effective_density``: fraction on a path from an input to an output;
+        - ``flops``: operations for one input, as counted by `sparse_flops`;
         - ``gradient_flow``: as in `gradient_flow`, on the training data;
-        - ``sparse_accuracy`` or ``sparse_r2``: the trained network's score, left out if the
-          pruner does not train its ticket; ``strong_...`` and ``raw_strong_...``: that of
-          the mask on the initial weights, with outputs rescaled and not. Each of them with
+        - ``sparse_accuracy`` or ``sparse_r2``: score of the trained network, missing if the
+          pruner does not train its ticket; ``strong_...`` and ``raw_strong_...``: score of
+          the mask on the initial weights, with outputs rescaled or not. Each has columns
           ``..._low`` and ``..._high``, a confidence interval of the median;
-        - ``overlap``, ``chance``: with the network's planted ticket, and of a random mask.
-          Left out if it carries none.
+        - ``overlap``, ``chance``: overlap with the planted ticket, and its chance level.
+          Missing if the network has no planted ticket.
 
     Raises
     ------
     NotFittedError
         If a pruner is not fitted.
     TypeError
-        If `pruner` is something else.
+        If `pruner` is not a pruner or a list of pruners.
     ValueError
-        If `n_controls` is below 1, or the pruners are none or differ in more than
-        ``random_state``.
+        If `n_controls` is below 1, `pruner` is an empty list, or the pruners differ in more
+        than ``random_state``.
 
     See Also
     --------
@@ -110,18 +114,18 @@ def ticket_report(
 
     Notes
     -----
-    Controls are trained for `final_epochs` (where these are 0, for the net's
-    ``max_epochs``), along the pruner's `schedule`; if it rewinds to epoch k, then they train
-    densely for k epochs first. Control i of each kind has the same random stream.
+    Controls are trained for the pruner's `final_epochs` (the net's ``max_epochs`` if that is
+    0) with its `schedule`. If the pruner rewinds to epoch k, they are first trained densely
+    for k epochs. Control i of each kind has the same random stream.
 
-    The interval is between order statistics, which assumes nothing about the scores'
-    distribution: the narrowest whose level is at least 95 %, or from the lowest to the
-    highest of fewer than six fits. That has the level :math:`1 - 2^{1 - n}` [1]_: 94 % of
-    five, 75 % of three. One fit has none.
+    The confidence interval lies between order statistics, without assumptions about the
+    distribution of the scores. It is the narrowest with a level of at least 95 %. For fewer
+    than six fits, it is the range of the scores, with a level of :math:`1 - 2^{1 - n}` [1]_:
+    94 % for five fits, 75 % for three. A single fit has no interval.
 
     Shuffled and re-initialized controls are those of [2]_ and [3]_. A ticket that does not
-    beat the first is a good choice of layer densities, and one that does not beat the second
-    a good architecture.
+    beat the shuffled masks is only a good choice of layer densities, and one that does not
+    beat re-initialized networks only a good architecture.
 
     References
     ----------
@@ -156,7 +160,7 @@ def ticket_report(
     pruners = list(pruner) if isinstance(pruner, (list, tuple)) else [pruner]
     _check_pruners(pruners)
     if n_controls < 1:
-        raise ValueError(f"n_controls={n_controls} must be at least 1.")
+        raise ValueError(f"n_controls must be at least 1; got {n_controls}.")
     if not pruners[0].train_ticket:
         name = "strong ticket"
     else:
@@ -165,9 +169,8 @@ def ticket_report(
     fits: dict[str, list[dict[str, Any]]] = {"dense": []}
     fits[name] = [_measure(fitted, *data) for fitted in pruners]
     seeds = independent_rng(random_state).randint(np.iinfo(np.int32).max, size=n_controls).tolist()
-    with warnings.catch_warnings():
-        # A shuffled mask often leads nowhere: a result, in a column of its own.
-        warnings.simplefilter("ignore", LayerCollapseWarning)
+    # Shuffled masks often collapse, which the effective density shows.
+    with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
         for seed, origin in zip(seeds, cycle(pruners), strict=False):
             for control, unfitted in _controls(origin, seed).items():
                 fits.setdefault(control, []).append(_measure(unfitted.fit(X, y), *data))
@@ -176,8 +179,8 @@ def ticket_report(
     return report.astype({"n_fits": int, "n_kept": int, "flops": int})
 
 
-def _check_pruners(pruners: list) -> None:
-    """Raise an error unless these are fits of one pruner."""
+def _check_pruners(pruners: list[BasePruner]) -> None:
+    """Raise an error unless these are fitted pruners that only differ in random_state."""
     if not pruners:
         raise ValueError("pruner is an empty list; pass at least one fitted pruner.")
     for pruner in pruners:
@@ -185,7 +188,7 @@ def _check_pruners(pruners: list) -> None:
         if not isinstance(getattr(pruner, "mask_", None), TicketMask):
             raise TypeError(
                 f"pruner must be a fitted pruner or a list of them; got {pruner!r}, which has no "
-                "mask_. Of a search, pass best_estimator_."
+                "mask_. For a search, pass its best_estimator_."
             )
     first = pruners[0]
     for i, pruner in enumerate(pruners):
@@ -196,16 +199,16 @@ def _check_pruners(pruners: list) -> None:
             if name not in ("estimator", "random_state") and params.get(name) != value
         ]
         if type(pruner) is not type(first):
-            differing = [f"it is a {type(pruner).__name__}"]
+            differing = [f"its class is {type(pruner).__name__}"]
         if differing:
             raise ValueError(
                 f"pruner[{i}] differs from pruner[0] in more than random_state: "
-                f"{', '.join(differing)}. Make a report of each."
+                f"{', '.join(differing)}. Make a separate report for each."
             )
 
 
-def _controls(pruner, seed: int) -> dict[str, GivenMaskPruner]:
-    """What a fitted pruner's ticket is compared with, by name, unfitted."""
+def _controls(pruner: BasePruner, seed: int) -> dict[str, GivenMaskPruner]:
+    """Return the unfitted controls of a fitted pruner's ticket, by name."""
     module = copy.deepcopy(plain_module(pruner.estimator_.module_)).cpu()
     module.load_state_dict(pruner.initial_state_)
     params = {
@@ -234,10 +237,12 @@ def _controls(pruner, seed: int) -> dict[str, GivenMaskPruner]:
     return controls
 
 
-def _measure(pruner, X, y, X_test, y_test) -> dict[str, Any]:
-    """One fit's numbers, by column."""
+def _measure(
+    pruner: BasePruner, X: ArrayLike, y: ArrayLike, X_test: ArrayLike, y_test: ArrayLike
+) -> dict[str, Any]:
+    """Return the columns of the report for one fit."""
     module, mask = plain_module(pruner.estimator_.module_), pruner.mask_
-    row_of_X = pruner._check_inputs(X[:1])
+    row_of_X = pruner._check_inputs(X)[:1]
     row = {
         "n_kept": mask.n_kept,
         "density": mask.density,
@@ -247,17 +252,15 @@ def _measure(pruner, X, y, X_test, y_test) -> dict[str, Any]:
     }
     for scorer in _SCORERS[is_classifier(pruner)][0 if pruner.train_ticket else 1 :]:
         row[scorer.__name__] = scorer(pruner, X_test, y_test)
-    truth = getattr(module, "ticket", None)
-    if truth is not None:
-        row |= {
-            "overlap": ticket_overlap_score(truth, mask),
-            "chance": ticket_chance_level(truth, mask),
-        }
+    ticket = planted_ticket(pruner)
+    if ticket is not None:
+        row["overlap"] = ticket_overlap_score(ticket, mask)
+        row["chance"] = ticket_chance_level(ticket, mask)
     return row
 
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Medians over fits, of scores with a confidence interval."""
+    """Return the median of each column, for scores also its confidence interval."""
     n = len(rows)
     rank = max(1, int(binom.ppf(0.025, n, 0.5)))
     summary: dict[str, float] = {"n_fits": n}

@@ -1,10 +1,10 @@
-"""How the networks that a pruner trains in its rounds relate to each other.
+"""Comparison of the networks that a pruner trains in its rounds.
 
-If each round ends near the one before, up to what was pruned, then tickets win because they
-find the dense network's solution once more.
+If each round ends near the one before, except for the pruned weights, then tickets win
+because they find the dense network's solution again.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -13,31 +13,25 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.inspection._line import error_at, error_function, errors_on_line
 from sklearn_tickets.metrics import ticket_overlap_score
-
-# By quantity: its label, and the least range of its colors.
-_QUANTITIES = {
-    "barrier": ("error barrier", 0, 0),
-    "angular_distance": ("angular distance (1 = orthogonal)", 0, 0),
-    "sign_agreement": ("share of equal signs", 0.5, 1),
-    "mask_overlap": ("overlap of masks (IoU)", 0, 1),
-}
+from sklearn_tickets.pruners.base import BasePruner
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class RoundConnectivity:
-    """What `round_connectivity` finds out about the networks of all rounds.
+    """The result of `round_connectivity`.
 
-    The first four tables are symmetric. Networks are called by their round, 1 to R, and
-    ``"final"`` is the trained ticket.
+    The first four tables are symmetric. Networks are labeled by their round, 1 to R, and
+    the trained ticket by ``"final"``.
 
     Parameters
     ----------
     barrier : DataFrame of shape (n_networks, n_networks)
-        Largest error on the straight line between two networks, less the mean of its ends.
+        Largest error on the straight line between two networks minus the mean of its ends.
     angular_distance : DataFrame of shape (n_networks, n_networks)
         Angle between the weights that both keep, in right angles; NaN if there are none.
     sign_agreement : DataFrame of shape (n_networks, n_networks)
@@ -45,16 +39,15 @@ class RoundConnectivity:
     mask_overlap : DataFrame of shape (n_networks, n_networks)
         Intersection over union of the masks after both rounds.
     weights : DataFrame of shape (n_networks, 5)
-        Of each network the ``density`` it was trained at; the ``threshold``, the largest
-        magnitude pruned after that (NaN if none was); ``mean_magnitude`` and
-        ``median_magnitude`` of what was trained; and its ``error``.
+        For each network, the ``density`` at which it was trained; the ``threshold``, the
+        largest magnitude pruned afterwards (NaN if none was); ``mean_magnitude`` and
+        ``median_magnitude`` of the trained parameters; and the ``error``.
     trained : mapping of int or "final" to ndarray of shape (n_trained,)
-        The values that each network's prunable parameters were trained to, except for those
-        pruned before.
+        Trained values of each network's prunable parameters that were not pruned before.
 
     See Also
     --------
-    RoundsDisplay : Draws the tables.
+    RoundsDisplay : Plot the tables.
     """
 
     barrier: pd.DataFrame
@@ -65,13 +58,13 @@ class RoundConnectivity:
     trained: Mapping[Hashable, NDArray]
 
     def histogram(self, bins: int | ArrayLike = 50) -> pd.DataFrame:
-        """Count the values that each network's parameters were trained to.
+        """Count the trained values of each network's parameters.
 
         Parameters
         ----------
         bins : int or array-like, default=50
-            Number of equal bins over the values of all networks, or the edges of bins; what
-            lies beyond is not counted.
+            Number of equal bins over the values of all networks, or the edges of the bins.
+            Values outside are not counted.
 
         Returns
         -------
@@ -89,14 +82,20 @@ class RoundConnectivity:
 
 
 def round_connectivity(
-    pruner, X, y, *, n_points=20, metric=None, X_train=None
+    pruner: BasePruner,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    n_points: int = 20,
+    metric: Callable[[NDArray, NDArray], float] | None = None,
+    X_train: ArrayLike | None = None,
 ) -> RoundConnectivity:
     r"""Compare the networks that a pruner trained in its rounds.
 
     Parameters
     ----------
-    pruner : fitted pruner
-        Fitted with ``store_rounds=True``.
+    pruner : BasePruner
+        A pruner that was fitted with ``store_rounds=True``.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         The inputs to measure errors on, such as test data.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -104,33 +103,34 @@ def round_connectivity(
     n_points : int, default=20
         Number of points on the line between two networks, both ends included.
     metric : callable ``(y_true, y_pred) -> float``, default=None
-        The error, lower is better; None is 1 - accuracy for classifiers and the mean squared
+        The error; lower is better. If None, 1 - accuracy for classifiers and the mean squared
         error for regressors.
     X_train : array-like of shape (n_train_samples, ...), default=None
-        The inputs to estimate the statistics of batch normalization on, at every point of a
-        line and for every network: give the training data if the module has such layers.
-        None takes `X`.
+        The inputs to estimate the statistics of batch normalization on, for every network and
+        point of a line. Pass the training data if there are such layers. If None, `X`.
 
     Returns
     -------
     connectivity : RoundConnectivity
-        Tables of barriers, distances, signs, masks and weights. The trained ticket comes
-        last, as ``"final"``, unless the pruner has ``train_ticket=False``.
+        Tables of barriers, distances, signs, masks and weights. The trained ticket is the
+        last network, ``"final"``, unless the pruner has ``train_ticket=False``.
 
     Raises
     ------
+    NotFittedError
+        If the pruner is not fitted.
     ValueError
-        If the pruner has not stored its rounds, `X` and `y` do not fit together, or `n_points`
-        is less than 2.
+        If the pruner has not stored its rounds, `X` and `y` have different lengths, or
+        `n_points` is less than 2.
 
     See Also
     --------
-    RoundsDisplay : The tables as heat maps.
+    RoundsDisplay : Plot the tables as heat maps.
 
     Notes
     -----
-    Let :math:`\theta_i` be the weights trained in round :math:`i`, in which what was pruned
-    before is 0, and :math:`m_i` the mask after it. With the error :math:`E` and
+    Let :math:`\theta_i` be the weights after the training of round :math:`i`, with those
+    pruned before as 0, and :math:`m_i` the mask after the round. With the error :math:`E` and
     :math:`m = m_i \odot m_j`, the error barrier [1]_ is
 
     .. math:: \max_\alpha E((1 - \alpha) \theta_i + \alpha \theta_j)
@@ -140,10 +140,10 @@ def round_connectivity(
 
     .. math:: \frac2\pi \angle(m \odot \theta_i, m \odot \theta_j),
 
-    0 for equal directions, 1 for orthogonal ones (as random vectors nearly are) and 2 for
-    opposite ones. Rounds that start from the same weights and move them little have small
-    angles for that reason alone. Iterative magnitude pruning succeeds while there is no barrier
-    between successive rounds [3]_.
+    0 for equal directions, 1 for orthogonal ones (random vectors almost are) and 2 for
+    opposite ones. Rounds that start from the same weights and change them little have small
+    angles for this reason alone. Iterative magnitude pruning succeeds as long as there is no
+    barrier between successive rounds [3]_.
 
     References
     ----------
@@ -177,18 +177,20 @@ def round_connectivity(
     check_is_fitted(pruner)
     if "state" not in pruner.rounds_[0]:
         raise ValueError(
-            f"pruner={type(pruner).__name__} has not kept the weights that it trained in its "
-            "rounds; fit it with store_rounds=True."
+            f"The {type(pruner).__name__} has not stored the weights of its rounds; fit it with "
+            "store_rounds=True."
         )
     check_consistent_length(X, y)
-    X = pruner._check_inputs(X)
-    X_train = X if X_train is None else pruner._check_inputs(X_train)
+    inputs = pruner._check_inputs(X)
+    train_inputs = inputs if X_train is None else pruner._check_inputs(X_train)
     module = pruner.estimator_.module_
     evaluate = error_function(pruner, y, metric)
 
-    def barrier(a, b):
-        _, errors = errors_on_line(module, a, b, X, evaluate, n_points=n_points, X_train=X_train)
-        return errors.max() - errors[[0, -1]].mean()
+    def barrier(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
+        line = errors_on_line(
+            module, a, b, inputs, evaluate, n_points=n_points, X_train=train_inputs
+        )
+        return line.barrier
 
     states = {record["round"]: record["state"] for record in pruner.rounds_}
     masks = [pruner.mask_ | ~pruner.mask_, *(record["mask"] for record in pruner.rounds_)]
@@ -197,14 +199,14 @@ def round_connectivity(
         masks.append(pruner.mask_)
     labels = pd.Index(list(states), name="round")
     kept = [mask.to_vector() for mask in masks]
-    # Every network was trained under the mask before its round and pruned by the next.
+    # Each network was trained with the mask before its round, and then pruned.
     before, after = kept[:-1], kept[1:]
     values = [
         np.concatenate([state[name].cpu().numpy().ravel() for name in pruner.mask_])
         for state in states.values()
     ]
 
-    tables = np.zeros((len(_QUANTITIES), len(labels), len(labels)))
+    tables = np.zeros((4, len(labels), len(labels)))
     for i, j in combinations_with_replacement(range(len(labels)), 2):
         both = after[i] & after[j]
         u, v = values[i][both], values[j][both]
@@ -225,7 +227,8 @@ def round_connectivity(
             "mean_magnitude": [np.abs(w).mean() for w in trained.values()],
             "median_magnitude": [np.median(np.abs(w)) for w in trained.values()],
             "error": [
-                error_at(module, state, X, evaluate, X_train=X_train) for state in states.values()
+                error_at(module, state, inputs, evaluate, X_train=train_inputs)
+                for state in states.values()
             ],
         },
         labels,
@@ -234,135 +237,11 @@ def round_connectivity(
 
 
 def _angular_distance(u: NDArray, v: NDArray) -> float:
-    """The angle between two vectors in right angles, exact for small ones; NaN for zeros."""
+    """Return the angle between two vectors in right angles; NaN if one of them is 0."""
     u, v = u.astype(np.float64), v.astype(np.float64)
     lengths = np.linalg.norm(u), np.linalg.norm(v)
     if 0 in lengths:
         return np.nan
     u, v = u / lengths[0], v / lengths[1]
+    # Unlike the arc cosine, this is accurate for small angles.
     return 4 / np.pi * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))
-
-
-class RoundsDisplay:
-    """How the networks of a pruner's rounds relate, as a heat map.
-
-    Parameters
-    ----------
-    rounds : RoundConnectivity
-        What `round_connectivity` returns.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Where it is plotted.
-    figure_ : matplotlib Figure
-        The figure of these axes.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
-    >>> from sklearn_tickets.pruners import IterativeMagnitudePruner
-    >>> from sklearn_tickets.inspection import RoundsDisplay
-    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(400)
-    >>> pruner = IterativeMagnitudePruner(
-    ...     planted.make_net(max_epochs=1), sparsity=0.75, n_rounds=2, store_rounds=True,
-    ...     random_state=0,
-    ... ).fit(planted.X, planted.y)
-    >>> display = RoundsDisplay.from_estimator(pruner, planted.X, planted.y, n_points=5)
-    >>> display.plot("angular_distance").ax_.get_title()
-    'angular distance (1 = orthogonal)'
-    """
-
-    def __init__(self, rounds: RoundConnectivity) -> None:
-        self.rounds = rounds
-
-    @classmethod
-    def from_estimator(
-        cls, pruner, X, y, *, n_points=20, metric=None, X_train=None, quantity="barrier", ax=None
-    ) -> "RoundsDisplay":
-        """Compare the networks of all rounds, and plot one of the tables.
-
-        Parameters
-        ----------
-        pruner : fitted pruner
-            This, and all up to `X_train`, as for `round_connectivity`.
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            The inputs to measure errors on.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The truth.
-        n_points : int, default=20
-            Number of points on each line.
-        metric : callable ``(y_true, y_pred) -> float``, default=None
-            The error.
-        X_train : array-like of shape (n_train_samples, ...), default=None
-            The inputs to estimate the statistics of batch normalization on.
-        quantity : str, default="barrier"
-            As for `plot`.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        Returns
-        -------
-        display : RoundsDisplay
-            The plotted tables; ``plot`` draws another.
-        """
-        rounds = round_connectivity(pruner, X, y, n_points=n_points, metric=metric, X_train=X_train)
-        return cls(rounds).plot(quantity, ax)
-
-    def plot(self, quantity="barrier", ax=None):
-        """Draw one of the tables as a heat map.
-
-        Up to twelve networks have their numbers written in; grey is NaN, for networks that
-        keep nothing in common.
-
-        Parameters
-        ----------
-        quantity : {"barrier", "angular_distance", "sign_agreement", "mask_overlap"}, \
-default="barrier"
-            Which table.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
-
-        Returns
-        -------
-        display : RoundsDisplay
-            This object.
-
-        Raises
-        ------
-        ValueError
-            If `quantity` is unknown.
-        """
-        import matplotlib.pyplot as plt
-
-        if quantity not in _QUANTITIES:
-            raise ValueError(f"quantity={quantity!r} must be one of {', '.join(_QUANTITIES)}.")
-        label, low, high = _QUANTITIES[quantity]
-        table = getattr(self.rounds, quantity)
-        values, n = table.to_numpy(), len(table)
-        if ax is None:
-            side = 2 + 0.45 * min(n, 12)
-            _, ax = plt.subplots(figsize=(side + 1, side), layout="constrained")
-        low = np.fmin.reduce(values, axis=None, initial=low)  # passes over NaN
-        high = np.fmax.reduce(values, axis=None, initial=high)
-        image = ax.imshow(values, "cividis", aspect="auto", vmin=low, vmax=high)
-        ax.set_facecolor("#dddddd")
-        if n <= 12:
-            exponent = int(np.floor(np.log10(high or 1)))
-            decimals = max(2, -exponent) if exponent < 1 else 0
-            for (i, j), value in np.ndenumerate(values):
-                ink = "white" if image.norm(value) < 0.5 else "black"
-                text = f"{value:.{decimals}f}"
-                ax.text(j, i, text, ha="center", va="center", color=ink, fontsize=8)
-        step = -(-n // 12)
-        places = list(range((n - 1) % step, n, step))
-        ax.set_xticks(places, table.columns[places], fontsize=9)
-        ax.set_yticks(places, table.index[places], fontsize=9)
-        ax.set_xlabel("round")
-        ax.set_ylabel("round")
-        ax.set_title(label)
-        ax.figure.colorbar(image, ax=ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self

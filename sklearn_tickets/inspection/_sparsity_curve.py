@@ -1,40 +1,47 @@
-"""`SparsityCurveDisplay`: how quality falls as networks get sparser, pruner by pruner."""
+"""`SparsityCurveDisplay`: the scores of pruners at several densities."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 
-from sklearn_tickets.inspection._style import INK, add_legend, draw_ticket, styles
+from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
 from sklearn_tickets.masks import LayerCollapseWarning
+from sklearn_tickets.pruners.base import BasePruner
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
 
 
-class SparsityCurveDisplay:
-    """Quality against density, with a line for every pruner.
+class SparsityCurveDisplay(Display):
+    """Score against density, with a line for each pruner.
 
     Parameters
     ----------
     table : DataFrame
-        One row for each fit, with columns ``pruner``, ``density`` (in (0, 1]), ``score`` and,
-        if known, ``collapsed`` (bool). Rows of one pruner and density are repetitions.
+        One row for each fit, with columns ``pruner``, ``density`` (in (0, 1]), ``score`` and
+        optionally ``collapsed`` (bool). Rows of one pruner and density are repetitions.
     ticket : tuple of (float, float), default=None
-        Density and score of the planted ticket, to be marked.
+        Density and score of the planted ticket, which is drawn as a star.
     score_name : str, default="score"
-        What to call the scores.
+        The label of the scores.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where it is plotted.
+        The axes of the last plot.
     figure_ : matplotlib Figure
-        The figure of these axes.
+        The figure that contains them.
 
     See Also
     --------
-    LayerDensityDisplay : Where in the network the weights are kept.
+    LayerDensityDisplay : The density of each layer.
 
     Examples
     --------
@@ -48,7 +55,8 @@ class SparsityCurveDisplay:
     >>> net = train.make_net(max_epochs=1)
     >>> display = SparsityCurveDisplay.from_estimator(
     ...     {"magnitude": MagnitudePruner(net), "random": RandomPruner(net)},
-    ...     *(train.X, train.y),
+    ...     train.X,
+    ...     train.y,
     ...     sparsities=[0.5, 0.9],
     ...     X_test=test.X,
     ...     y_test=test.y,
@@ -75,60 +83,63 @@ class SparsityCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        pruners,
-        X,
-        y,
+        pruners: BasePruner | Mapping[str, BasePruner],
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sparsities,
-        X_test,
-        y_test,
-        random_states=(0,),
-        scoring=None,
-        ticket=None,
-        n_jobs=None,
-        ax=None,
-    ) -> "SparsityCurveDisplay":
-        """Fit pruners at several sparsities, score them on test data, and plot.
+        sparsities: Iterable[float],
+        X_test: ArrayLike,
+        y_test: ArrayLike,
+        random_states: Iterable[int] = (0,),
+        scoring: str | Callable[..., float] | None = None,
+        ticket: tuple[float, float] | None = None,
+        n_jobs: int | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Fit pruners at several sparsities, score them on test data, and plot the scores.
 
         Parameters
         ----------
         pruners : BasePruner or mapping of str to BasePruner
-            Unfitted pruners and what to call them. Copies are fitted.
+            Unfitted pruners, by label. Clones of them are fitted.
         X, y : array-like
-            The training data, all that a fit sees.
+            The training data.
         sparsities : iterable of float
-            Takes the place of the pruners' own `sparsity`.
+            The values of the pruners' `sparsity`.
         X_test, y_test : array-like
             The data to score on.
         random_states : iterable of int, default=(0,)
-            Takes the place of the pruners' own `random_state`, one fit for each.
+            The values of the pruners' `random_state`, with one fit for each.
         scoring : str or callable, default=None
-            As for scikit-learn's searches; None takes the pruner's ``score``.
+            The score, as in scikit-learn's searches. If None, the pruner's ``score`` method.
         ticket : tuple of (float, float), default=None
-            Density and score of the planted ticket, to be marked.
+            Density and score of the planted ticket, which is drawn as a star.
         n_jobs : int, default=None
-            Number of processes, as joblib reads it.
+            Number of parallel jobs of joblib; None means 1.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
         display : SparsityCurveDisplay
-            The plotted curves. Its table tells the `random_state` of each row, too.
+            The plotted curves. Its table has an additional column ``random_state``.
 
         Raises
         ------
         ValueError
-            If a pruner has no `sparsity`, or nothing is to be fitted.
+            If a pruner has no parameter `sparsity`, or there is nothing to fit.
         """
         if not isinstance(pruners, Mapping):
             pruners = {type(pruners).__name__: pruners}
         rows = Parallel(n_jobs=n_jobs)(
             delayed(_measure)(
                 clone(pruner).set_params(sparsity=sparsity, random_state=random_state),
-                *(X, y, X_test, y_test),
+                X,
+                y,
+                X_test,
+                y_test,
                 scorer=check_scoring(pruner, scoring=scoring),
-                row={"pruner": name, "random_state": random_state},
+                name=name,
             )
             for name, pruner in pruners.items()
             for sparsity in sparsities
@@ -148,33 +159,39 @@ class SparsityCurveDisplay:
 
     @classmethod
     def from_cv_results(
-        cls, cv_results, *, scoring="score", name="pruner", ticket=None, ax=None
-    ) -> "SparsityCurveDisplay":
-        """Plot what a search over `sparsity` found; folds are repetitions.
+        cls,
+        cv_results: Mapping[str, Any],
+        *,
+        scoring: str = "score",
+        name: str = "pruner",
+        ticket: tuple[float, float] | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Plot the results of a search over `sparsity`, with folds as repetitions.
 
         Parameters
         ----------
         cv_results : dict
-            The ``cv_results_`` of a fitted search such as ``GridSearchCV``. What else it
-            searched makes a line for each combination.
+            The ``cv_results_`` of a fitted search such as ``GridSearchCV``. There is a line
+            for each combination of the other parameters searched.
         scoring : str, default="score"
-            Which of several scorers to show.
+            The name of the score, if the search has several.
         name : str, default="pruner"
-            What to call the pruner if nothing but its sparsity was searched.
+            The label of the line if only the sparsity was searched.
         ticket : tuple of (float, float), default=None
-            Density and score of the planted ticket, to be marked.
+            Density and score of the planted ticket, which is drawn as a star.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
         display : SparsityCurveDisplay
-            The plotted curves, at the densities asked for.
+            The plotted curves. Densities are ``1 - sparsity``.
 
         Raises
         ------
         ValueError
-            If the search did not go over one `sparsity`, or not by this scorer.
+            If the results are not of a search over one `sparsity`, or lack the score.
 
         Examples
         --------
@@ -195,17 +212,18 @@ class SparsityCurveDisplay:
         if not folds:
             known = [key[12:] for key in cv_results if key.startswith("split0_test_")]
             raise ValueError(
-                f"cv_results has no scores called scoring={scoring!r}, only {', '.join(known)}."
+                f"cv_results has no scores named scoring={scoring!r}; choose from "
+                f"{', '.join(known)}."
             )
         rows = []
         for i, params in enumerate(cv_results["params"]):
             paths = [key for key in params if key.rpartition("__")[2] == "sparsity"]
             if len(paths) != 1 or params[paths[0]] is None:
                 raise ValueError(
-                    "cv_results must be those of a search over one sparsity, such as "
+                    "cv_results must come from a search over one sparsity, such as "
                     f"{{'pruner__sparsity': [0.5, 0.9]}}; candidate {i} is {params}."
                 )
-            # Estimators that were searched over have long representations.
+            # Estimators among the candidates have long representations.
             others = [
                 f"{key}={type(value).__name__ if hasattr(value, 'get_params') else value}"
                 for key, value in params.items()
@@ -216,28 +234,27 @@ class SparsityCurveDisplay:
         table = pd.DataFrame(rows, columns=["pruner", "density", "score"])
         return cls(table, ticket=ticket, score_name=scoring).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the plot.
 
-        Lines go through medians, and bands span all repetitions. Hollow points are networks
-        that mostly collapsed; the star is the planted ticket.
+        Lines are medians and bands the range over repetitions. Points are hollow if most
+        networks collapsed. The star is the planted ticket.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on. If None, a new figure is created.
 
         Returns
         -------
         display : SparsityCurveDisplay
-            This object.
+            This display.
 
         Raises
         ------
         ValueError
             If the table lacks a column, or a density is not in (0, 1].
         """
-        import matplotlib.pyplot as plt
         from matplotlib.lines import Line2D
         from matplotlib.ticker import FuncFormatter, LogLocator
 
@@ -248,18 +265,17 @@ class SparsityCurveDisplay:
         outside = self.table["density"][~self.table["density"].between(0, 1, inclusive="right")]
         if len(outside):
             raise ValueError(f"table has the density {outside.iloc[0]}; it must be in (0, 1].")
-        if ax is None:
-            height = max(4.5, 1 + 0.19 * self.table["pruner"].nunique())
-            _, ax = plt.subplots(figsize=(8, height), layout="constrained")
+        ax = self._set_axes(ax, (8, max(4.5, 1 + 0.19 * self.table["pruner"].nunique())))
         table = self.table.assign(
             collapsed=self.table.get("collapsed", pd.Series(False, self.table.index)).astype(float)
         )
-        legend = []
+        legend: list[Artist] = []
         for name, (color, marker, line) in styles(table["pruner"]).items():
             by_density = table[table["pruner"] == name].groupby("density")
             scores = by_density["score"].agg(["min", "median", "max"])
             hollow = scores["median"][by_density["collapsed"].median() > 0.5]
-            x, style = scores.index, {"color": color, "marker": marker}
+            x = scores.index
+            style: dict[str, Any] = {"color": color, "marker": marker}
             ax.fill_between(x, scores["min"], scores["max"], color=color, alpha=0.15, linewidth=0)
             legend += ax.plot(x, scores["median"], linestyle=line, label=str(name), **style)
             ax.plot(hollow.index, hollow, linestyle="", markerfacecolor="white", **style)
@@ -268,30 +284,36 @@ class SparsityCurveDisplay:
                 Line2D([], [], color=INK, marker="o", mfc="white", linestyle="", label="collapsed")
             )
         if self.ticket is not None:
-            density, score = self.ticket
-            legend.append(draw_ticket(ax, [density], [score]))
+            legend.append(draw_ticket(ax, *self.ticket))
         ax.set_xscale("log")
         low, high = ax.get_xlim()
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1, 3)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda density, _: f"{density:g}"))
         ax.minorticks_off()
-        ax.grid(axis="y", color="#dddddd", linewidth=0.6)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
+        tidy(ax)
         ax.set_xlabel("density (fraction of parameters kept)")
         ax.set_ylabel(self.score_name)
         add_legend(ax, legend)
-        self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
-def _measure(pruner, X, y, X_test, y_test, *, scorer, row):
-    """Fit a pruner, and complete its row of the table."""
-    with warnings.catch_warnings():
-        # A collapsed network is a result here, with a column of its own.
-        warnings.simplefilter("ignore", LayerCollapseWarning)
+def _measure(
+    pruner: BasePruner,
+    X: ArrayLike,
+    y: ArrayLike,
+    X_test: ArrayLike,
+    y_test: ArrayLike,
+    *,
+    scorer: Callable[..., float],
+    name: str,
+) -> dict[str, Any]:
+    """Fit a pruner, and return its row of the table."""
+    # The table has a column for collapsed networks.
+    with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
         pruner.fit(X, y)
-    return row | {
+    return {
+        "pruner": name,
+        "random_state": pruner.random_state,
         "density": pruner.mask_.density,
         "score": scorer(pruner, X_test, y_test),
         "collapsed": pruner.rounds_[-1]["collapsed"],

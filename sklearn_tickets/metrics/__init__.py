@@ -1,4 +1,4 @@
-"""Scores of tickets: metrics of masks, and scorers for scikit-learn's model selection."""
+"""Metrics that compare masks, and scorers of pruners for scikit-learn's model selection."""
 
 from sklearn_tickets.metrics._matching import ticket_matched_overlap_score
 from sklearn_tickets.metrics._overlap import (
@@ -12,6 +12,7 @@ from sklearn_tickets.metrics._scorers import (
     effective_sparsity,
     make_strong_scorer,
     make_ticket_scorer,
+    planted_ticket,
     sparse_accuracy,
     sparse_neg_mean_squared_error,
     sparse_r2,
@@ -28,6 +29,7 @@ __all__ = [
     "effective_sparsity",
     "make_strong_scorer",
     "make_ticket_scorer",
+    "planted_ticket",
     "sparse_accuracy",
     "sparse_neg_mean_squared_error",
     "sparse_r2",

@@ -1,9 +1,10 @@
 """Overlap of masks up to a permutation of the hidden units.
 
-The place of a hidden unit in its layer means nothing: exchanging two units, with all
-their weights, changes no output. Finding the permutations that make two masks fit best
-is a quadratic assignment problem, climbed here layer by layer: with all other layers in
-place, the best permutation of one is a linear assignment problem, solved exactly.
+The order of the hidden units in a layer is arbitrary: swapping two units, with all their
+weights, changes no output. Finding the permutations that maximize the overlap of two masks
+is a quadratic assignment problem. It is solved approximately, layer by layer: given the
+order of all other layers, the best permutation of one is a linear assignment problem,
+which is solved exactly.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
@@ -20,59 +22,63 @@ from sklearn_tickets.metrics._overlap import overlap
 _SIGNATURE_SIZE = 8
 
 
-class _Layer(NamedTuple):
-    """The mask of a Linear layer, as float arrays; without a masked bias, `bias` is 0."""
+class _LinearMask(NamedTuple):
+    """The mask of a Linear layer. Without a masked bias, `bias` is 0."""
 
-    weight: np.ndarray
-    bias: np.ndarray
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
 
 
-def _chain(mask: TicketMask, names: Iterable[str]) -> list[_Layer]:
+def _chain(mask: TicketMask, names: Iterable[str]) -> list[_LinearMask]:
     """Arrange the named parameters as consecutive Linear layers."""
-    modules: dict[str, list[np.ndarray]] = {}
+    modules: dict[str, list[NDArray[np.float64]]] = {}
     for name in names:
         modules.setdefault(name.rpartition(".")[0], []).append(mask[name].numpy().astype(float))
-    chain: list[_Layer] = []
+    chain: list[_LinearMask] = []
     for module, arrays in modules.items():
         match sorted(arrays, key=np.ndim, reverse=True):
             case [weight] if weight.ndim == 2:
-                layer = _Layer(weight, np.zeros(len(weight)))
+                layer = _LinearMask(weight, np.zeros(len(weight)))
             case [weight, bias] if weight.ndim == 2 and bias.shape == weight.shape[:1]:
-                layer = _Layer(weight, bias)
+                layer = _LinearMask(weight, bias)
             case _:
                 raise ValueError(
-                    "Hidden units can be matched in chains of Linear layers only: a module owns "
-                    "a weight of shape (n_out, n_in) and at most a bias of shape (n_out,). "
-                    f"{module!r} has masks of shapes {', '.join(str(a.shape) for a in arrays)}."
+                    "Hidden units can only be matched in chains of Linear layers, which have a "
+                    "weight of shape (n_out, n_in) and optionally a bias of shape (n_out,). "
+                    f"{module!r} has masks of shapes {', '.join(str(a.shape) for a in arrays)}. "
+                    "Use ticket_overlap_score."
                 )
         if chain and weight.shape[1] != len(chain[-1].weight):
             raise ValueError(
-                "Hidden units can be matched in chains of Linear layers only: "
-                f"{module!r} reads {weight.shape[1]} units, but the layer before it has "
-                f"{len(chain[-1].weight)}."
+                "Hidden units can only be matched in chains of Linear layers, but "
+                f"{module!r} has {weight.shape[1]} inputs and the layer before it "
+                f"{len(chain[-1].weight)} units. Use ticket_overlap_score."
             )
         chain.append(layer)
     return chain
 
 
 def _true_positives(
-    true: Sequence[_Layer], pred: Sequence[_Layer], places: Sequence[np.ndarray]
+    true: Sequence[_LinearMask], pred: Sequence[_LinearMask], places: Sequence[NDArray[np.float64]]
 ) -> float:
-    """Entries kept by both masks once the predicted units are in their places.
+    """Count the entries that both masks keep after permuting the predicted units.
 
     ``places[l]`` is a permutation matrix: entry (i, j) is 1 if predicted unit j of layer l
-    takes the place of true unit i. The first and last, of inputs and outputs, are fixed.
+    is matched with true unit i. The first and the last, of inputs and outputs, are fixed.
     """
     return sum(
-        np.sum(t.weight * (above @ p.weight @ below.T)) + t.bias @ above @ p.bias
+        float(np.sum(t.weight * (above @ p.weight @ below.T)) + t.bias @ above @ p.bias)
         for t, p, below, above in zip(true, pred, places[:-1], places[1:], strict=True)
     )
 
 
 def _gain(
-    true: Sequence[_Layer], pred: Sequence[_Layer], places: Sequence[np.ndarray], u: int
-) -> np.ndarray:
-    """Entry (i, j): true positives from giving place i of hidden layer u to predicted unit j."""
+    true: Sequence[_LinearMask],
+    pred: Sequence[_LinearMask],
+    places: Sequence[NDArray[np.float64]],
+    u: int,
+) -> NDArray[np.float64]:
+    """Entry (i, j): true positives if unit i of layer u is matched with predicted unit j."""
     return (
         true[u - 1].weight @ places[u - 1] @ pred[u - 1].weight.T
         + np.outer(true[u - 1].bias, pred[u - 1].bias)
@@ -80,13 +86,15 @@ def _gain(
     )
 
 
-def _assign(gain: np.ndarray) -> np.ndarray:
-    """The permutation matrix of greatest gain."""
+def _assign(gain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the permutation matrix of the largest gain."""
     return np.eye(len(gain))[linear_sum_assignment(gain, maximize=True)[1]]
 
 
-def _ascend(true: Sequence[_Layer], pred: Sequence[_Layer], places: list[np.ndarray]) -> float:
-    """Reassign one hidden layer after another until the true positives stop growing."""
+def _ascend(
+    true: Sequence[_LinearMask], pred: Sequence[_LinearMask], places: list[NDArray[np.float64]]
+) -> float:
+    """Reassign the hidden layers in turn, in place, until the true positives stop growing."""
     tp = -1.0
     while (reached := _true_positives(true, pred, places)) > tp:
         tp = reached
@@ -95,12 +103,12 @@ def _ascend(true: Sequence[_Layer], pred: Sequence[_Layer], places: list[np.ndar
     return tp
 
 
-def _signatures(chain: Sequence[_Layer], reach: int) -> list[np.ndarray]:
-    """Describe every unit by its surroundings, whatever its place in the layer.
+def _signatures(chain: Sequence[_LinearMask], reach: int) -> list[NDArray[np.float64]]:
+    """Describe every unit by its neighborhood, independently of its position in the layer.
 
-    Inputs, outputs and biases carry fixed random labels. In every round each unit takes
-    in what its neighbors knew in the round before, so that in the end units differ if
-    anything within `reach` connections does (color refinement, with vectors for colors).
+    Inputs, outputs and biases have fixed random labels. In every round, each unit adds up
+    the labels of its neighbors from the round before. In the end, units differ if anything
+    within `reach` connections differs (color refinement, with vectors as colors).
     """
     rng = np.random.RandomState(0)
     sizes = [chain[0].weight.shape[1], *(len(layer.weight) for layer in chain)]
@@ -125,16 +133,16 @@ def _signatures(chain: Sequence[_Layer], reach: int) -> list[np.ndarray]:
 
 
 def _start(
-    true: Sequence[_Layer], pred: Sequence[_Layer], reach: int, *, forward: bool
-) -> list[np.ndarray]:
-    """Assign layer after layer by what is in place already and by similar signatures."""
+    true: Sequence[_LinearMask], pred: Sequence[_LinearMask], reach: int, *, forward: bool
+) -> list[NDArray[np.float64]]:
+    """Assign the layers in order, by overlap with those already assigned and by signature."""
     signatures = zip(_signatures(true, reach), _signatures(pred, reach), strict=True)
     distances = [cdist(t, p, "cityblock") for t, p in signatures]
     places = [np.zeros_like(d) for d in distances]
     places[0], places[-1] = np.eye(len(places[0])), np.eye(len(places[-1]))
     hidden = range(1, len(true))
     for u in hidden if forward else reversed(hidden):
-        # Scaled to one connection: enough to tell apart what the placed layers leave open.
+        # Scaled to one connection, signatures only decide between equal overlaps.
         distance = distances[u] / max(distances[u].max(), 1e-12)
         places[u] = _assign(_gain(true, pred, places, u) - distance)
     return places
@@ -143,10 +151,10 @@ def _start(
 def ticket_matched_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
     """Intersection over union of two masks after matching their hidden units.
 
-    The hidden units of a feed-forward network can be exchanged, with their incoming and
+    The hidden units of a feed-forward network can be permuted, with their incoming and
     outgoing weights and biases, without any effect on its outputs. Here the units of
     `mask_pred` are permuted, layer by layer, so that the masks overlap as much as
-    possible: the same ticket found on other units scores 1.
+    possible. The same ticket on other units scores 1.
 
     Parameters
     ----------
@@ -154,14 +162,14 @@ def ticket_matched_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -
         The true ticket.
     mask_pred : TicketMask
         The mask found. Only parameters that both masks cover count. They must form a
-        chain of Linear layers in the order of `mask_true`: each reads the units of the
-        layer before it. Convolutions and layers that skip others are not supported, and
+        chain of Linear layers in the order of `mask_true`, each with the units of the
+        layer before as inputs. Convolutions and skip connections are not supported, and
         the latter cannot be recognized from a mask.
 
     Returns
     -------
     score : float
-        Between 0 and 1, the best value; never below `ticket_overlap_score`.
+        Between 0 and 1, the best value. It is never below `ticket_overlap_score`.
 
     Raises
     ------
@@ -179,12 +187,12 @@ def ticket_matched_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -
     -----
     The best matching is a quadratic assignment problem; the score is a lower bound of
     its solution. Hidden layers are assigned in turn by the Hungarian algorithm, each
-    exactly, until nothing is gained, from several deterministic starts: the units as
-    they are, and units paired by the structure of their surroundings. A sparse ticket
-    moved to other units is recognized; of masks that share little, the score is a rough
-    bound, and not quite symmetric. Matching helps random masks, too: compare with the
-    score of ``mask_pred.shuffled()``, not with `ticket_chance_level`. Layers of 100 units
-    take a tenth of a second, layers of 800 half a minute.
+    exactly, until the overlap stops growing, from several deterministic starts: the units
+    as they are, and units paired by the structure of their neighborhoods. A sparse ticket
+    that was moved to other units is recognized. For masks that share little, the score is
+    a rough bound and not quite symmetric. Matching raises the scores of random masks, too:
+    compare with the score of ``mask_pred.shuffled()``, not with `ticket_chance_level`.
+    Layers of 100 units take a tenth of a second, layers of 800 half a minute.
 
     Examples
     --------
@@ -203,7 +211,7 @@ def ticket_matched_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -
     as_they_are = [np.eye(layer.weight.shape[1]) for layer in true]
     as_they_are.append(np.eye(len(true[-1].weight)))
     best = _ascend(true, pred, as_they_are)
-    # Far-reaching signatures tell more units apart, short ones suffer less from differences.
+    # Signatures of long reach distinguish more units, short ones are more robust.
     reaches = [2**k for k in range((2 * len(true)).bit_length())]
     for reach, forward in product(reaches, (True, False)):
         if best == min(n_true, n_pred):

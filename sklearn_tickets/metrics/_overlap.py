@@ -1,18 +1,19 @@
-"""How much of the true ticket a found mask holds, entry by entry.
+"""Metrics that compare a mask with the true ticket, entry by entry.
 
-All scores follow from three counts over the parameters that both masks cover: the
-entries both keep (true positives), those the truth keeps, and those the prediction keeps.
+All scores follow from three counts over the parameters that both masks cover: the entries
+that both keep (true positives), that the truth keeps, and that the prediction keeps.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sklearn_tickets.masks import TicketMask, common_parameters
 
 
-def _counts(mask_true: TicketMask, mask_pred: TicketMask) -> np.ndarray:
-    """One row per common parameter: true positives, kept in truth, kept in prediction, size."""
+def _counts(mask_true: TicketMask, mask_pred: TicketMask) -> NDArray[np.int64]:
+    """Return (true positives, kept in truth, kept in prediction, size) per common parameter."""
     pairs = [
         (mask_true[name].numpy(), mask_pred[name].numpy())
         for name in common_parameters(mask_true, mask_pred)
@@ -21,7 +22,7 @@ def _counts(mask_true: TicketMask, mask_pred: TicketMask) -> np.ndarray:
 
 
 def overlap(tp: float, n_true: float, n_pred: float) -> float:
-    """Intersection over union, 0 if the union is empty."""
+    """Return the intersection over union, 0 if the union is empty."""
     union = n_true + n_pred - tp
     return float(tp / union) if union else 0.0
 
@@ -43,7 +44,7 @@ def ticket_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
 
     The number of parameters that both masks keep, divided by the number that at least
     one keeps: ``TP / (n_true + n_pred - TP)``. Only parameters that both masks cover
-    count, so a mask of weights can be compared with a ticket of weights and biases.
+    count, so that a mask of weights can be compared with a ticket of weights and biases.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def ticket_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
     Returns
     -------
     score : float
-        Between 0 and 1, the best value; 0 if neither mask keeps anything.
+        Between 0 and 1, the best value; 0 if neither mask keeps an entry.
 
     Raises
     ------
@@ -66,13 +67,13 @@ def ticket_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
 
     See Also
     --------
-    ticket_matched_overlap_score : Counts the same ticket on other hidden units, too.
-    ticket_chance_level : What a random mask scores.
+    ticket_matched_overlap_score : The same after matching the hidden units.
+    ticket_chance_level : The score of a random mask.
 
     Notes
     -----
-    The hidden units of a network can be exchanged, and different subnetworks can compute
-    the same function: a low overlap does not mean a bad ticket.
+    The hidden units of a network can be permuted, and different subnetworks can compute
+    the same function. A low overlap does not mean that a ticket is bad.
 
     Examples
     --------
@@ -88,7 +89,7 @@ def ticket_overlap_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
 
 
 def ticket_precision_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
-    """Fraction of the parameters found that belong to the ticket, ``TP / n_pred``.
+    """Fraction of the kept parameters that belong to the ticket, ``TP / n_pred``.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def ticket_precision_score(mask_true: TicketMask, mask_pred: TicketMask) -> floa
     Returns
     -------
     score : float
-        Between 0 and 1, the best value; 0 if `mask_pred` keeps nothing.
+        Between 0 and 1, the best value; 0 if `mask_pred` keeps no entry.
 
     Raises
     ------
@@ -135,7 +136,7 @@ def ticket_recall_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
     Returns
     -------
     score : float
-        Between 0 and 1, the best value; 0 if `mask_true` keeps nothing.
+        Between 0 and 1, the best value; 0 if `mask_true` keeps no entry.
 
     Raises
     ------
@@ -170,7 +171,7 @@ def ticket_f1_score(mask_true: TicketMask, mask_pred: TicketMask) -> float:
     Returns
     -------
     score : float
-        Between 0 and 1, the best value; 0 if neither mask keeps anything.
+        Between 0 and 1, the best value; 0 if neither mask keeps an entry.
 
     Raises
     ------
@@ -207,26 +208,26 @@ def ticket_chance_level(
     *,
     per_parameter: bool = True,
 ) -> float:
-    """Score of a mask as large as `mask_pred`, placed at random.
+    """Score of a random mask of the size of `mask_pred`.
 
-    A random choice of ``|m_l|`` of the ``N_l`` entries of parameter l hits
-    ``|m_l| |g_l| / N_l`` of the ``|g_l|`` true ones on average. The sum over l takes the
-    place of the true positives in the metric's formula.
+    A random choice of ``|m_l|`` of the ``N_l`` entries of parameter l contains
+    ``|m_l| |g_l| / N_l`` of the ``|g_l|`` true ones on average. The sum over l replaces the
+    true positives in the metric's formula.
 
     Parameters
     ----------
     mask_true : TicketMask
         The true ticket, g.
     mask_pred : TicketMask
-        The mask found, m, of which only the sizes matter. Only parameters that both
-        masks cover count.
+        The mask found, m. Only its number of entries in each parameter matters. Only
+        parameters that both masks cover count.
     metric : callable, default=ticket_overlap_score
         `ticket_overlap_score`, `ticket_precision_score`, `ticket_recall_score` or
         `ticket_f1_score`.
     per_parameter : bool, default=True
         Whether the random mask keeps as many entries of each parameter as `mask_pred`
-        does. If False it has the same total only, scattered over all parameters; the
-        difference tells what choosing the right layers is worth.
+        does. If False, it has the same total, spread over all parameters. The difference
+        is what choosing the right layers is worth.
 
     Returns
     -------
@@ -239,8 +240,8 @@ def ticket_chance_level(
     TypeError
         If one of the masks is not a TicketMask.
     ValueError
-        If the masks share no parameter, a shared one has two shapes, or `metric` is
-        none of the four.
+        If the masks share no parameter, a shared one has two shapes, or `metric` is not
+        one of the four.
 
     Examples
     --------

@@ -1,18 +1,19 @@
 """Scorers for scikit-learn's model selection that look inside a fitted pruner.
 
-``make_scorer`` compares predictions with targets. These callables ``(estimator, X, y)``
-read a pruner's mask and initial weights as well, and find the pruner at the end of a
-``Pipeline`` or inside a fitted search.
+Scorers of ``make_scorer`` compare predictions with targets. These callables
+``(estimator, X, y)`` also read a pruner's mask and initial weights. They find the pruner at
+the end of a ``Pipeline`` or inside a fitted search.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_tickets._network import plain_module
@@ -26,18 +27,18 @@ from sklearn_tickets.metrics._overlap import (
 
 
 class _Scorer:
-    """A named callable ``(estimator, X, y=None) -> float``, higher is better.
+    """A named callable ``(estimator, X, y=None) -> float``; higher is better.
 
     Parameters
     ----------
     name : str
-        Becomes ``__name__``, the label of scikit-learn's validation curves.
+        The ``__name__``, which labels scikit-learn's validation curves.
     doc : str
-        Becomes ``__doc__``.
+        The ``__doc__``.
     measure : callable ``(pruner, X, y, **options) -> float``
-        Scores a fitted pruner.
-    **options
-        Passed to `measure`.
+        The function that scores a fitted pruner.
+    **options : dict
+        Keyword arguments of `measure`.
     """
 
     def __init__(self, name: str, doc: str, measure: Callable[..., float], **options: Any) -> None:
@@ -46,7 +47,7 @@ class _Scorer:
         self._measure = measure
         self._options = options
 
-    def __call__(self, estimator, X, y=None) -> float:
+    def __call__(self, estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None = None) -> float:
         pruner, X = _find_pruner(estimator, X)
         return float(self._measure(pruner, X, y, **self._options))
 
@@ -54,8 +55,8 @@ class _Scorer:
         return self.__name__
 
 
-def _find_pruner(estimator, X):
-    """The fitted pruner in `estimator`, and X as it arrives there."""
+def _find_pruner(estimator: BaseEstimator, X: ArrayLike) -> tuple[BaseEstimator, ArrayLike]:
+    """Return the fitted pruner inside `estimator`, and X as transformed for it."""
     check_is_fitted(estimator)
     if hasattr(estimator, "best_estimator_"):
         return _find_pruner(estimator.best_estimator_, X)
@@ -66,8 +67,8 @@ def _find_pruner(estimator, X):
         return _find_pruner(estimator[-1], X)
     if not isinstance(getattr(estimator, "mask_", None), TicketMask):
         raise TypeError(
-            "This scorer takes a fitted pruner, a Pipeline that ends in one, or a search over "
-            f"one with refit; got {estimator!r}, which has no mask_."
+            "This scorer takes a fitted pruner, a Pipeline that ends in one, or a search over one "
+            f"with refit=True; got {estimator!r}, which has no mask_."
         )
     return estimator, X
 
@@ -75,16 +76,54 @@ def _find_pruner(estimator, X):
 # Masks --------------------------------------------------------------------------------
 
 
-def _ticket(pruner, X, y, *, mask: TicketMask | None, metric: Callable) -> float:
-    if mask is None:
-        mask = getattr(plain_module(pruner.estimator_.module_), "ticket", None)
-    if mask is None:
+def planted_ticket(pruner: BaseEstimator) -> TicketMask | None:
+    """Return the ticket that was planted in a pruner's network.
+
+    Parameters
+    ----------
+    pruner : BasePruner
+        A fitted pruner.
+
+    Returns
+    -------
+    ticket : TicketMask or None
+        The attribute ``ticket`` of the pruned module, which planted problems set. None if
+        the module has no such attribute.
+
+    Raises
+    ------
+    NotFittedError
+        If the pruner is not fitted.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.metrics import planted_ticket
+    >>> from sklearn_tickets.pruners import RandomPruner
+    >>> planted = PlantedTicketGenerator("relu", width=20, random_state=0).generate(100)
+    >>> pruner = RandomPruner(planted.make_net(max_epochs=1), sparsity=0.5)
+    >>> planted_ticket(pruner.fit(planted.X, planted.y))
+    TicketMask(4 of 901 parameters)
+    """
+    check_is_fitted(pruner)
+    return getattr(plain_module(pruner.estimator_.module_), "ticket", None)
+
+
+def _ticket(
+    pruner: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike | None,
+    *,
+    mask: TicketMask | None,
+    metric: Callable[[TicketMask, TicketMask], float],
+) -> float:
+    mask_true = planted_ticket(pruner) if mask is None else mask
+    if mask_true is None:
         raise ValueError(
-            f"{type(plain_module(pruner.estimator_.module_)).__name__} carries no planted ticket "
-            "(it has no attribute .ticket). For a truth of your own, score with "
-            "make_ticket_scorer(mask)."
+            f"{type(plain_module(pruner.estimator_.module_)).__name__} carries no planted ticket: "
+            "it has no attribute ticket. Pass the true ticket to make_ticket_scorer(mask)."
         )
-    return metric(mask, pruner.mask_)
+    return metric(mask_true, pruner.mask_)
 
 
 def make_ticket_scorer(
@@ -96,15 +135,14 @@ def make_ticket_scorer(
     Parameters
     ----------
     mask : TicketMask or None, default=None
-        The true ticket; None takes it from the pruned network, ``module_.ticket``, where
-        planted problems keep it.
+        The true ticket. If None, the planted one, as `planted_ticket` returns it.
     metric : callable ``(mask_true, mask_pred) -> float``, default=ticket_overlap_score
-        Higher is better. Must be a module-level function if the scorer is to be pickled.
+        The metric; higher is better. Scorers of module-level functions can be pickled.
 
     Returns
     -------
     scorer : callable ``(estimator, X, y=None) -> float``
-        Called like the metric, less a trailing ``_score``.
+        The scorer. Its name is that of the metric without a trailing ``_score``.
 
     See Also
     --------
@@ -119,7 +157,7 @@ def make_ticket_scorer(
     ticket_recall
     """
     name = metric.__name__.removesuffix("_score")
-    truth = "the planted ticket, module_.ticket" if mask is None else repr(mask)
+    truth = "the planted ticket" if mask is None else repr(mask)
     doc = f"{metric.__name__} of a fitted pruner's mask_ against {truth}."
     return _Scorer(name, doc, _ticket, mask=mask, metric=metric)
 
@@ -130,21 +168,23 @@ ticket_recall = make_ticket_scorer(metric=ticket_recall_score)
 ticket_f1 = make_ticket_scorer(metric=ticket_f1_score)
 
 
-def _effective_sparsity(pruner, X, y) -> float:
-    one_row = np.array(X[:1])
+def _effective_sparsity(pruner: BaseEstimator, X: ArrayLike, y: ArrayLike | None) -> float:
+    one_row = np.array(np.asarray(X)[:1])
     return pruner.mask_.effective(plain_module(pruner.estimator_.module_), one_row).sparsity
 
 
 effective_sparsity = _Scorer(
     "effective_sparsity",
-    "Fraction of the prunable parameters that are pruned or lie on no input-output path.",
+    "Fraction of the prunable parameters that are pruned or on no path from input to output.",
     _effective_sparsity,
 )
 
 # Predictions of the sparse network ----------------------------------------------------
 
 
-def _sparse(pruner, X, y, *, scorer: Callable) -> float:
+def _sparse(
+    pruner: BaseEstimator, X: ArrayLike, y: ArrayLike | None, *, scorer: Callable[..., float]
+) -> float:
     module = plain_module(pruner.estimator_.module_)
     pruner.mask_.check_fits(module)
     parameters = dict(module.named_parameters())
@@ -152,14 +192,14 @@ def _sparse(pruner, X, y, *, scorer: Callable) -> float:
         leaked = int((parameters[name].detach().cpu()[~kept] != 0).sum())
         if leaked:
             raise ValueError(
-                f"{leaked} pruned entries of {name!r} are not exactly 0, so the net is not as "
-                "sparse as mask_ says. Was estimator_ trained without its mask?"
+                f"{leaked} pruned entries of {name!r} are not exactly 0, so the net is less sparse "
+                "than mask_. Was estimator_ trained without its mask? Fit the pruner again."
             )
     return scorer(pruner, X, y)
 
 
 def _sparse_scorer(scoring: str) -> _Scorer:
-    doc = f"scikit-learn's {scoring!r} of a fitted pruner, refused if a pruned weight is not 0."
+    doc = f"scikit-learn's {scoring!r} of a fitted pruner; an error if a pruned weight is not 0."
     return _Scorer(f"sparse_{scoring}", doc, _sparse, scorer=check_scoring(scoring=scoring))
 
 
@@ -171,46 +211,54 @@ sparse_neg_mean_squared_error = _sparse_scorer("neg_mean_squared_error")
 
 
 class _StrongTicket(BaseEstimator):
-    """A fitted pruner as an estimator that predicts with its mask on the initial weights."""
+    """An estimator that predicts with a fitted pruner's mask on the initial weights."""
 
-    def __init__(self, pruner, rescale):
+    def __init__(self, pruner: BaseEstimator, rescale: bool) -> None:
         self.pruner = pruner
         self.rescale = rescale
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         return get_tags(self.pruner)
 
     @property
-    def classes_(self):
+    def classes_(self) -> NDArray:
         return self.pruner.classes_
 
-    def predict(self, X) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> NDArray:
         return self.pruner.strong_predict(X, rescale=self.rescale)
 
 
-def _strong(pruner, X, y, *, scorer: Callable, rescale: bool) -> float:
+def _strong(
+    pruner: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike | None,
+    *,
+    scorer: Callable[..., float],
+    rescale: bool,
+) -> float:
     return scorer(_StrongTicket(pruner, rescale), X, y)
 
 
-def make_strong_scorer(scoring: str | Callable, *, rescale: bool = True) -> _Scorer:
-    """Make a scorer of the strong ticket: the mask on the initial weights, untrained.
+def make_strong_scorer(scoring: str | Callable[..., float], *, rescale: bool = True) -> _Scorer:
+    """Make a scorer of the strong ticket, the mask on the untrained initial weights.
 
     Parameters
     ----------
     scoring : str or callable
-        How to score the strong ticket's predictions: a name such as
-        ``"balanced_accuracy"``, or a scorer ``(estimator, X, y) -> float`` that uses
-        ``estimator.predict`` only. See :ref:`scikit-learn's scoring names
+        The score of the strong ticket's predictions: a name such as
+        ``"balanced_accuracy"``, or a scorer ``(estimator, X, y) -> float`` that only uses
+        ``estimator.predict``. See :ref:`scikit-learn's scoring names
         <scoring_string_names>`.
     rescale : bool, default=True
         Whether to multiply the outputs by the pruner's ``output_scale_``, factors estimated
         on its training data. Pruning changes the scale of an untrained network's outputs,
-        so raw predictions (False) are often poor although the ticket is right.
+        so raw predictions (False) can be poor even if the ticket is right.
 
     Returns
     -------
     scorer : callable ``(estimator, X, y) -> float``
-        Called ``strong_<scoring>``, or ``raw_strong_<scoring>`` if not rescaled.
+        The scorer. Its name is ``strong_<scoring>``, or ``raw_strong_<scoring>`` if
+        `rescale` is False.
 
     Raises
     ------

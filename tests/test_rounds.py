@@ -1,26 +1,20 @@
-"""How the networks of a pruner's rounds relate, and errors on the line between two of them."""
+"""How the networks of a pruner's rounds relate."""
 
 import copy
 from functools import partial
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
-from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sklearn_tickets.inspection import RoundsDisplay, round_connectivity
-from sklearn_tickets.inspection._line import error_at, error_function, errors_on_line
+from sklearn_tickets.inspection import round_connectivity
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import ContinuousSparsificationPruner, IterativeMagnitudePruner
 from tests.instances import make_net
-
-matplotlib.use("agg")
 
 
 def with_rounds(weights, masks, **parameters):
@@ -63,9 +57,6 @@ class Normalized(nn.Module):
 
     def forward(self, X):
         return self.linear(self.normalize(X))
-
-
-# Rounds -------------------------------------------------------------------------------
 
 
 def test_angles_and_signs_by_hand():
@@ -201,97 +192,5 @@ def test_data_must_fit_together(fitted, data):
     X, y = data
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         round_connectivity(fitted, X, y[:-1])
-    with pytest.raises(ValueError, match="n_points=1 must be at least 2"):
+    with pytest.raises(ValueError, match="n_points must be at least 2"):
         round_connectivity(fitted, X, y, n_points=1)
-
-
-# The line -----------------------------------------------------------------------------
-
-
-class Shifted(nn.Module):
-    """Multiplies by a weight and a buffer, and adds a whole number."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
-        self.register_buffer("factor", torch.ones(()))
-        self.register_buffer("shift", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, X):
-        return X * self.weight * self.factor + self.shift
-
-
-def test_buffers_are_interpolated_unless_they_are_whole_numbers():
-    X = np.ones((1, 1), dtype="float32")
-    a = {"weight": torch.tensor(2.0), "factor": torch.tensor(1.0), "shift": torch.tensor(5)}
-    b = {"weight": torch.tensor(4.0), "factor": torch.tensor(3.0), "shift": torch.tensor(9)}
-    alphas, errors = errors_on_line(
-        Shifted(), a, b, X, lambda outputs: outputs.item(), n_points=3, X_train=X
-    )
-    assert alphas.tolist() == [0, 0.5, 1]
-    assert errors.tolist() == [2 + 5, 3 * 2 + 5, 4 * 3 + 5]
-
-
-def test_line_ends_are_the_networks_themselves(data):
-    X, _ = data
-    a, b = MLP(3, 1), MLP(3, 1)
-    evaluate = partial(np.sum, dtype=np.float64)
-    line = errors_on_line(a, a.state_dict(), b.state_dict(), X, evaluate, n_points=4, X_train=X)
-    ends = [error_at(a, net.state_dict(), X, evaluate, X_train=X) for net in (a, b)]
-    assert line[1][[0, -1]].tolist() == ends
-    same = errors_on_line(a, a.state_dict(), a.state_dict(), X, evaluate, n_points=7, X_train=X)
-    assert set(same[1]) == {ends[0]}
-
-
-def test_outputs_of_nets_become_predictions(fitted):
-    classifier, regressor = make_net("classifier"), make_net("regressor")
-    outputs = np.array([[1.0, 2.0], [0.0, -1.0]])
-    assert error_function(classifier, [1, 1])(outputs) == 0.5
-    assert error_function(fitted, ["same", "same"])(outputs) == 0.5
-    binary = NeuralNetBinaryClassifier(MLP, threshold=0.9)
-    assert error_function(binary, [0, 1, 1])(np.array([[2.0], [2.5], [0.0]])) == pytest.approx(
-        1 / 3
-    )
-    assert error_function(regressor, [[0, 0], [0, 0]])(outputs) == (1 + 4 + 1) / 4
-    # One output has the shape of y, so that any metric will do.
-    assert error_function(regressor, [1, 0], lambda y, p: abs(y - p).mean())(outputs[:, :1]) == 0
-
-
-# The display --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "quantity", ["barrier", "angular_distance", "sign_agreement", "mask_overlap"]
-)
-def test_heat_map_shows_a_table_and_its_numbers(fitted, data, quantity):
-    _, ax = plt.subplots()
-    display = RoundsDisplay.from_estimator(fitted, *data, n_points=3, quantity=quantity, ax=ax)
-    assert display.ax_ is ax
-    table = getattr(display.rounds, quantity)
-    assert np.array_equal(ax.images[0].get_array(), table)
-    numbers = [float(text.get_text()) for text in ax.texts]
-    assert numbers == pytest.approx(table.to_numpy().ravel().tolist(), abs=0.005)
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "final"]
-    plt.close("all")
-
-
-def test_many_rounds_have_colors_only_and_some_labels():
-    pruner, X, y = with_rounds([[1.0, 2.0]] * 25, [[1, 1]] * 25)
-    ax = RoundsDisplay.from_estimator(pruner, X, y, n_points=2).ax_
-    assert not ax.texts
-    labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert len(labels) <= 12
-    assert labels[-1] == "final"
-    plt.close("all")
-
-
-def test_rounds_without_common_weights_are_drawn():
-    pruner, X, y = with_rounds([[1.0, 2.0]] * 2, [[1, 0], [0, 1]], train_ticket=False)
-    display = RoundsDisplay.from_estimator(pruner, X, y, quantity="sign_agreement")
-    assert [text.get_text() for text in display.ax_.texts] == ["1.00", "nan", "nan", "1.00"]
-    plt.close("all")
-
-
-def test_unknown_quantity_is_refused(fitted, data):
-    with pytest.raises(ValueError, match=r"quantity='angle' must be one of barrier, angular_dist"):
-        RoundsDisplay(None).plot("angle")

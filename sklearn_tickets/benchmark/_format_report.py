@@ -1,0 +1,87 @@
+"""`format_report`: a seek table as text."""
+
+import textwrap
+from typing import Any
+
+import pandas as pd
+
+QUALITY: dict[Any, str] = {
+    "accuracy": "accuracy on noisy held-out data",
+    "mse": "mean squared error on noisy held-out data",
+}
+
+_LEGEND = """strong: quality of the ticket at its initial weights, with outputs rescaled; raw: not
+rescaled; weak: trained from its initial weights. overlap: intersection over union with the planted
+ticket; chance: that of a random mask. effective: density of the part that connects inputs with
+outputs; collapsed: there is none."""
+
+
+def format_report(table: pd.DataFrame) -> str:
+    """Format the table of `seek` as text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The result of `seek`, or several of them concatenated.
+
+    Returns
+    -------
+    report : str
+        Aligned lines of about a hundred characters: a part for each planted problem, with
+        a blank line before each density, and a legend.
+
+    See Also
+    --------
+    SeekDisplay : Plot the table.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_tickets.benchmark import COLUMNS, format_report
+    >>> row = ["circle", 5, 100, 0, "snip", "single", 0.1, 2090]
+    >>> row += ["accuracy", 0.25, 0.16, 0.95, 0.02, 0.01, 0.1, False, 2.3]
+    >>> print(format_report(pd.DataFrame([row], columns=COLUMNS)))
+    circle, depth 5, width 100, seed 0: accuracy on noisy held-out data
+    <BLANKLINE>
+    pruner mode   density    kept  strong     raw    weak overlap  chance effective seconds
+    <BLANKLINE>
+    snip   single     0.1   2,090   0.250   0.160   0.950   0.020   0.010       0.1     2.3
+    ...
+    """
+    problems = table.groupby(["task", "depth", "width", "seed", "metric"], sort=False)
+    parts = [
+        f"{task}, depth {depth}, width {width}, seed {seed}: {QUALITY[metric]}\n\n"
+        f"{_format_rows(rows, '{:.3f}' if metric == 'accuracy' else '{:.1e}')}"
+        for (task, depth, width, seed, metric), rows in problems
+    ]
+    return "\n\n".join([*parts, textwrap.fill(_LEGEND, width=100)])
+
+
+def _format_rows(rows: pd.DataFrame, quality: str) -> str:
+    """Align the rows, with a blank line before each density."""
+    formats = {
+        "density": "{:.3g}",
+        "kept": "{:,.0f}",
+        "strong": quality,
+        "raw": quality,
+        "weak": quality,
+        "overlap": "{:.3f}",
+        "chance": "{:.3f}",
+        "effective": "{:.3g}",
+        "seconds": "{:.1f}",
+    }
+    short = {"n_kept": "kept", "strong_raw": "raw", "effective_density": "effective"}
+    cells = rows.rename(columns=short).set_index(["pruner", "mode"])
+    cells[""] = cells["collapsed"].map({True: "collapsed", False: ""}).fillna("failed")
+    text = cells[[*formats, ""]].to_string(
+        formatters={column: form.format for column, form in formats.items()},
+        sparsify=False,
+        na_rep="-",
+        col_space=7,
+    )
+    columns, index, *lines = map(str.rstrip, text.split("\n"))
+    # The references are one block, whatever their densities.
+    block = rows["density"].where(rows["mode"] != "given", 0)
+    starts = block != block.shift()
+    body = [f"\n{line}" if start else line for line, start in zip(lines, starts, strict=True)]
+    return "\n".join([index + columns[len(index) :], *body])
