@@ -1,4 +1,8 @@
-"""Planted problems: data, a random host network, and the one ticket that solves them."""
+"""Planted problems: data, a random host network, and a known ticket that solves them.
+
+The generator, planting, bounds on the existence of tickets, and loaders of images. Tasks are in
+`sklearn_tickets.datasets.tasks`.
+"""
 
 from sklearn_tickets.datasets._existence import ticket_existence_probability, ticket_existence_width
 from sklearn_tickets.datasets._generator import PlantedTicket, PlantedTicketGenerator

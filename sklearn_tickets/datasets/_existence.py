@@ -1,4 +1,4 @@
-"""Tickets that nobody planted: how likely one exists by chance, and in how wide a network."""
+"""Tickets that exist by chance: their probability, and the width of network that it takes."""
 
 import math
 from collections.abc import Sequence
@@ -22,33 +22,33 @@ def ticket_existence_probability(
     tolerance: float = 0.1,
     distribution: Distribution = "uniform",
 ) -> float:
-    r"""Bound the probability that a random network contains a ticket from below.
+    r"""Bound from below the probability that a random network contains a ticket.
 
-    Masked by the ticket, the untrained network computes, times a known positive number, what
-    a small target network does, within `tolerance`: a strong lottery ticket. The bound, after
-    [1]_, counts tickets that have the target's very units and weights.
+    Masked by a strong lottery ticket, the untrained network computes the outputs of a small
+    target network within `tolerance`, up to a known positive factor. The bound, after [1]_, counts
+    only tickets with the same units and weights as the target.
 
     Parameters
     ----------
     target : sequence of (weight, bias)
         The small ReLU network: per layer, arrays of shapes (n_outputs, n_inputs) and
-        (n_outputs,). Zeros ask for nothing.
+        (n_outputs,). Its zeros need no counterpart.
     width : int or sequence of int
         Number of units in each hidden layer of the random network, which has as many layers,
         inputs and outputs as the target.
     X : array-like of shape (n_samples, n_inputs)
-        The inputs on which the two networks are to agree.
+        The inputs on which the two networks must agree.
     tolerance : float, default=0.1
-        Largest Euclidean distance of their outputs, in the target's units.
+        Largest Euclidean distance between their outputs, in the target's units.
     distribution : {"uniform", "normal"}, default="uniform"
-        Of the independent weights and biases: uniform on [-1, 1] or standard normal. If a
-        layer's weights are scaled, its biases and all later ones are to be scaled as much;
-        then only the known number changes.
+        Distribution of the independent weights and biases: uniform on [-1, 1] or standard normal.
+        If a layer's weights are scaled, its biases and all later ones must be scaled by the same
+        number; then only the known factor changes.
 
     Returns
     -------
     probability : float
-        The lower bound; 0.0 if it says nothing.
+        The lower bound, which is 0.0 if it is vacuous.
 
     Raises
     ------
@@ -58,34 +58,34 @@ def ticket_existence_probability(
 
     See Also
     --------
-    ticket_existence_width : The width at which the hidden units exist.
+    ticket_existence_width : Find the width at which the hidden units exist.
 
     Notes
     -----
     The target's layers l = 1, ..., L are first divided by their largest magnitudes c_l, and
     their biases by those of all layers before, too, which divides the outputs by the product
-    c of all c_l. Non-zero parameters of layer l may then be off by
+    c of all c_l. Non-zero parameters of layer l may then deviate by
 
     .. math:: \epsilon_l = \frac{\epsilon}{L \sqrt{n_l k_l} \max(1, (1 + \sup_x
        \|x^{(l)}\|_1) \prod_{m > l} (\|W_m\|_2 + \epsilon / L))},
 
     where epsilon is `tolerance` / c, x^(l) the layer's input, n_l the number of its units, and
     k_l the largest number of non-zero parameters of one. The matrix norm is the spectral one;
-    the maximum with 1 keeps the norm of a matrix's errors below epsilon / L. A tolerance that
-    is large beside the outputs makes epsilon_l of early layers smaller, not larger.
+    the maximum with 1 keeps the norm of a matrix's errors below epsilon / L. A tolerance that is
+    large compared with the outputs makes epsilon_l of early layers smaller, not larger.
 
     A random unit is target unit i with probability q_i, the product of the masses within
-    epsilon_l of its non-zero parameters. With uniform weights that is epsilon_l to the power
-    of their number, but near -1 and 1 up to half of each mass is out of reach; with normal
-    ones each factor is 0.48 to 0.8 times that. A hidden layer can choose among its random
-    units, and has all of the target's with a probability of at least
+    epsilon_l of its non-zero parameters. With uniform weights, q_i is epsilon_l to the power of
+    their number, but near -1 and 1 up to half of each mass is outside the support; with normal
+    weights, each factor is 0.48 to 0.8 times epsilon_l. A hidden layer can choose among its random
+    units, and has all of the target's units with a probability of at least
 
     .. math:: 1 - \sum_i (1 - q_i')^{width}, \quad q_i' = q_i^2 / \sum_j q_{ij},
 
-    where q_ij is the probability that one random unit could be both i and j. It must not
-    stand for both; where none could, q' is q, as in [1]_. Outputs have no choice: the product
-    of their q is the last layer's factor. As units are chosen without a look at the next
-    layer and are not rescaled one by one, tickets can be much likelier than the bound.
+    where q_ij is the probability that one random unit could be both i and j. It cannot serve as
+    both; if no unit could be two, q' is q, as in [1]_. Output units cannot be chosen: the product
+    of their q is the last layer's factor. As units are chosen without regard to the next layer and
+    are not rescaled individually, tickets can be much more likely than the bound.
 
     References
     ----------
@@ -125,22 +125,22 @@ def ticket_existence_width(
     """Find the width at which random hidden layers contain a ticket's units.
 
     Only very sparse targets exist by chance: the width grows like 1 / q, where q is the
-    probability that a random unit is the least likely one of the target, a tolerance to the
-    power of the number of its parameters.
+    probability that a random unit is the least likely unit of the target: a tolerance to the power
+    of its number of parameters.
 
     Parameters
     ----------
     target : sequence of (weight, bias)
         The small ReLU network.
     X : array-like of shape (n_samples, n_inputs)
-        The inputs on which the two networks are to agree.
+        The inputs on which the two networks must agree.
     probability : float, default=0.95
-        Bound to reach by all hidden layers together; above 0 and below 1. The last layer's
-        factor, which no width changes, is left out.
+        Bound that all hidden layers together must reach; above 0 and below 1. The last layer's
+        factor, which does not depend on the width, is left out.
     tolerance : float, default=0.1
-        Largest Euclidean distance of the outputs, in the target's units.
+        Largest Euclidean distance between the outputs, in the target's units.
     distribution : {"uniform", "normal"}, default="uniform"
-        Of the random weights and biases.
+        Distribution of the random weights and biases.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def ticket_existence_width(
 
     See Also
     --------
-    ticket_existence_probability : The bound and what it assumes, outputs included.
+    ticket_existence_probability : Compute the bound, including the last layer's factor.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def ticket_existence_width(
 def _chance_of_hidden(hidden: Sequence[NDArray[np.float64]], widths: Sequence[int]) -> float:
     """Bound the probability that layers of these widths have all hidden units.
 
-    In terms of logarithms: huge widths do not overflow, and tiny results are precise.
+    It uses logarithms, so that huge widths do not overflow and tiny results are precise.
     """
     probability = 1.0
     for log_chances, width in zip(hidden, widths, strict=True):
@@ -228,7 +228,7 @@ def _log_chances(
     if min(tolerances) == 0:
         raise ValueError(
             f"tolerance={tolerance} leaves the parameters of target no room in floating point; "
-            "use a larger one, or smaller X."
+            "use a larger tolerance or a smaller X."
         )
     chances = []
     for (weight, bias), epsilon in zip(layers, tolerances, strict=True):
@@ -248,7 +248,7 @@ def _log_chances(
 
 
 def _scaled(layers: Sequence[Affine]) -> tuple[list[Affine], float]:
-    """Make 1 the largest magnitude of every layer; the outputs are to be multiplied by a factor."""
+    """Divide each layer by its largest magnitude; also return the factor of the outputs."""
     scaled, factor = [], 1.0
     for weight, bias in layers:
         bias = bias / factor
@@ -259,7 +259,7 @@ def _scaled(layers: Sequence[Affine]) -> tuple[list[Affine], float]:
 
 
 def _tolerances(layers: Sequence[Affine], X: NDArray[np.float64], tolerance: float) -> list[float]:
-    """For each layer, how far off non-zero parameters may be if outputs are within `tolerance`."""
+    """Largest errors of each layer's non-zero parameters with outputs within `tolerance`."""
     share = tolerance / len(layers)
     largest_inputs = []
     for weight, bias in layers:
@@ -279,7 +279,7 @@ def _tolerances(layers: Sequence[Affine], X: NDArray[np.float64], tolerance: flo
 def _log_overlap(
     unit: NDArray[np.float64], other: NDArray[np.float64], epsilon: float, distribution: str
 ) -> NDArray[np.float64]:
-    """Log-probability that a random unit could be both: within epsilon where they are not zero."""
+    """Log-probability that a random unit is within epsilon of both where they are non-zero."""
     n_bounds = (unit != 0).astype(int) + (other != 0)
     center = (unit + other) / np.maximum(n_bounds, 1)
     half = np.choose(n_bounds, [np.inf, epsilon, epsilon - np.abs(unit - other) / 2])

@@ -34,9 +34,9 @@ from sklearn_tickets.models import MLP, he_deviations
 
 
 class PlantedTicket(Bunch):
-    """Data and a host network whose ticket is known, as `PlantedTicketGenerator` makes them.
+    """Data and a host network with a known ticket, as `PlantedTicketGenerator` returns them.
 
-    A dictionary whose entries are attributes, too.
+    A dictionary whose entries are also attributes.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class PlantedTicket(Bunch):
     mask : TicketMask
         The ticket: which weights and biases of the host are planted.
     output_scale : float64 ndarray of shape (n_outputs,)
-        Factors that bring the ticket's outputs to the task's units.
+        Factors that convert the ticket's outputs to the units of the task.
     module : PlantedModule
         Factory of the host at its planted weights.
     ticket_score : float
@@ -67,24 +67,24 @@ class PlantedTicket(Bunch):
     """
 
     def make_net(self, output_scale: bool = False, **skorch_params: Any) -> NeuralNet:
-        """Wrap the host in a plain skorch net with sensible settings.
+        """Wrap the host in a plain skorch net with sensible defaults.
 
         Parameters
         ----------
         output_scale : bool, default=False
-            Whether the module multiplies its outputs by ``output_scale``. This suits
-            training the ticket alone; the large factors of hidden tickets spoil the
-            training of anything else.
+            Whether the module multiplies its outputs by ``output_scale``. This is useful for
+            training the ticket alone; the large factors of hidden tickets ruin the training of
+            anything else.
         **skorch_params : dict
-            Settings of the net, in place of these: cross-entropy or mean squared error,
-            fused Adam at learning rate 1e-3, 10 epochs of shuffled batches of 32, no
-            validation split, no output.
+            Parameters of the net. They override the defaults: cross-entropy or mean squared error,
+            fused Adam with learning rate 1e-3, 10 epochs of shuffled batches of 32, no validation
+            split, no printed output.
 
         Returns
         -------
         net : skorch.NeuralNetClassifier or skorch.NeuralNetRegressor
-            Not initialized. A regressor by itself takes y of shape (n_samples, n_outputs)
-            only.
+            The net, not initialized. Without a pruner, a regressor requires y of shape (n_samples,
+            n_outputs).
         """
         settings = {
             "optimizer": torch.optim.Adam,
@@ -108,19 +108,19 @@ class PlantedTicket(Bunch):
 
 
 class PlantedTicketGenerator(BaseEstimator):
-    """Make problems whose lottery ticket is known.
+    """Generate problems with a known lottery ticket.
 
-    A lottery ticket is a small part of a large random network that solves a task all by
-    itself. Pruning algorithms look for one; whether they found it can only be told if it is
-    known. So the generator builds a small network that solves a task, hides it among the
-    random weights of a large one (the host), and draws data to prune and train with [1]_.
+    A lottery ticket is a small part of a large random network that solves a task by itself.
+    Pruning algorithms search for one, but whether they find it can be checked only if it is known.
+    The generator therefore builds a small network that solves a task, hides it among the random
+    weights of a large one (the host), and draws data for pruning and training [1]_.
 
     Parameters
     ----------
     task : {"circle", "helix", "relu"} or PlantingTask, default="circle"
-        What the ticket computes: see `CircleTask` (four classes in the plane), `HelixTask`
-        (a curve in space) and `ReluTask` (max(0, x)); or an object such as `FunctionTask`,
-        `BoundaryTask` and `ParityTask`.
+        The task that the ticket solves, by name (`CircleTask`: four classes in the plane,
+        `HelixTask`: a curve in space, `ReluTask`: max(0, x)) or as an object: one of
+        `sklearn_tickets.datasets.tasks`, such as `FunctionTask` or `BoundaryTask`, or your own.
     depth : int, default=5
         Number of layers of units, inputs and outputs included, at least 3. The network has
         ``depth - 1`` layers of weights.
@@ -129,18 +129,18 @@ class PlantedTicketGenerator(BaseEstimator):
     noise : float, default=0.01
         Share of wrong labels, or standard deviation of the noise of regression targets.
     n_noise_features : int, default=0
-        Number of inputs, anywhere among the others and drawn like them, that have nothing to
-        do with y and that the ticket does not read.
+        Number of additional inputs, at random places among the others and drawn like them, that
+        are independent of y and that the ticket does not read.
     scaling : {"hidden", "trainable"}, default="hidden"
-        Size of the planted weights: that of the host's own, so that their size does not
-        give them away, or the one that is best to train from.
+        Size of the planted weights: that of the host's other weights, so that size does not reveal
+        them, or the one that is best for training.
     random_state : int, RandomState or None, default=None
-        Draws host, ticket and data. The same number gives the same host whatever
-        ``n_samples`` is. None gives another problem at each call.
+        Source of the random host, ticket and data. The same int gives the same host for every
+        ``n_samples``; None gives a new problem at each call.
 
     See Also
     --------
-    plant_ticket : Plant a network of your own.
+    plant_ticket : Plant any small network in any larger one.
 
     Notes
     -----
@@ -210,7 +210,7 @@ class PlantedTicketGenerator(BaseEstimator):
         n_samples : int, default=10_000
             Number of samples.
         return_X_y_mask : bool, default=False
-            Whether to return X, y and the mask only.
+            Whether to return only X, y and the mask.
 
         Returns
         -------
@@ -315,7 +315,7 @@ Inputs: {", ".join(task.feature_names)}. Targets: {", ".join(task.target_names)}
 
 The host is a fully connected ReLU network whose layers of weights have the shapes
 {", ".join(str(shape) for shape in mask.summary()["shape"] if len(shape) == 2)}.
-Of its {mask.n_parameters:,} weights and biases, {mask.n_kept:,} are the ticket; others are random.
-With these set to zero, and the outputs multiplied by output_scale, the untrained host has the
-{metric} {ticket_score:.3g} on data without noise.
+Of its {mask.n_parameters:,} weights and biases, {mask.n_kept:,} are the ticket; the others are
+random. With the others set to zero and the outputs multiplied by output_scale, the {metric}
+of the untrained host is {ticket_score:.3g} on data without noise.
 """

@@ -1,6 +1,7 @@
 """Real images from files on disk: the digits of MNIST and the ten classes of CIFAR-10.
 
-Both are read from their official binary files. Nothing is downloaded, and nothing unpickled.
+They are read from their official binary files without downloading or unpickling anything:
+scikit-learn's fetchers download, and torchvision unpickles CIFAR-10.
 """
 
 import gzip
@@ -22,7 +23,7 @@ _MNIST_REMEDY = (
 _MNIST_DESCR = """\
 MNIST: handwritten digits
 
-Grey images of 28 x 28 pixels, 60,000 for training and 10,000 for testing, in ten classes.
+Gray images of 28 x 28 pixels, 60,000 for training and 10,000 for testing, in ten classes.
 Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-Based Learning Applied to Document
 Recognition", Proceedings of the IEEE 86, 1998.
 """
@@ -53,25 +54,25 @@ def load_mnist(
     """Load MNIST, images of handwritten digits, from its four files.
 
     Each of ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the same two of
-    ``t10k`` may be as it is or compressed (``.gz``). Only those of the subset need be there.
+    ``t10k`` may be plain or compressed (``.gz``). Only those of the subset are needed.
 
     Parameters
     ----------
     folder : str or path-like
-        Where the files are; ``~`` is the home directory.
+        Folder of the files; ``~`` is the home directory.
     subset : {"train", "test", "all"}, default="train"
         Which images: 60,000 for training, 10,000 for testing, or all in this order.
     return_X_y : bool, default=False
-        Whether to return data and target only.
+        Whether to return only data and target.
 
     Returns
     -------
     digits : Bunch
-        A dictionary whose entries are attributes, too; or the tuple ``(data, target)`` if
+        A dictionary whose entries are also attributes; or the tuple ``(data, target)`` if
         `return_X_y`.
 
         data : float32 ndarray of shape (n, 1, 28, 28)
-            Grey values from 0, background, to 1.
+            Gray values from 0, background, to 1.
         target : int64 ndarray of shape (n,)
             The digits.
         target_names : list of str
@@ -135,22 +136,22 @@ def load_cifar10(
     """Load CIFAR-10, small photographs of animals and vehicles, from its binary version.
 
     Its files are ``data_batch_1.bin`` to ``data_batch_5.bin`` for training and
-    ``test_batch.bin``. Only those of the subset need be there.
+    ``test_batch.bin``. Only those of the subset are needed.
 
     Parameters
     ----------
     folder : str or path-like
-        Where the files are, or their folder ``cifar-10-batches-bin``; ``~`` is the home
-        directory.
+        Folder of the files, or the one that contains their folder ``cifar-10-batches-bin``; ``~``
+        is the home directory.
     subset : {"train", "test", "all"}, default="train"
         Which images: 50,000 for training, 10,000 for testing, or all in this order.
     return_X_y : bool, default=False
-        Whether to return data and target only.
+        Whether to return only data and target.
 
     Returns
     -------
     photos : Bunch
-        A dictionary whose entries are attributes, too; or the tuple ``(data, target)`` if
+        A dictionary whose entries are also attributes; or the tuple ``(data, target)`` if
         `return_X_y`.
 
         data : float32 ndarray of shape (n, 3, 32, 32)
@@ -195,8 +196,8 @@ def load_cifar10(
     batches, remedy = _CIFAR10_PARTS[subset], _CIFAR10_REMEDY
     if (place / batches[0]).is_file() or (place / "cifar-10-batches-py" / batches[0]).is_file():
         remedy = (
-            "What is there is the pickled Python version, which is not read: unpickling can run "
-            f"any code. {remedy}"
+            "The files there are the pickled Python version, which is not read: unpickling can "
+            f"run any code. {remedy}"
         )
     paths = [
         _find(place, [f"{batch}.bin", f"cifar-10-batches-bin/{batch}.bin"], remedy)
@@ -211,11 +212,11 @@ def load_cifar10(
 
 
 def _check(folder: str | PathLike[str], subset: str) -> Path:
-    """The path of the folder, after a check of both parameters."""
+    """Check both parameters and return the path of the folder."""
     if subset not in ("train", "test", "all"):
         raise ValueError(f"subset must be 'train', 'test' or 'all'; got {subset!r}.")
     path = Path(folder).expanduser().absolute()
-    remedy = "pass the folder that the files are in."
+    remedy = "pass the folder that contains the files."
     if not path.exists():
         raise FileNotFoundError(f"folder={str(path)!r} does not exist; {remedy}")
     if not path.is_dir():
@@ -241,13 +242,13 @@ def _check_labels(path: Path, labels: NDArray[np.uint8]) -> None:
 
 
 def _read_idx(path: Path, magic: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Items of a shape, each number a byte, from a file that may be compressed.
+    """Read items of a shape, one byte per number, from a file that may be compressed.
 
-    They come after four-byte numbers, the highest byte first: a magic one, which tells the
-    items' type and dimension, how many there are, and their shape.
+    The header consists of big-endian four-byte numbers: a magic number, which encodes type and
+    dimension of the items, their number, and their shape.
     """
     raw = path.read_bytes()
-    # Told by its content: some downloads are unpacked on the way, and keep their name.
+    # Recognized by content: some downloads are decompressed on the way and keep their name.
     if raw.startswith(b"\x1f\x8b"):
         try:
             raw = gzip.decompress(raw)
@@ -268,7 +269,7 @@ def _read_idx(path: Path, magic: int, shape: tuple[int, ...]) -> NDArray[np.uint
 
 
 def _read_records(path: Path) -> NDArray[np.uint8]:
-    """A row for each image of a batch of CIFAR-10: the label, then red, green and blue."""
+    """Read one row per image of a batch of CIFAR-10: the label, then red, green and blue."""
     items = np.fromfile(path, np.uint8)
     n_bytes = 1 + 3 * 32 * 32
     if len(items) == 0 or len(items) % n_bytes:

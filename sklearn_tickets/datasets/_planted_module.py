@@ -23,9 +23,9 @@ class PlantedModule:
     host : torch.nn.Module
         The network, ticket included. It is copied.
     ticket : TicketMask
-        Which of its weights and biases are the ticket, the last layer's last.
+        The weights and biases that form the ticket; those of the last layer come last.
     output_scale : array-like of shape (n_outputs,)
-        Factors that bring the ticket's outputs to the task's units.
+        Factors that convert the ticket's outputs to the units of the task.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class PlantedModule:
 
     See Also
     --------
-    plant_ticket : Makes a `PlantedModule`.
+    plant_ticket : Make a `PlantedModule` from a small and a large network.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class PlantedModule:
         return module
 
     def __deepcopy__(self, memo: dict) -> "PlantedModule":
-        # It never changes, and a clone of a net needs no weights of its own.
+        # It is immutable, so that clones of a net can share it.
         return self
 
     def __repr__(self) -> str:

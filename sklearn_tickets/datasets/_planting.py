@@ -18,26 +18,26 @@ from sklearn_tickets.datasets.tasks import Affine, deepened, live_part
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import ScaledLinear
 
-# Layers with much fewer planted weights than the average get larger ones. So few do not make
-# size a better detector, and the outputs come out larger, which matters to training: with
-# tiny outputs, one step of Adam on a tiny bias of a late layer is a leap.
+# Layers with far fewer planted weights than the average get larger ones. These are too few to make
+# size a better detector, and they make the outputs larger, which helps training: if outputs are
+# tiny, one step of Adam on a tiny bias of a late layer changes them too much.
 _THIN_SHARE, _THIN_SIZE = 0.25, 1.5
 
 
 def _hiding_factors(
     weight: NDArray[np.float64], deviation: float, rng: RandomState
 ) -> NDArray[np.float64]:
-    """Factors, one per row, that make the size of the rows' non-zero weights ordinary.
+    """Factors, one per row, that give the rows' non-zero weights an ordinary size.
 
-    Their root mean square becomes `deviation` times a random number of the row's own, or
-    less where the largest would otherwise be beyond three times that.
+    Their root mean square becomes `deviation` times a random number that is drawn for the row, or
+    less where the largest weight would otherwise exceed three times that.
     """
     magnitude = np.abs(weight)
     n_weights = np.maximum(np.count_nonzero(weight, axis=1), 1)
     root_mean_square = np.sqrt((magnitude**2).sum(axis=1) / n_weights)
     size = np.maximum(root_mean_square, magnitude.max(axis=1) / 3)
     wanted = deviation * rng.uniform(0.8, 1.2, size=len(weight))
-    # A unit without weights, a constant, stays as it is.
+    # A unit without weights is constant and stays as it is.
     return np.divide(wanted, size, out=np.ones(len(weight)), where=size > 0)
 
 
@@ -51,57 +51,56 @@ def plant_ticket(
     """Hide a small ReLU network among the random weights of a larger one.
 
     The units of the small network take the places of randomly drawn units of the host, as
-    in [1]_. The weights and biases among them are overwritten, and those alone are the
-    ticket: all others of the host set to zero, it computes the small network's outputs.
+    in [1]_. The weights and biases among them are overwritten and form the ticket: with all others
+    set to zero, the host computes the small network's outputs.
 
     Parameters
     ----------
     target : module, fitted pruner, or sequence of (weight, bias)
-        The small network. Zeros are no part of the ticket, and hidden units that no output
+        The small network. Zeros are not part of the ticket, and hidden units that no output
         depends on are left out.
 
         - A module: linear and convolutional layers with ReLU, pooling, flattening and dropout
           between them. Batch normalization is folded into the layer before it.
-        - A fitted pruner of such a module plants the ticket it found, at the weights that
-          it trained. Its data decide what is planted: the ticket's own quality is known.
+        - A fitted pruner of such a module: the ticket that it found is planted, with its trained
+          weights, so that its quality on the pruner's data is known.
         - Per layer, arrays of shapes (n_outputs, n_inputs) and (n_outputs,).
     host : torch.nn.Module
-        The large network: the same layers with as many inputs and outputs, and at least as
-        many units (channels) in each hidden layer. A fully connected host may have more
-        layers. It is not changed.
+        The large network: the same layers, with the same numbers of inputs and outputs and at
+        least as many units (channels) in each hidden layer. A fully connected host may have more
+        layers. The host is not modified.
     scaling : {"hidden", "trainable"}, default="hidden"
-        What size the planted weights have.
+        Size of the planted weights.
 
-        - ``"hidden"``: the size of their layer's other weights. A ReLU unit computes the
-          same if its incoming weights are multiplied and its outgoing weights divided by
-          a positive number, and every unit gets its own; the outputs keep theirs and are
-          to be multiplied by ``output_scale``.
-        - ``"trainable"``: the size that they have in `target`, so that ``output_scale``
-          is 1 and gradient descent starts well from them.
+        - ``"hidden"``: the size of their layer's other weights. A network computes the same if the
+          incoming weights of a ReLU unit are multiplied and its outgoing weights divided by a
+          positive number, which is drawn for every unit. Output units are rescaled too: their
+          outputs must be multiplied by ``output_scale``.
+        - ``"trainable"``: the size that they have in `target`, so that ``output_scale`` is 1 and
+          training starts from well-scaled weights.
     random_state : int, RandomState or None, default=None
-        Draws the places and the factors.
+        Source of the random units and factors.
 
     Returns
     -------
     factory : PlantedModule
-        Makes networks with the planted ticket.
+        Factory of networks with the planted ticket.
 
     Raises
     ------
     TypeError
         If the host is not a module.
     ValueError
-        If target or host is no chain of such layers, the target does not fit into the host,
-        `scaling` is unknown, or a layer of the host has no size to hide in.
+        If target or host is not a chain of such layers, the target does not fit into the host,
+        `scaling` is unknown, or it is ``"hidden"`` and all weights of a layer of the host are 0.
 
     Notes
     -----
-    A planted unit that has no bias in the target gets the bias 0, so that it does not
-    matter whether one masks biases. As this would give the unit away, a random quarter of
-    the other units of its layer get the bias 0, too.
+    A planted unit that has no bias in the target gets the bias 0, so that masking biases makes no
+    difference. As this would reveal the unit, a random quarter of the other units of its layer
+    also get the bias 0.
 
-    In a deeper, fully connected host identity layers copy the target's narrowest hidden
-    layer.
+    In a deeper, fully connected host, identity layers copy the target's narrowest hidden layer.
 
     References
     ----------
@@ -127,13 +126,13 @@ def plant_ticket(
         raise TypeError(f"host must be a torch.nn.Module; got {type(host).__name__}.")
     host = copy.deepcopy(host).cpu()
     for parameter in host.parameters():
-        # Otherwise arrays of another shape would not share the parameter's memory.
+        # Reshaped arrays share the memory of contiguous parameters only.
         parameter.data = parameter.data.contiguous()
     for name, layer in host.named_modules():
         if isinstance(layer, (*NORMALIZATION_LAYERS, ScaledLinear)):
             raise ValueError(
                 f"host has {type(layer).__name__} {name!r}, which rescales what is planted; use a "
-                "host without (of a target it is folded away)."
+                "host without it (that of a target is folded into the layer before it)."
             )
     if hasattr(target, "mask_"):
         target = target.estimator_.module_
@@ -165,7 +164,7 @@ def plant_ticket(
             deviation = float(np.sqrt(np.mean(np.square(layer.weight, dtype=np.float64))))
             if deviation == 0:
                 raise ValueError(
-                    f"All weights of layer {i} of host are 0, so that scaling='hidden' finds no "
+                    f"All weights of layer {i} of host are 0, so that scaling='hidden' has no "
                     "size for planted ones. Initialize the host, or use scaling='trainable'."
                 )
             if n_planted[i] < _THIN_SHARE * np.mean(n_planted):

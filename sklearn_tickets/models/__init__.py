@@ -1,8 +1,8 @@
-"""Network factories: callables that give a skorch net a fresh module at every call.
+"""Network factories: callables that return a fresh module at every call.
 
-The networks on which the pruning papers compare are classes here, to be a net's ``module``:
-fully connected (`MLP`, `LeNet300100`) and convolutional (`LeNet5`, `ConvNet`, `VGG`, `ResNet`).
-`initialize` draws their initial weights; `ModuleTemplate` wraps a module you already have.
+The networks of the pruning papers are classes that can be passed to a skorch net as its
+``module``: fully connected (`MLP`, `LeNet300100`) and convolutional (`LeNet5`, `ConvNet`, `VGG`,
+`ResNet`). `initialize` draws their initial weights; `ModuleTemplate` wraps an existing module.
 """
 
 from sklearn_tickets.models._conv_net import ConvNet

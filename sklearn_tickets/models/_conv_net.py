@@ -31,12 +31,12 @@ class ConvNet(ImageNetwork):
     Raises
     ------
     ValueError
-        If `image_size`, `depth` or `init` is none of these.
+        If `image_size`, `depth` or `init` is invalid.
 
     Notes
     -----
     For ten classes and 32x32 pixels in three colors they have 4,300,992, 2,425,024 and
-    2,261,184 weights. For Conv-6, [1]_ prints 1.7 million, which its layers do not add up to.
+    2,261,184 weights. For Conv-6, [1]_ states 1.7 million, which does not match its layers.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What the convolutional networks share: their inputs, stages, depths and widths."""
+"""Inputs, stages, depths and widths that the convolutional networks share."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -46,7 +46,7 @@ def check_depth(depth: int, depths: Collection[int]) -> None:
 
 
 def scaled_channels(channels: Sequence[int], width: float) -> list[int]:
-    """Multiply numbers of channels by `width`, and round to even ones (looks-linear is paired)."""
+    """Multiply numbers of channels by `width` and round to even ones, as looks-linear needs."""
     least = 2 / min(channels)
     if not least <= width < math.inf:
         raise ValueError(
@@ -62,7 +62,7 @@ def convolution_stages(
     stages: Iterable[tuple[int, int]],
     batch_norm: bool = False,
 ) -> nn.Sequential:
-    """Chain stages of 3x3 convolutions, each stage with a max pool at its end.
+    """Chain stages of 3x3 convolutions, each ending with a max pool.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def convolution_stages(
     image_size : int
         Pixels per side. Maps of a single pixel are not pooled.
     stages : iterable of (int, int)
-        Number of convolutions in each stage, and of their channels.
+        Number of convolutions and of channels of each stage.
     batch_norm : bool, default=False
         Whether convolutions have batch normalization in place of biases.
 

@@ -22,14 +22,14 @@ def initialize(module: nn.Module, init: str | None, *, bias_scale: float = 1.0) 
     module : torch.nn.Module
         The network.
     init : {"he", "nonzero-bias", "looks-linear"} or None
-        How; n is the number of inputs of one of the layer's units.
+        The distribution; n is the number of inputs of each of the layer's units.
 
         - ``"he"``: weights from N(0, 2 / n), biases 0, as in [1]_.
         - ``"nonzero-bias"``: biases random as well, as in [2]_. Weights are the same as with
           ``"he"`` and the same seed.
         - ``"looks-linear"``: pairs of units that mirror each other, so that a ReLU network
           starts as a linear function, as in [3]_. Biases are 0.
-        - None: PyTorch's own initialization is left as it is.
+        - None: PyTorch's own initialization is kept.
     bias_scale : float, default=1.0
         Factor of the random biases.
 
@@ -37,7 +37,7 @@ def initialize(module: nn.Module, init: str | None, *, bias_scale: float = 1.0) 
     ------
     ValueError
         If `init` is unknown, `bias_scale` is negative or not finite, or units that should
-        mirror each other are odd in number. The module is then as before.
+        mirror each other are odd in number. The module is then unchanged.
 
     See Also
     --------
@@ -50,9 +50,9 @@ def initialize(module: nn.Module, init: str | None, *, bias_scale: float = 1.0) 
     .. math:: N(0, \sigma_l^2), \qquad \sigma_l = \text{bias\_scale} \prod_{k \le l}
               \sqrt{2 / n_k},
 
-    with layers that have no bias among the factors. With a `bias_scale` of 1, weights and
+    where layers without biases count as well. With a `bias_scale` of 1, weights and
     biases alike would be standard normal if each layer were divided by the deviation of its
-    weights, which multiplies the outputs by a constant. In late layers they are tiny. For
+    weights, which multiplies the outputs by a constant. In late layers, biases are tiny. For
     planted tickets, [4]_ takes 0.06 in VGG and 1 in fully connected networks.
 
     A looks-linear network has the weights

@@ -63,13 +63,13 @@ class LeNet5(ImageNetwork):
     Raises
     ------
     ValueError
-        If `image_size` or `init` is none of these.
+        If `image_size` or `init` is invalid.
 
     Notes
     -----
     The network of [1]_ takes 32x32 pixels, to which MNIST's 28x28 are padded: the first
-    convolution pads images below 32 pixels by 2. The second pads images below 28, of which
-    little or nothing would be left otherwise.
+    convolution pads images below 32 pixels by 2. The second pads images below 28, of which little
+    or nothing would otherwise remain.
 
     References
     ----------

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from sklearn_tickets.models._image_network import ImageNetwork, check_depth, scaled_channels
 from sklearn_tickets.models._initialize import initialize
 
-# Blocks in each stage; a block has two layers, the stem and the linear layer are two more.
+# Blocks in each stage; a block has two layers, and the stem and the linear layer add two.
 _BLOCKS: dict[int, tuple[int, ...]] = {
     18: (2, 2, 2, 2),
     20: (3, 3, 3),
@@ -27,7 +27,7 @@ class ResidualBlock(nn.Module):
     n_inputs, n_outputs : int
         Numbers of channels.
     stride : int
-        Of the first convolution. Where the shape changes, the shortcut is a convolution.
+        Stride of the first convolution. If the shape changes, the shortcut is a convolution.
     """
 
     def __init__(self, n_inputs: int, n_outputs: int, stride: int) -> None:
@@ -70,17 +70,17 @@ class ResNet(ImageNetwork):
     Raises
     ------
     ValueError
-        If `image_size`, `depth` or `init` is none of these, or `width` leaves a stage fewer
-        than two channels.
+        If `image_size`, `depth` or `init` is invalid, or `width` leaves a stage fewer than two
+        channels.
 
     Notes
     -----
-    The first convolution is 3x3. At depths 18 and 34 and from 128 pixels on it is 7x7, of
-    stride 2, with a max pool, as [1]_ has it for ImageNet. Shortcuts between stages are 1x1
-    convolutions at every depth (option B of [1]_).
+    The first convolution is 3x3. At depths 18 and 34, and for images of 128 pixels or more, it is
+    7x7 with stride 2 and followed by a max pool, as in [1]_ for ImageNet. Shortcuts between stages
+    are 1x1 convolutions at every depth (option B of [1]_).
 
-    At depths 18 and 34, images of 8 pixels end as single ones: batches for training need two
-    images at least, as batch normalization does.
+    At depths 18 and 34, images of 8 pixels shrink to one pixel: batch normalization then requires
+    training batches of at least two images.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""`ModuleTemplate`: make a factory of a module you already have."""
+"""`ModuleTemplate`: make a factory from an existing module."""
 
 import copy
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 class ModuleTemplate:
-    """Hand out fresh copies of a module, pretrained weights included.
+    """Make fresh copies of a module, including pretrained weights.
 
     skorch trains the module *instance* it is given and scikit-learn's ``clone`` copies
     its trained weights. A template is safe: the module is copied when the template is
@@ -37,7 +37,7 @@ class ModuleTemplate:
         if not isinstance(module, nn.Module):
             raise TypeError(
                 f"module must be a torch.nn.Module instance; got {module!r}. A class or "
-                "function that makes modules needs no template: pass it to the net as it is."
+                "function that makes modules needs no template: pass it to the net directly."
             )
         self._module = copy.deepcopy(module)
 
@@ -45,7 +45,7 @@ class ModuleTemplate:
         return copy.deepcopy(self._module)
 
     def __deepcopy__(self, memo: dict) -> "ModuleTemplate":
-        # It never changes, and a clone of a net needs no weights of its own.
+        # It is immutable, so that clones of a net can share it.
         return self
 
     def __repr__(self) -> str:

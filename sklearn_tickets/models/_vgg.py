@@ -14,7 +14,7 @@ from sklearn_tickets.models._initialize import initialize
 
 _CHANNELS = (64, 128, 256, 512, 512)
 
-# Convolutions in each stage; the two linear layers that are left out make up the depth.
+# Convolutions in each stage; depths count the published three linear layers, too.
 _CONVOLUTIONS = {
     11: (1, 1, 2, 2, 2),
     13: (2, 2, 2, 2, 2),
@@ -26,7 +26,7 @@ _CONVOLUTIONS = {
 class VGG(ImageNetwork):
     """Five stages of 3x3 convolutions with max pools, and one linear layer.
 
-    The stages have 64, 128, 256, 512 and 512 channels. What is left of the image is averaged.
+    The stages have 64, 128, 256, 512 and 512 channels. The last maps are averaged over the image.
     Returns logits.
 
     Parameters
@@ -40,7 +40,7 @@ class VGG(ImageNetwork):
     n_outputs : int
         Number of classes or regression outputs. A pruner fills it in from the data.
     depth : {11, 13, 16, 19}, default=16
-        Number of layers of the published network, which has two linear layers more.
+        Number of layers of the published network, which has two more linear layers.
     width : float, default=1.0
         Factor of the numbers of channels, which are rounded to even numbers.
     batch_norm : bool, default=True
@@ -51,13 +51,13 @@ class VGG(ImageNetwork):
     Raises
     ------
     ValueError
-        If `image_size`, `depth` or `init` is none of these, or `width` leaves a stage fewer
-        than two channels.
+        If `image_size`, `depth` or `init` is invalid, or `width` leaves a stage fewer than two
+        channels.
 
     Notes
     -----
-    Below 32 pixels, batch normalization sees single pixels in the last stage: batches for
-    training need two images at least.
+    Below 32 pixels, maps in the last stage are single pixels: batch normalization then requires
+    training batches of at least two images.
 
     References
     ----------

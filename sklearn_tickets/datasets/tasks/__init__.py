@@ -1,4 +1,8 @@
-"""Tasks that a small network is known to solve, one file each."""
+"""Tasks for `PlantedTicketGenerator`, each with a small network that solves it.
+
+Each is a `PlantingTask`, the interface of a task of your own. `TASKS` has the tasks of the paper;
+`linear`, `feed_forward`, `live_part` and `deepened` build and evaluate networks by hand.
+"""
 
 from sklearn_tickets.datasets.tasks._boundary import BoundaryTask
 from sklearn_tickets.datasets.tasks._circle import CircleTask

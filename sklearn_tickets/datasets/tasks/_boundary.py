@@ -1,4 +1,4 @@
-"""Classes between the level lines of a function."""
+"""Classes separated by the level lines of a function."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,14 +13,14 @@ from sklearn_tickets.datasets.tasks._task import OrderedClasses, UniformInputs
 
 @dataclass(frozen=True)
 class BoundaryTask(UniformInputs, OrderedClasses):
-    """Classification of points by how many boundaries the value of a function lies beyond.
+    """Classification by the number of boundaries that the value of a function exceeds.
 
-    The function is one of a single input, or a sum over several inputs: with the squares of
-    two, the classes are rings. Noise gives a share of the points the second most likely
-    class, that beyond the nearest boundary.
+    The function takes a single input or is a sum over several inputs: with the squares of two
+    inputs, the classes are rings. Noise gives a share of the points the second most likely class,
+    the one across the nearest boundary.
 
-    The ticket is that of `FunctionTask`, read by logits that are straight in its value and
-    cross at the boundaries; it is wrong only between a boundary and its polygon.
+    The ticket is that of `FunctionTask`, followed by logits that are linear in its value and cross
+    at the boundaries. It is wrong only between a boundary and its piecewise-linear approximation.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class BoundaryTask(UniformInputs, OrderedClasses):
     interval : tuple of (float, float), default=(-1.0, 1.0)
         Inputs are uniform on it.
     name : str, default="boundaries"
-        One word.
+        Name of the task, one word.
 
     Raises
     ------
@@ -62,11 +62,13 @@ class BoundaryTask(UniformInputs, OrderedClasses):
 
     def __post_init__(self) -> None:
         if not self.boundaries or (np.diff(self.boundaries) <= 0).any():
-            raise ValueError(f"boundaries={self.boundaries!r} must be increasing numbers.")
+            raise ValueError(
+                f"boundaries={self.boundaries!r} must be one or more increasing numbers."
+            )
         if self._regression.n_outputs != 1:
             raise ValueError(
-                f"function={self.function!r} has {self._regression.n_outputs} outputs; boundaries "
-                "are those of one."
+                f"function={self.function!r} has {self._regression.n_outputs} outputs; it must "
+                "have one."
             )
 
     @cached_property

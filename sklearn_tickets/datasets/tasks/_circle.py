@@ -21,13 +21,13 @@ from sklearn_tickets.datasets.tasks._task import OrderedClasses, UniformInputs
 class CircleTask(UniformInputs, OrderedClasses):
     """Classification of points of the square [-1, 1]^2 by their distance from the center.
 
-    The class is the number of circles (of squared radii 0.2, 0.5 and 0.7) that a point
-    lies outside of. Noise gives a share of the points the second most likely class, that
-    is the class beyond the circle that is nearest in terms of the logits.
+    The class is the number of circles (of squared radii 0.2, 0.5 and 0.7) outside of which a point
+    lies. Noise gives a share of the points the second most likely class, the one across the circle
+    that is nearest in terms of the logits.
 
     The ticket approximates x1^2 and x2^2 with piecewise-linear functions and adds them
-    up. From four layers of units on it uses |x1| and |x2|; deeper ones first turn and
-    fold the plane, which makes the first coordinate nearly the norm.
+    up. With four or more layers of units, it uses |x1| and |x2|; with six or more, it first
+    rotates and folds the plane, which makes the first coordinate nearly the norm.
 
     Examples
     --------
@@ -61,8 +61,8 @@ class CircleTask(UniformInputs, OrderedClasses):
         else:
             mirrors, read, angle = mirror_layers(depth - 5)
             layers = (split, add, *mirrors)
-            # Twenty knots, as far as each coordinate reaches: across the axis only up to
-            # the outermost circle.
+            # Twenty knots over the range of the coordinates; across the axis, only up to the
+            # outermost circle.
             reach = np.sin(angle) * np.sqrt(self.boundaries[-1]) + 0.01
             share = np.sqrt(2) / (np.sqrt(2) + reach)
             n_along = min(int(np.ceil(20 * share)), 17)

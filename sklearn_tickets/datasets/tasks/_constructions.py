@@ -1,9 +1,9 @@
-"""Building blocks of hand-made ReLU networks, each a few layers of known weights.
+"""Building blocks of ReLU networks with weights set by hand, each a few layers.
 
 A layer is a pair (weight, bias) of float64 arrays with shapes (n_outputs, n_inputs) and
 (n_outputs,), as in ``torch.nn.Linear``; a network is a tuple of layers with a ReLU after
-all but the last. The blocks follow [1]_, with every weight that is zero in exact
-arithmetic exactly zero.
+all but the last. The blocks follow [1]_. Every weight that is zero in exact arithmetic is exactly
+zero.
 
 References
 ----------
@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Affine: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-# From (|x1|, |x2|): copy the first and split the second by sign, so that one ReLU later
-# the sum of the split parts is the absolute value.
+# Copy the first coordinate and split the second by sign, so that after a ReLU the sum of the split
+# parts is its absolute value.
 _SPLIT = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 _JOIN = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
 
@@ -34,7 +34,7 @@ def linear(weight: ArrayLike, bias: ArrayLike = 0.0) -> Affine:
     weight : array-like of shape (n_outputs, n_inputs)
         The weights.
     bias : array-like of shape (n_outputs,) or float, default=0.0
-        The biases; a number stands for all of them.
+        The biases; a number is used for all of them.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def feed_forward(layers: Sequence[Affine], X: NDArray) -> NDArray[np.float64]:
     Returns
     -------
     outputs : ndarray of shape (n_samples, n_outputs)
-        What the last, linear layer returns.
+        Outputs of the last layer, which is linear.
     """
     *hidden, (weight, bias) = layers
     for hidden_weight, hidden_bias in hidden:
@@ -67,7 +67,7 @@ def feed_forward(layers: Sequence[Affine], X: NDArray) -> NDArray[np.float64]:
 
 
 def live_part(layers: Sequence[Affine]) -> tuple[Affine, ...]:
-    """Leave out the hidden units that nothing depends on.
+    """Remove the hidden units that do not affect the outputs.
 
     These are units without outgoing weights, and units that are always 0: they have no
     incoming weights and no positive bias.
@@ -75,12 +75,12 @@ def live_part(layers: Sequence[Affine]) -> tuple[Affine, ...]:
     Parameters
     ----------
     layers : sequence of (weight, bias)
-        A network, maybe a pruned one. Weights may have more than two axes.
+        A network, possibly pruned. Weights may have more than two axes.
 
     Returns
     -------
     layers : tuple of (weight, bias)
-        A network that computes the same with the units that are left.
+        A network of the remaining units that computes the same outputs.
     """
     links = [(weight != 0).reshape(*weight.shape[:2], -1).any(axis=2) for weight, _ in layers]
     fed = [np.ones(links[0].shape[1], dtype=bool)]
@@ -90,7 +90,7 @@ def live_part(layers: Sequence[Affine]) -> tuple[Affine, ...]:
     for link in links[::-1]:
         used.append((link & used[-1][:, None]).any(axis=0))
     alive = [one & other for one, other in zip(fed, used[::-1], strict=True)]
-    # Inputs and outputs are given.
+    # All inputs and outputs stay.
     alive[0][:] = alive[-1][:] = True
     return tuple(
         (weight[np.ix_(rows, columns)], bias[rows])
@@ -99,19 +99,19 @@ def live_part(layers: Sequence[Affine]) -> tuple[Affine, ...]:
 
 
 def deepened(layers: Sequence[Affine], n_layers: int) -> tuple[Affine, ...]:
-    """Add identity layers, which cost least behind the narrowest hidden layer.
+    """Add identity layers after the narrowest hidden layer, where they need the fewest weights.
 
     Parameters
     ----------
     layers : sequence of (weight, bias)
         A network.
     n_layers : int
-        How many layers of weights it is to have, at least as many as it has.
+        Number of layers of weights to reach, at least ``len(layers)``.
 
     Returns
     -------
     layers : tuple of (weight, bias)
-        A network that computes the same.
+        A network that computes the same outputs.
     """
     layers = tuple(layers)
     if len(layers) == 1 < n_layers:
@@ -129,21 +129,9 @@ def deepened(layers: Sequence[Affine], n_layers: int) -> tuple[Affine, ...]:
 def lifted(
     layers: Sequence[Affine], lift: float | NDArray[np.float64], n_layers: int
 ) -> tuple[Affine, ...]:
-    """Add identity layers at the end, through which the outputs pass raised.
+    """Add identity layers at the end, until there are `n_layers` layers of weights.
 
-    Parameters
-    ----------
-    layers : sequence of (weight, bias)
-        A network.
-    lift : float or ndarray of shape (n_outputs,)
-        Makes the outputs positive, so that no ReLU cuts them off.
-    n_layers : int
-        How many layers of weights it is to have, at least as many as it has.
-
-    Returns
-    -------
-    layers : tuple of (weight, bias)
-        A network that computes the same.
+    The outputs pass them raised by `lift`, which makes them non-negative: no ReLU changes them.
     """
     *hidden, (weight, bias) = layers
     if len(layers) == n_layers:
@@ -158,25 +146,9 @@ def zigzag(
 ) -> tuple[Affine, ...]:
     """Build two logits: 0, and a zigzag line of the sum of the inputs.
 
-    From three layers of weights on, one unit adds up the inputs, and others copy the sum.
-
-    Parameters
-    ----------
-    turns : ndarray of shape (n_turns,)
-        Where the line begins and turns, increasing. The sum is never less than the first.
-    slope : float
-        Of the line, with alternating signs; it first rises.
-    start : float
-        The line's value at its beginning.
-    n_inputs : int
-        Number of inputs.
-    n_layers : int
-        Number of layers of weights, at least 2.
-
-    Returns
-    -------
-    layers : tuple of (weight, bias)
-        The network.
+    The line has the value `start` at the first of `turns`, rises with slope `slope`, and changes
+    the slope's sign at the others. The sum is never less than the first. With three or more
+    layers of weights, one unit adds up the inputs, and further ones copy the sum.
     """
     slopes = np.append(slope, np.resize([-2 * slope, 2 * slope], len(turns) - 1))
     logits = linear([0 * slopes, slopes], [0, start])
@@ -219,9 +191,9 @@ def piecewise_linear(
     values = function(np.append(knots, 2 * knots[-1] - knots[-2])).reshape(len(knots) + 1, -1)
     slopes = np.diff(values, axis=0) / (knots[1] - knots[0])
     bends = np.diff(slopes, axis=0, prepend=0)
-    # Units of negative sign already slope at the first knot; the first unit makes up for it.
+    # Units of negative sign are sloped at the first knot; the first unit compensates for it.
     bends[0] += bends[signs < 0].sum(axis=0)
-    # A bend that is rounding noise is no bend: straight parts need no unit.
+    # Bends that are rounding noise are set to 0: linear parts need no unit.
     bends[np.abs(bends) < 1e-9 * np.abs(bends).max()] = 0
     at_first_knot = np.maximum(signs * (knots[0] - knots), 0)
     hidden = linear(signs[:, None], -signs * knots)
@@ -247,11 +219,11 @@ def _reflection(angle: float) -> NDArray[np.float64]:
 
 
 def mirror_layers(n_layers: int) -> tuple[tuple[Affine, ...], NDArray[np.float64], float]:
-    """Fold the quarter plane again and again, which narrows it and keeps the norm.
+    """Fold the quarter plane repeatedly, which narrows it and keeps the norm.
 
     Each layer takes the coordinates along and across the axis at half the previous angle
     (pi/4, pi/8, ...); the ReLU and the sum of the split parts mirror what lies beyond
-    the axis. The mirrored vector is rebuilt inside the next layer's weights.
+    the axis. The weights of the next layer reconstruct the mirrored vector.
 
     Parameters
     ----------
@@ -265,7 +237,7 @@ def mirror_layers(n_layers: int) -> tuple[tuple[Affine, ...], NDArray[np.float64
     join : ndarray of shape (2, 3)
         Reads the two coordinates, along and across the last axis, from the last layer.
     angle : float
-        The last axis' angle: all vectors lie within it.
+        Angle of the last axis, which bounds the angles of all folded vectors.
     """
     angles = np.pi / 4 * 0.5 ** np.arange(n_layers)
     first = linear(_SPLIT @ _reflection(angles[0]))

@@ -18,29 +18,28 @@ Function: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 class FunctionTask(UniformInputs, GaussianNoise):
     """Regression of a function of one variable, of a curve, or of a sum of such functions.
 
-    The ticket equals each function at equidistant knots and is straight between them: twice
-    as many knots make its mean squared error 16 times smaller. Straight parts need no unit.
-    Deeper tickets shift the inputs and, to get through the ReLUs of identity layers, the
-    outputs.
+    The ticket equals each function at equidistant knots and is linear between them: twice as many
+    knots make its mean squared error 16 times smaller. Linear parts need no unit. Deeper tickets
+    shift the inputs and, to pass the ReLUs of identity layers, the outputs.
 
     Parameters
     ----------
     function : callable or tuple of callables
-        Maps a float64 array of shape (n,) to one of shape (n,) or (n, n_outputs). Of several,
-        each takes an input of its own, and their values are added up. A task is pickled with
-        its functions: ``numpy.sin`` can be, a lambda cannot.
+        Maps a float64 array of shape (n,) to one of shape (n,) or (n, n_outputs). Each of several
+        functions takes its own input, and their values are added. A task is pickled with its
+        functions: ``numpy.sin`` can be pickled, a lambda cannot.
     n_knots : int, default=30
         Number of knots for each function, at least 3, the ends of the interval included.
     interval : tuple of (float, float), default=(-1.0, 1.0)
         Inputs are uniform on it.
     name : str, default="function"
-        One word.
+        Name of the task, one word.
 
     Raises
     ------
     ValueError
-        If `n_knots` or `interval` is out of range, or a function is constant or does not return
-        a finite number, or row of numbers, for each knot.
+        If `n_knots` or `interval` is out of range, or a function is constant or does not return a
+        finite number, or a row of finite numbers, for each knot.
 
     Examples
     --------
@@ -76,7 +75,7 @@ class FunctionTask(UniformInputs, GaussianNoise):
         if values.ndim not in (1, 2) or len(values) != self.n_knots:
             raise ValueError(
                 f"function={function!r} returns an array of shape {values.shape} for "
-                f"{self.n_knots} numbers; it must return a number, or a row of numbers, for each."
+                f"{self.n_knots} inputs; it must return a number, or a row of numbers, for each."
             )
         finite = np.isfinite(values.reshape(self.n_knots, -1)).all(axis=1)
         if not finite.all():
@@ -85,7 +84,7 @@ class FunctionTask(UniformInputs, GaussianNoise):
                 f"another interval than {self.interval}."
             )
         if (values == values[0]).all():
-            raise ValueError(f"function={function!r} is constant: there is nothing to plant.")
+            raise ValueError(f"function={function!r} is constant; use one that varies.")
 
     @property
     def _functions(self) -> tuple[Function, ...]:
@@ -117,18 +116,18 @@ class FunctionTask(UniformInputs, GaussianNoise):
         if depth == 3:
             return bends, total
         shift = linear(np.eye(self.n_inputs), -start)
-        # The lowest values are at knots.
+        # The outputs are lowest at knots.
         lowest = np.sum([self._values(f).min(axis=0) for f in self._functions], axis=0)
         return lifted((shift, bends, total), np.maximum(-lowest, 0), n_layers=depth - 1)
 
     def _values(self, function: Function) -> NDArray[np.float64]:
-        """A function at the knots, a row for each."""
+        """The values of a function at the knots, one row per knot."""
         return np.asarray(function(self._knots), dtype=np.float64).reshape(self.n_knots, -1)
 
     def _bends(self, function: Function, start: float) -> tuple[Affine, Affine]:
-        """Two layers that interpolate a function, its input less `start`."""
+        """Two layers that interpolate a function and take its input minus `start`."""
         values = self._values(function)
-        # Straight on beyond the last knot, where the function need not be defined.
+        # Linear beyond the last knot, where the function need not be defined.
         values = np.vstack([values, 2 * values[-1] - values[-2]])
         (signs, offsets), (weight, bias) = piecewise_linear(lambda _: values, self._knots - start)
         used = weight.any(axis=0)

@@ -14,9 +14,9 @@ from sklearn_tickets.datasets.tasks._task import GaussianNoise, UniformInputs
 class HelixTask(UniformInputs, GaussianNoise):
     """Regression of a widening helix: (t cos t, t sin t, t) / 8 pi with t = 5 pi + 3 pi x.
 
-    The ticket interpolates the three coordinates between 30 shared knots; the third is
-    straight and needs one unit only. Deeper tickets shift the input and, to get through
-    the ReLUs of identity layers, the outputs.
+    The ticket interpolates the three coordinates between 30 shared knots; the third is linear and
+    needs only one unit. Deeper tickets shift the input and, to pass the ReLUs of identity layers,
+    the outputs.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A task among inputs that have nothing to do with it."""
+"""A task with additional inputs that are irrelevant to it."""
 
 import math
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from sklearn_tickets.datasets.tasks._task import PlantingTask
 
 @dataclass(frozen=True, eq=False)
 class WithNoiseFeatures(PlantingTask):
-    """The same task, but some inputs are irrelevant: they are drawn like the others.
+    """A task with irrelevant inputs, drawn like the others but independently of them.
 
     Parameters
     ----------
     task : PlantingTask
-        What is to be solved.
+        The task to solve.
     informative : bool ndarray of shape (n_inputs,)
-        Which of all inputs the task reads, as many as it has.
+        True for the inputs that the task reads, in its order.
     """
 
     task: PlantingTask
@@ -58,7 +58,7 @@ class WithNoiseFeatures(PlantingTask):
     def sample(self, n_samples: int, rng: RandomState) -> NDArray[np.float64]:
         X = np.empty((n_samples, self.n_inputs))
         X[:, self.informative] = self.task.sample(n_samples, rng)
-        # Further rows of the task, side by side, so that noise features are alike but unrelated.
+        # Each row of noise joins further rows of the task, which are independent of X.
         n_noise = self.n_inputs - self.task.n_inputs
         n_rows = n_samples * math.ceil(n_noise / self.task.n_inputs)
         noise = self.task.sample(n_rows, rng).reshape(n_samples, -1)

@@ -1,4 +1,4 @@
-"""The parity of a few bits, exclusive or among them."""
+"""The parity of a few bits, which generalizes exclusive or."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,12 +15,11 @@ from sklearn_tickets.datasets.tasks._task import TwoClasses
 class ParityTask(TwoClasses):
     """Classification of bits by whether an even or an odd number of them is set.
 
-    With two bits this is exclusive or (XOR). Every input is a bit and a little uniform jitter,
-    0.4 / n_bits to either side, so that no two points are equal. Noise is the share of points
-    in the wrong class.
+    With two bits this is exclusive or (XOR). Every input is a bit plus uniform jitter of at most
+    0.4 / n_bits, so that no two points are equal. Noise is the share of points in the wrong class.
 
-    The ticket is exact at every depth: the sum of all bits, folded at every whole number by
-    one unit for each bit. From four layers of units on, one unit adds the bits up.
+    The ticket is exact at every depth: the sum of all bits is folded at every integer, by one unit
+    per bit. With four or more layers of units, one unit adds up the bits.
 
     Parameters
     ----------
@@ -68,6 +67,6 @@ class ParityTask(TwoClasses):
         return np.rint(X).astype(np.int64).sum(axis=1) % 2
 
     def construct(self, depth: int) -> tuple[Affine, ...]:
-        # Up from -1/2 to 1/2 at one bit, down again at two, and so on.
+        # The line rises from -1/2 at no bit to 1/2 at one bit, falls to -1/2 at two, and so on.
         turns = np.arange(self.n_bits, dtype=np.float64)
         return zigzag(turns, slope=1.0, start=-0.5, n_inputs=self.n_bits, n_layers=depth - 1)

@@ -12,7 +12,7 @@ from sklearn_tickets.datasets.tasks._task import GaussianNoise, UniformInputs
 
 @dataclass(frozen=True)
 class ReluTask(UniformInputs, GaussianNoise):
-    """Regression of max(0, x) on x in [-1, 1]; the ticket is a single path of units.
+    """Regression of max(0, x) for x in [-1, 1]; the ticket is a single path of units.
 
     The ticket is exact at every depth: one unit per layer, all weights 1, no biases.
 

@@ -1,4 +1,4 @@
-"""Two spiral arms with straight edges, one wound into the other."""
+"""Two interleaved spiral arms with straight edges."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,18 +13,18 @@ from sklearn_tickets.datasets.tasks._task import TwoClasses, UniformInputs
 # rises the ticket is wrong, but a narrower one needs larger weights.
 _RAMP = 0.05
 
-# The logit amid a band: large enough that training the ticket does not begin with a leap.
+# The logit in the middle of a band, large enough that training the ticket starts smoothly.
 _LOGIT = 5.0
 
 
 @dataclass(frozen=True)
 class SpiralTask(UniformInputs, TwoClasses):
-    """Classification of points of the square [-1, 1]^2 by which of two spiral arms they are on.
+    """Classification of points of the square [-1, 1]^2 by which of two spiral arms contains them.
 
-    The arms have straight edges and wind n_bands / 2 times; half a turn about the origin swaps
+    The arms have straight edges and wind n_bands / 2 times; a half-turn about the origin swaps
     them. Noise is the share of points in the wrong class.
 
-    The ticket is wrong only within 0.05 bands of half the diagonal and right for 99.8 % of all
+    The ticket is wrong only within 0.05 bands of half the diagonal and correct for 99.8 % of all
     points (99.3 % with two bands, 99.9 % with eight). It needs at least five layers of units, and
     has 16 + 4 n_bands weights and biases with five, 12 + 3 n_bands + depth with more: by default
     32, and 30 and 32 at depths 6 and 8.
@@ -48,16 +48,16 @@ class SpiralTask(UniformInputs, TwoClasses):
     .. math:: r = \\max(x_1, x_2) + \\max(e s - x_1 - x_2, 0).
 
     The edges of bands are halves of squares, about (-s/2, -s/2) above the diagonal and
-    (s/2, s/2) below. At the upper right, halves of the same r meet; at the lower left, each
-    meets the one whose r is 2 s larger, of the same class. So the bands join up to two arms.
+    (s/2, s/2) below. At the upper right, halves of the same r meet; at the lower left, each meets
+    the half whose r is larger by 2 s, which has the same class. The bands thus join into two arms.
 
-    The ticket replaces the step e by a ramp: four units are the inputs and the ramp's bends,
-    two the parts of r, and one for each band makes a zigzag line that is 0 at the edges. From
-    six layers of units on, one unit adds up r.
+    The ticket replaces the step e by a ramp: four units hold the inputs and the bends of the ramp,
+    two hold the parts of r, and one per band forms a zigzag line that is 0 at the edges. With six
+    or more layers of units, one unit adds up r.
 
-    The task is made after the Cubist Spiral of [1]_, but is not its data: here a small ticket
-    is known by construction, though maybe not the smallest. For theirs, the authors report
-    networks of 30 to 45 non-zero parameters.
+    The task is modeled on the Cubist Spiral of [1]_ but does not use its data: here, a small
+    ticket is known by construction, though perhaps not the smallest. For their data, the authors
+    report networks with 30 to 45 non-zero parameters.
 
     References
     ----------
@@ -121,7 +121,7 @@ class SpiralTask(UniformInputs, TwoClasses):
         )
         # They sum up to r + 1; the maximum is x2 + max(x1 - x2, 0).
         parts = linear([[0, 1, 1 / steep, 0], [-1, -1, steep, -steep]], [0, 2 - width])
-        # The line is 0 at the edges of bands and turns amid every band.
+        # The line is 0 at the edges of bands and turns in the middle of every band.
         turns = np.append(0, 1 + width * np.arange(1, self.n_bands))
         slope = 2 * _LOGIT / width
         start = -slope * (1 + width / 2)

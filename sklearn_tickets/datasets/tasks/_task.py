@@ -1,4 +1,4 @@
-"""What a planted problem asks of a task, and what tasks have in common."""
+"""The interface of tasks, and base classes for their inputs, targets and noise."""
 
 from abc import abstractmethod
 from typing import ClassVar, Literal, Protocol
@@ -11,14 +11,14 @@ from sklearn_tickets.datasets.tasks._constructions import Affine, linear
 
 
 class PlantingTask(Protocol):
-    """What a `PlantedTicketGenerator` asks of a task.
+    """Interface of a task for `PlantedTicketGenerator`.
 
     Attributes
     ----------
     name : str
-        One word.
+        Name of the task, one word.
     kind : {"classification", "regression"}
-        Decides the type of y and how nets are trained and scored.
+        Determines the type of y and how nets are trained and scored.
     n_inputs, n_outputs : int
         Number of features, and of classes or regression targets.
     feature_names, target_names : tuple of str
@@ -44,9 +44,9 @@ class PlantingTask(Protocol):
         Parameters
         ----------
         n_samples : int
-            How many.
+            Number of samples.
         rng : RandomState
-            The only source of randomness.
+            Source of all random numbers.
 
         Returns
         -------
@@ -56,7 +56,7 @@ class PlantingTask(Protocol):
         ...
 
     def target(self, X: NDArray[np.float64]) -> NDArray:
-        """Compute what a perfect network learns.
+        """Compute targets without noise.
 
         Parameters
         ----------
@@ -66,25 +66,25 @@ class PlantingTask(Protocol):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Class numbers, or real numbers; without noise.
+            Class numbers or real numbers.
         """
         ...
 
     def add_noise(
         self, X: NDArray[np.float64], y: NDArray, noise: float, rng: RandomState
     ) -> NDArray:
-        """Make targets noisy.
+        """Add noise to targets.
 
         Parameters
         ----------
         X : float64 ndarray of shape (n_samples, n_inputs)
             The inputs.
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Their noise-free targets. They are not changed.
+            Their targets without noise, which are not modified.
         noise : float
-            The share of wrong labels, or the standard deviation of real numbers.
+            Share of wrong labels, or standard deviation of the noise of real numbers.
         rng : RandomState
-            The only source of randomness.
+            Source of all random numbers.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class GaussianNoise(PlantingTask):
 
 
 class TwoClasses(PlantingTask):
-    """Targets are classes 0 and 1; noise is the share of points in the wrong one."""
+    """Targets are classes 0 and 1; noise gives a share of the points the other class."""
 
     kind: ClassVar[Literal["classification"]] = "classification"
     n_outputs: ClassVar[int] = 2
@@ -151,10 +151,10 @@ class TwoClasses(PlantingTask):
 
 
 class OrderedClasses(PlantingTask):
-    """Targets are classes between increasing boundaries of a value.
+    """Targets are classes separated by increasing boundaries of a value.
 
-    The logits are straight lines of the value, and those of neighboring classes cross at the
-    boundary between them. Noise gives a share of the points the second most likely class.
+    The logits are linear in the value, and those of neighboring classes cross at their boundary.
+    Noise gives a share of the points the second most likely class.
     """
 
     kind: ClassVar[Literal["classification"]] = "classification"
@@ -196,7 +196,7 @@ class OrderedClasses(PlantingTask):
         return noisy
 
     def _logits(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> Affine:
-        """Read the logits from the units that add up to the value."""
+        """Turn a layer that outputs the value into one that outputs the logits."""
         return linear(self._slopes[:, None] * weight, self._slopes * bias + self._offsets)
 
 
