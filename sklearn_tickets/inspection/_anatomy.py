@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import clone, is_classifier
-from sklearn.preprocessing import LabelEncoder
+from sklearn.base import clone
 from sklearn.utils.validation import check_consistent_length
-from skorch import NeuralNetBinaryClassifier
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_tickets._network import as_tensor, infer, plain_module, positive_flow
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
-from sklearn_tickets.pruners.base import BasePruner, batch_losses, total_gradient
+from sklearn_tickets.pruners.base import BasePruner, batch_losses, encode_targets, total_gradient
 
 
 def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) -> float:
@@ -241,19 +239,16 @@ def gradient_flow(pruner: BasePruner, X: ArrayLike, y: Any) -> float:
     """
     inputs = pruner._check_inputs(X)
     check_consistent_length(X, y)
-    if is_classifier(pruner):
-        is_binary = isinstance(pruner.estimator, NeuralNetBinaryClassifier)
-        codes = LabelEncoder().fit(pruner.classes_).transform(y)
-        y = codes.astype(np.float32 if is_binary else np.int64)
-    else:
-        y = np.asarray(y, dtype=np.float32).reshape(len(y), -1)
+    targets = encode_targets(pruner.estimator, y, getattr(pruner, "classes_", None))
     net = copy.deepcopy(pruner.estimator_)
     module = plain_module(net.module_)
     module.load_state_dict(pruner.initial_state_ | pruner.strong_statistics_)
     pruner.mask_.apply_(module)
     parameters = dict(module.named_parameters())
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    gradient = pruner.mask_.apply(total_gradient(leaves, batch_losses(net, leaves, inputs, y)))
+    gradient = pruner.mask_.apply(
+        total_gradient(leaves, batch_losses(net, leaves, inputs, targets))
+    )
     return sum(
         float(value.double().square().sum())
         for name, value in gradient.items()

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import mean_squared_error, zero_one_loss
-from skorch import NeuralNetBinaryClassifier
 from torch import Tensor, nn
 
 from sklearn_tickets._network import infer, normalization_statistics
+from sklearn_tickets.pruners.base import BasePruner, class_codes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -195,11 +195,7 @@ def error_function(
     def predict(outputs: NDArray[np.float64]) -> NDArray:
         if not is_classifier(estimator):
             return outputs.reshape(y_true.shape)
-        if hasattr(estimator, "mask_"):
-            return estimator._decide(outputs)
-        if isinstance(estimator, NeuralNetBinaryClassifier):
-            threshold = estimator.threshold
-            return (outputs[:, 0] > np.log(threshold / (1 - threshold))).astype(np.int64)
-        return outputs.argmax(axis=1)
+        codes = class_codes(getattr(estimator, "estimator", estimator), outputs)
+        return estimator.classes_[codes] if isinstance(estimator, BasePruner) else codes
 
     return lambda outputs: float(metric(y_true, predict(outputs)))
