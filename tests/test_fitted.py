@@ -60,7 +60,7 @@ def test_a_criterion_without_probabilities_has_no_predict_proba(data):
     net = make_net("classifier", criterion=nn.MultiMarginLoss, max_epochs=1)
     pruner = MagnitudePruner(net, sparsity=0.5, random_state=0).fit(*data)
     pruner.predict(data[0])
-    with pytest.raises(ValueError, match=r"MultiMarginLoss does not say .* predict_nonlinearity"):
+    with pytest.raises(ValueError, match=r"MultiMarginLoss does not imply .* predict_nonlinearity"):
         pruner.predict_proba(data[0])
 
 

@@ -67,7 +67,7 @@ def test_signs_are_transferred_and_sizes_are_not(data):
         zero = expected == 0
         assert torch.equal(value.sign()[~zero], expected[~zero])
         assert torch.equal(value[zero], own[name][zero])
-    with pytest.raises(ValueError, match=r"signs\['layers.0.bias'\] has the shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"signs\['layers.0.bias'\] has shape \(3,\)"):
         GivenMaskPruner(net, signs={"layers.0.bias": np.ones(3)}).fit(*data)
 
 

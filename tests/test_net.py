@@ -64,7 +64,7 @@ class FlatOutput(MLP):
         (lambda: SynFlowPruner(make_net("classifier", module=LogSoftmax)), "log_softmax"),
         (
             lambda: MagnitudePruner(make_net("classifier", module=TwoTensors)),
-            "cannot make one tensor of outputs",
+            "does not return a single tensor",
         ),
         (
             lambda: MagnitudePruner(NeuralNetBinaryClassifier(MLP, criterion=nn.BCELoss)),
@@ -73,7 +73,7 @@ class FlatOutput(MLP):
         (lambda: MagnitudePruner(make_net("classifier", module=FlatOutput)), r"\(n_samples, 1\)"),
         (
             lambda: MagnitudePruner(make_net("classifier", module__n_features=5)),
-            r"from X with rows of shape \(6,\)",
+            r"for X with rows of shape \(6,\)",
         ),
     ],
 )

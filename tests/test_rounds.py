@@ -185,7 +185,7 @@ def test_the_best_weights_of_a_denser_round_do_not_come_back(data, tmp_path, rew
             lambda: MagnitudePruner(
                 make_net("classifier"), round_epochs=3, rewind_epoch=2, schedule="one-cycle"
             ),
-            "schedule='one-cycle' begins anew",
+            "schedule='one-cycle' restarts",
         ),
     ],
 )
