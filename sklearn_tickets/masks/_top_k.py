@@ -22,8 +22,7 @@ def kth_largest(chunks: Callable[[], Iterable[NDArray]], dtype: np.dtype, k: int
     Parameters
     ----------
     chunks : callable
-        Returns the numbers, in arrays of any size without NaN or infinities; called once
-        per pass.
+        Returns the numbers, in finite arrays of any size; called once per pass.
     dtype : dtype
         Type of the numbers: float16, float32 or float64.
     k : int
