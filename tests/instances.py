@@ -1,12 +1,17 @@
-"""One cheap instance of every pruner, around a classifier and around a regressor."""
+"""One cheap instance of every pruner, and the small networks and data of many tests."""
 
+import copy
 from functools import partial
 
+import numpy as np
+import pytest
 import torch
+from sklearn.datasets import load_digits, make_classification
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
-from sklearn_tickets.models import MLP
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import (
     BernoulliGatePruner,
     ConcreteTicketPruner,
@@ -26,6 +31,10 @@ from sklearn_tickets.pruners import (
     StochasticSparsificationPruner,
     SynFlowPruner,
 )
+from sklearn_tickets.training import Layout
+
+X_SMALL = np.array([[1, 1], [2, 0]], dtype=np.float32)
+Y_SMALL = np.array([0, 1], dtype=np.float32)
 
 SETTINGS = {
     RandomPruner: {"sparsity": 0.5},
@@ -83,3 +92,81 @@ def instances(kind):
     # skorch makes its table of losses even if it does not print it.
     quick = {"lr": 0.05, "batch_size": 32, "max_epochs": 4, "callbacks__print_log": None}
     return [cls(make_net(kind, **quick), random_state=0, **kw) for cls, kw in SETTINGS.items()]
+
+
+class ConvNet(nn.Module):
+    """A convolution, batch normalization and dropout, for images of 8 x 8 pixels."""
+
+    def __init__(self, n_outputs):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)
+        )
+        self.dropout = nn.Dropout()
+        self.head = nn.Linear(8 * 4 * 4, n_outputs)
+
+    def forward(self, X):
+        return self.head(self.dropout(self.features(X).flatten(1)))
+
+
+class Softmax(MLP):
+    """A module whose outputs are probabilities."""
+
+    def forward(self, X):
+        return super().forward(X).softmax(dim=1)
+
+
+def small_data():
+    """Two classes that a small net tells apart."""
+    X, y = make_classification(n_samples=80, n_features=6, n_informative=4, random_state=0)
+    return X.astype(np.float32), y
+
+
+def small_images():
+    """Digits from 0 to 3, one channel of 8 x 8 pixels."""
+    X, y = load_digits(n_class=4, return_X_y=True)
+    return (X / 16).astype(np.float32).reshape(-1, 1, 8, 8)[:200], y[:200]
+
+
+def two_layer_net():
+    """Inputs -> two ReLU units -> one output, all weights different, no biases."""
+    module = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False))
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[1.0, -2.0], [3.0, 4.0]]))
+        module[2].weight.copy_(torch.tensor([[5.0, 6.0]]))
+    return NeuralNetRegressor(ModuleTemplate(module), train_split=None, verbose=0)
+
+
+def linear_net(weight, **params):
+    """One output without a bias."""
+    module = nn.Linear(len(weight), 1, bias=False)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([weight]))
+    return NeuralNetRegressor(
+        ModuleTemplate(module), train_split=None, verbose=0, batch_size=50, **params
+    )
+
+
+def layout_of(*shapes, scope="global"):
+    """The layout of weights of these shapes."""
+    mask = TicketMask({f"{i}.weight": torch.ones(shape) for i, shape in enumerate(shapes)})
+    return Layout(mask, scope)
+
+
+def score_of(pruner, X, y):
+    """The scores of all parameters at the initial weights, as lists."""
+    net = copy.deepcopy(pruner.estimator).initialize()
+    scores = pruner._score(net, TicketMask.ones_like(net.module_), X, y)
+    return {name: score.flatten().tolist() for name, score in scores.items()}
+
+
+def weights(pruner):
+    """The parameters of the sparse network by name."""
+    return {name: p.detach() for name, p in pruner.estimator_.module_.named_parameters()}
+
+
+def assert_refused(pruner, data, complaint):
+    """Check that a fit fails with this complaint, and leaves nothing behind."""
+    with pytest.raises((ValueError, TypeError), match=complaint):
+        pruner.fit(*data)
+    assert not hasattr(pruner, "mask_")

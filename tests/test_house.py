@@ -3,14 +3,18 @@
 import ast
 import importlib
 import inspect
+import io
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
 
 import sklearn_tickets
+from sklearn_tickets.pruners.base import ScoringPruner
+from sklearn_tickets.utils import all_pruners
 
 PACKAGE = Path(sklearn_tickets.__file__).parent
 
@@ -101,6 +105,34 @@ def test_no_pruner_reads_the_truth():
         names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         names |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
         assert "ticket" not in names, path.name
+
+
+def n_code_lines(path):
+    """Count the lines of a file without docstrings, comments and blank lines."""
+    text = path.read_text()
+    documented = [
+        node.body[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node)
+    ]
+    lines = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type != tokenize.COMMENT and token.string.strip()
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    return len(lines.difference(*(range(d.lineno, d.end_lineno + 1) for d in documented)))
+
+
+SCORING = {Path(inspect.getfile(cls)) for _, cls in all_pruners() if issubclass(cls, ScoringPruner)}
+
+
+@pytest.mark.parametrize("path", sorted(SCORING), ids=lambda path: path.stem)
+def test_scoring_pruners_are_as_short_as_their_formulas(path):
+    is_preset = not any(
+        isinstance(n, ast.FunctionDef) for n in ast.walk(ast.parse(path.read_text()))
+    )
+    assert n_code_lines(path) <= (15 if is_preset else 28)
 
 
 PUBLIC = [

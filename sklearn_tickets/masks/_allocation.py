@@ -1,4 +1,4 @@
-"""`Allocation`: which parameters compete for being kept, and how many each group keeps."""
+"""`Allocation`: which parameters compete with each other, and how many are kept."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ Scope: TypeAlias = Literal["global", "layer", "erk"]
 
 
 class Allocation:
-    r"""How a density is spread over the layers of a network.
+    r"""Distribution of a density over the layers of a network.
 
     Parameters
     ----------
@@ -61,13 +61,13 @@ class Allocation:
         density : float in (0, 1]
             The fraction of entries to keep.
         limits : sequence of int, default=None
-            How many entries of each group there are to keep; None stands for all of them.
+            Number of entries of each group that can be kept; None for all of them.
 
         Returns
         -------
         counts : list of int
-            ``max(1, round(density * n))`` of n entries: of each group, or with
-            ``scope="erk"`` in total. No more than the limits.
+            ``max(1, round(density * n))`` of n entries, per group or, with ``scope="erk"``,
+            in total; never more than the limits.
         """
         limits = self._sizes if limits is None else limits
         if self.scope == "erk":
@@ -78,7 +78,7 @@ class Allocation:
 
 
 def _layers(shapes: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
-    """Group every weight with its bias; names without a weight are groups of their own."""
+    """Group every weight with its bias; a name without a weight forms its own group."""
     layers = {name: [name] for name, shape in shapes.items() if len(shape) > 1}
     for name in [name for name in shapes if name not in layers]:
         path, _, own = name.rpartition(".")
@@ -95,7 +95,7 @@ def _erdos_renyi_kernel(
     """Split a total in proportion to sum over product of the dimensions, up to the limits."""
     fullest = np.divide(limits, sizes)
     ratios = np.array([sum(shape) / math.prod(shape) for shape in weights])
-    # The total is piecewise linear in the factor of proportion; a layer is full at each knot.
+    # The total is piecewise linear in the factor; at each knot, a layer becomes full.
     knots = np.sort(fullest / ratios)
     totals = np.minimum(np.outer(knots, ratios), fullest) @ sizes
     factor = np.interp(total, [0, *totals], [0, *knots])

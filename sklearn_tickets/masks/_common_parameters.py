@@ -1,10 +1,10 @@
-"""`common_parameters`: what two masks can be compared by."""
+"""`common_parameters`: the parameters that two masks share."""
 
 from sklearn_tickets.masks._ticket_mask import TicketMask
 
 
 def common_parameters(mask_true: TicketMask, mask_pred: TicketMask) -> list[str]:
-    """List the names, at least one, that both masks cover, in the order of the truth.
+    """List the parameters that both masks cover, in the order of `mask_true`.
 
     Parameters
     ----------
@@ -14,14 +14,14 @@ def common_parameters(mask_true: TicketMask, mask_pred: TicketMask) -> list[str]
     Returns
     -------
     names : list of str
-        Names of parameters.
+        Parameter names, at least one.
 
     Raises
     ------
     TypeError
-        If one of them is not a TicketMask.
+        If a mask is not a TicketMask.
     ValueError
-        If they share no name, or a shared parameter has two shapes.
+        If they share no name, or a shared parameter has different shapes.
     """
     for argument, mask in {"mask_true": mask_true, "mask_pred": mask_pred}.items():
         if not isinstance(mask, TicketMask):

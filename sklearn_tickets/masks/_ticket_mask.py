@@ -1,4 +1,4 @@
-"""`TicketMask`: the value every pruner emits, and the exact selection that makes it."""
+"""`TicketMask`: an immutable mask of the parameters of a network."""
 
 import math
 import os
@@ -23,10 +23,9 @@ class LayerCollapseWarning(UserWarning):
 
 
 class TicketMask(Mapping[str, Tensor]):
-    """Which parameters of a network are kept: an immutable value.
+    """Immutable mapping of parameter names to boolean tensors on the CPU, True = kept.
 
-    Maps parameter names to boolean tensors on the CPU, True = kept. Bits are stored
-    packed, so a mask takes an eighth of a byte per parameter.
+    Bits are stored packed, an eighth of a byte per parameter.
 
     Parameters
     ----------
@@ -51,7 +50,6 @@ class TicketMask(Mapping[str, Tensor]):
     """
 
     __slots__ = ("_bits", "_shapes")
-
     _bits: dict[str, np.ndarray]
     _shapes: dict[str, tuple[int, ...]]
 
@@ -71,12 +69,9 @@ class TicketMask(Mapping[str, Tensor]):
             shapes[name] = array.shape
         self._bits, self._shapes = bits, shapes
 
-    # The mapping ------------------------------------------------------------------
-
     def _array(self, name: str) -> np.ndarray:
         shape = self._shapes[name]
-        count = math.prod(shape)
-        return np.unpackbits(self._bits[name], count=count).view(bool).reshape(shape)
+        return np.unpackbits(self._bits[name], count=math.prod(shape)).view(bool).reshape(shape)
 
     def __getitem__(self, name: str) -> Tensor:
         return torch.from_numpy(self._array(name))
@@ -89,8 +84,6 @@ class TicketMask(Mapping[str, Tensor]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._bits
-
-    # Counts -----------------------------------------------------------------------
 
     @property
     def n_kept(self) -> int:
@@ -113,35 +106,31 @@ class TicketMask(Mapping[str, Tensor]):
         return 1 - self.density
 
     def to_vector(self) -> np.ndarray:
-        """Flatten the mask, parameter by parameter.
+        """Flatten the mask, parameter by parameter, in its order.
 
         Returns
         -------
         vector : bool ndarray of shape (n_parameters,)
-            In the mask's order.
         """
         return np.concatenate([self._array(name).ravel() for name in self])
 
     def summary(self) -> pd.DataFrame:
-        """One row per parameter: its shape, and how much of it is kept.
+        """Summarize each parameter in one row.
 
         Returns
         -------
-        summary : DataFrame of shape (n_parameters, 5)
+        summary : DataFrame of shape (len(mask), 5)
             Columns ``shape, n_kept, n_parameters, density, sparsity``, indexed by name.
         """
         rows = {
             name: (shape, int(np.bitwise_count(self._bits[name]).sum()), math.prod(shape))
             for name, shape in self._shapes.items()
         }
-        table = pd.DataFrame.from_dict(
-            rows, orient="index", columns=["shape", "n_kept", "n_parameters"]
-        )
+        columns = ["shape", "n_kept", "n_parameters"]
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
         table["density"] = table["n_kept"] / table["n_parameters"]
         table["sparsity"] = 1 - table["density"]
         return table.rename_axis("parameter")
-
-    # Making masks -----------------------------------------------------------------
 
     @classmethod
     def ones_like(
@@ -156,28 +145,26 @@ class TicketMask(Mapping[str, Tensor]):
         prune_bias : bool, default=False
             Whether the mask covers biases, too.
         exclude : iterable of str, default=()
-            Glob patterns of parameter names that the mask does not cover.
+            Glob patterns of names of parameters that the mask does not cover.
 
         Returns
         -------
         mask : TicketMask
-            All True.
         """
         prunable = prunable_parameters(module, prune_bias=prune_bias, exclude=exclude)
         return cls({name: np.ones(p.shape, dtype=bool) for name, p in prunable.items()})
 
     def allocation(self, scope: Scope = "layer") -> Allocation:
-        """Tell which of the parameters compete with each other, and how many are kept.
+        """Distribute densities over the layers of the mask.
 
         Parameters
         ----------
         scope : {"global", "layer", "erk"}, default="layer"
-            As for `Allocation`.
+            Which parameters compete with each other, as in `Allocation`.
 
         Returns
         -------
         allocation : Allocation
-            Of the mask's parameters.
         """
         return Allocation(self._shapes, scope)
 
@@ -188,28 +175,25 @@ class TicketMask(Mapping[str, Tensor]):
         scope: Scope = "global",
         rng: int | np.random.RandomState | None = None,
     ) -> Self:
-        """Keep the best-scored of the parameters that are still kept.
+        """Keep the best-scored of the kept parameters.
 
-        Exactly ``max(1, round(density * n))`` are kept (or all that are left, if fewer);
-        what is pruned stays pruned, and equal scores at the border are drawn at random.
+        Exactly ``max(1, round(density * n))`` are kept (or all that are left, if fewer).
+        Pruned parameters stay pruned; ties at the border are broken at random.
 
         Parameters
         ----------
         scores : mapping of str to Tensor or ndarray
-            One finite score per parameter, higher is kept. Scores of pruned parameters
-            are ignored.
+            Scores by name, higher is kept; those of pruned parameters are ignored.
         density : float in (0, 1]
             The fraction of all n parameters to keep.
         scope : {"global", "layer", "erk"}, default="global"
-            Whether n counts all parameters together, or each weight (with its bias) alone; or
-            all together with a share for each layer, as in `Allocation`.
+            What n counts: all, each layer, or all with a share per layer; see `Allocation`.
         rng : int, RandomState or None, default=None
             Breaks ties.
 
         Returns
         -------
         mask : TicketMask
-            A subset of this one.
 
         Raises
         ------
@@ -240,18 +224,15 @@ class TicketMask(Mapping[str, Tensor]):
                     "Look for a diverging loss or overflowing weights."
                 )
         allocation = self.allocation(scope)
-        n_alive = [
-            sum(int(np.count_nonzero(alive[n])) for n in names) for names in allocation.groups
-        ]
+        n_alive = [int(sum(np.count_nonzero(alive[n]) for n in g)) for g in allocation.groups]
         kept: dict[str, np.ndarray] = {}
         for names, k in zip(allocation.groups, allocation.counts(density, n_alive), strict=True):
             own = [values[name] for name in names], [alive[name] for name in names]
-            for name, chosen in zip(names, top_k(*own, k, random), strict=True):
-                kept[name] = chosen.reshape(self._shapes[name])
-        return type(self)({name: kept[name] for name in self})
+            kept |= zip(names, top_k(*own, k, random), strict=True)
+        return type(self)({name: kept[name].reshape(self._shapes[name]) for name in self})
 
     def shuffled(self, rng: int | np.random.RandomState | None = None) -> Self:
-        """Permute the entries within each parameter: the same counts, elsewhere.
+        """Permute the entries within each parameter, which keeps their counts.
 
         Parameters
         ----------
@@ -261,7 +242,6 @@ class TicketMask(Mapping[str, Tensor]):
         Returns
         -------
         mask : TicketMask
-            A random mask with as many kept entries in every parameter.
         """
         random = check_random_state(rng)
         return type(self)(
@@ -283,8 +263,6 @@ class TicketMask(Mapping[str, Tensor]):
     def __invert__(self) -> Self:
         return type(self)({name: ~self._array(name) for name in self})
 
-    # Using masks ------------------------------------------------------------------
-
     def check_fits(self, module: nn.Module) -> None:
         """Check that every name of the mask is a parameter of `module` with that shape.
 
@@ -299,16 +277,16 @@ class TicketMask(Mapping[str, Tensor]):
             Names the first parameter that does not fit.
         """
         parameters = dict(plain_module(module).named_parameters())
+        misfit = f"mask does not fit {type(plain_module(module)).__name__}:"
         for name, shape in self._shapes.items():
             if name not in parameters:
                 raise ValueError(
-                    f"mask does not fit {type(plain_module(module)).__name__}: the module has no "
-                    f"parameter {name!r}, only {', '.join(parameters)}."
+                    f"{misfit} the module has no parameter {name!r}, only {', '.join(parameters)}."
                 )
             if tuple(parameters[name].shape) != shape:
                 raise ValueError(
-                    f"mask does not fit {type(plain_module(module)).__name__}: {name!r} has shape "
-                    f"{tuple(parameters[name].shape)} in the module and {shape} in the mask."
+                    f"{misfit} {name!r} has shape {tuple(parameters[name].shape)} in the module "
+                    f"and {shape} in the mask."
                 )
 
     def apply(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -317,17 +295,17 @@ class TicketMask(Mapping[str, Tensor]):
         Parameters
         ----------
         state : mapping of str to Tensor
-            Values by name, at least those that the mask covers.
+            Values by name, for all names of the mask.
 
         Returns
         -------
         masked : dict of str to Tensor
-            New tensors for the masked names; the others as they are in `state`.
+            New tensors for the names of the mask; the others are those of `state`.
 
         Raises
         ------
         ValueError
-            If a masked name is missing or has another shape.
+            If a name of the mask is missing or has another shape.
         """
         shapes = {name: tuple(state[name].shape) for name in self if name in state}
         _check_fit(self._shapes, shapes, "state")
@@ -341,7 +319,7 @@ class TicketMask(Mapping[str, Tensor]):
         Parameters
         ----------
         module : torch.nn.Module
-            The network to change; if the mask does not fit, it is left as it was.
+            The network; not modified if the mask does not fit.
 
         Raises
         ------
@@ -354,7 +332,7 @@ class TicketMask(Mapping[str, Tensor]):
             parameters[name].masked_fill_(~self[name].to(parameters[name].device), 0)
 
     def effective(self, module: nn.Module, X: Tensor | np.ndarray) -> Self:
-        """Drop what no signal can pass: keep parameters on an input-to-output path.
+        """Keep only the parameters on a path from an input to an output.
 
         A kept parameter is effective if it is reached from an input *and* reaches an
         output through kept parameters; a bias counts if its unit does.
@@ -362,14 +340,13 @@ class TicketMask(Mapping[str, Tensor]):
         Parameters
         ----------
         module : torch.nn.Module
-            The network; it is left as it is.
+            The network, which is not modified.
         X : Tensor or ndarray of shape (n_samples, ...)
-            Gives the shape of an input, one row suffices.
+            Provides the shape of an input; one row suffices.
 
         Returns
         -------
         mask : TicketMask
-            The effective part of this one.
 
         Examples
         --------
@@ -377,9 +354,7 @@ class TicketMask(Mapping[str, Tensor]):
         >>> from sklearn_tickets.masks import TicketMask
         >>> from sklearn_tickets.models import MLP
         >>> net = MLP(n_features=1, n_outputs=1, hidden=(2,))
-        >>> mask = TicketMask(
-        ...     {"layers.0.weight": [[True], [True]], "layers.1.weight": [[True, False]]}
-        ... )
+        >>> mask = TicketMask({"layers.0.weight": [[1], [1]], "layers.1.weight": [[1, 0]]})
         >>> mask.effective(net, torch.ones(1, 1))
         TicketMask(2 of 4 parameters)
         """
@@ -393,27 +368,23 @@ class TicketMask(Mapping[str, Tensor]):
         Parameters
         ----------
         module : torch.nn.Module
-            The network; it is left as it is.
+            The network, which is not modified.
         X : Tensor or ndarray of shape (n_samples, ...)
-            Gives the shape of an input, one row suffices.
+            Provides the shape of an input; one row suffices.
 
         Returns
         -------
         support : bool ndarray of shape X.shape[1:]
-            True where the masked network reads its input.
         """
         self.check_fits(module)
         _, inputs = trace_paths(plain_module(module), self, X)
         return (inputs != 0).cpu().numpy()
 
-    # Value semantics --------------------------------------------------------------
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TicketMask):
             return NotImplemented
-        return self._shapes == other._shapes and all(
-            np.array_equal(bits, other._bits[name]) for name, bits in self._bits.items()
-        )
+        same = (np.array_equal(bits, other._bits[name]) for name, bits in self._bits.items())
+        return self._shapes == other._shapes and all(same)
 
     def __hash__(self) -> int:
         return hash(frozenset((n, self._shapes[n], self._bits[n].tobytes()) for n in self))
@@ -424,21 +395,19 @@ class TicketMask(Mapping[str, Tensor]):
     def _repr_html_(self) -> str:
         return f"<p><b>{self!r}</b></p>{self.summary().to_html(float_format='{:.4g}'.format)}"
 
-    # Files ------------------------------------------------------------------------
-
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the mask to a safetensors file, eight entries to a byte.
+        """Write the mask to a safetensors file, with eight entries per byte.
 
         Parameters
         ----------
         path : path-like
-            The file to write. An existing one is replaced, at once or not at all.
+            The file to write. An existing file is replaced atomically.
         """
         write_bits(path, self._bits, self._shapes)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a mask that `save` wrote. Loading a file never runs code from it.
+        """Read a mask written by `save`; this never runs code from the file.
 
         Parameters
         ----------
@@ -448,7 +417,6 @@ class TicketMask(Mapping[str, Tensor]):
         Returns
         -------
         mask : TicketMask
-            Equal to the one saved.
 
         Raises
         ------
@@ -463,10 +431,8 @@ class TicketMask(Mapping[str, Tensor]):
 def _check_fit(expected: Mapping[str, tuple], given: Mapping[str, tuple], what: str) -> None:
     """Raise a ValueError unless `given` has the names and shapes of `expected`."""
     if expected != given:
-        differing = sorted(
-            name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name)
-        )
-        name = differing[0]
+        names = expected.keys() | given.keys()
+        name = min(name for name in names if expected.get(name) != given.get(name))
         raise ValueError(
             f"{what} must cover the mask's parameters, shape for shape: {name!r} is "
             f"{expected.get(name, 'missing')} in the mask and {given.get(name, 'missing')} there."

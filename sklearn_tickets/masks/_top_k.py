@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BITS = 16
-# Numbers looked at together: small enough for the cache.
+# Numbers per chunk: small enough for the cache.
 _CHUNK = 2**18
 _UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
@@ -14,24 +14,24 @@ _UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 def kth_largest(chunks: Callable[[], Iterable[NDArray]], dtype: np.dtype, k: int) -> np.floating:
     """Find the k-th largest number by radix selection on the bits of floats.
 
-    The bits of a float are a sign and a magnitude whose order is that of integers. Counting
-    how often each value of the leading 16 bits occurs tells in which of 65,536 bins the number
-    lies; the next 16 bits of what is in that bin narrow it down, and so on: two passes for
-    single precision, four for double, each linear in time.
+    The bits of a float are a sign and a magnitude that is ordered like integers. A histogram
+    of the leading 16 bits tells in which of 65,536 bins the number lies; the next 16 bits of
+    the numbers in that bin narrow it down, and so on: two passes for single precision, four
+    for double, each linear in time.
 
     Parameters
     ----------
     chunks : callable
-        Returns the numbers, in finite arrays of any sizes; called once for each pass.
+        Returns the numbers, in finite arrays of any size; called once per pass.
     dtype : dtype
-        Their type: float16, float32 or float64.
+        Type of the numbers: float16, float32 or float64.
     k : int
-        From 1 to how many there are.
+        The rank, from 1 to the number of numbers.
 
     Returns
     -------
     number : floating
-        Of that type.
+        The k-th largest number, of type `dtype`.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def kth_largest(chunks: Callable[[], Iterable[NDArray]], dtype: np.dtype, k: int
     """
     unsigned = _UNSIGNED[dtype.itemsize]
     bins = np.arange(2**_BITS)
-    # From the largest number to the smallest; of negative ones the smallest magnitude is first.
+    # From the largest number to the smallest; among negative ones, small magnitudes come first.
     order = np.concatenate([bins[: bins.size // 2][::-1], bins[bins.size // 2 :]])
     prefix = 0
     for shift in range(8 * dtype.itemsize - _BITS, -1, -_BITS):
@@ -68,18 +68,18 @@ def kth_largest(chunks: Callable[[], Iterable[NDArray]], dtype: np.dtype, k: int
 def top_k(
     scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], k: int, rng: np.random.RandomState
 ) -> list[np.ndarray]:
-    """Mark exactly the `k` largest scores; equal ones at the border are drawn at random.
+    """Mark exactly the `k` largest scores, with ties at the border broken at random.
 
     Parameters
     ----------
     scores : sequence of float ndarray of shape (n_i,)
-        What competes with each other, in parts.
+        The competing scores, in parts.
     alive : sequence of bool ndarray of shape (n_i,)
-        Which of them may be marked. Scores of others are ignored.
+        Which scores may be marked; the others are ignored.
     k : int
-        How many to mark, from 0 to the number of those.
+        Number of scores to mark, at most the number of those that may be.
     rng : RandomState
-        Draws among equal scores.
+        Breaks ties.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def top_k(
         for values, is_alive in zip(scores, alive, strict=True):
             for start in range(0, len(values), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                # Most often all are: then nothing need be copied.
+                # Usually all are alive, and nothing needs to be copied.
                 own = is_alive[part]
                 yield values[part] if own.all() else values[part][own]
 

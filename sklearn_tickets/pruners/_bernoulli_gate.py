@@ -1,4 +1,4 @@
-"""Bernoulli gates, continuously relaxed: search for a strong ticket, the weights frozen."""
+"""Continuously relaxed Bernoulli gates: find a strong ticket with frozen weights."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ from sklearn_tickets.training import Gates, Layout, PenalizedGates
 
 
 class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
-    r"""Learn which frozen weights to keep by relaxed Bernoulli gates.
+    r"""Learn which frozen weights to keep with relaxed Bernoulli gates.
 
-    The gate of a weight with score :math:`\mu` is a Gaussian variable that is clipped,
+    The gate of a weight with score :math:`\mu` is a clipped Gaussian variable,
 
     .. math:: \theta = w \odot z, \qquad z = \mathrm{clip}(\mu + \epsilon, 0, 1), \qquad
               \epsilon \sim N(0, \sigma^2),
 
-    so that the probability to be open, the penalty, has a gradient, and no gradient has to
-    be passed straight through:
+    so that the penalty, the probability that a gate is open, has a gradient, and no
+    straight-through gradient is needed:
 
     .. math:: \min_\mu L(\theta) + \lambda \, \mathrm{mean} \, \Phi(\mu / \sigma).
 
-    What is nearer to open than to closed without noise is kept.
+    Weights whose gate without noise exceeds 1/2 are kept.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
 
     See Also
     --------
-    HardConcretePruner : Trains the weights, too.
+    HardConcretePruner : Train the weights, too.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Concrete ticket search: keep what the dense network's answers need."""
+"""Concrete ticket search: find a mask that preserves the dense network's outputs."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,44 +12,44 @@ from sklearn_tickets._network import evaluating
 from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Positive
 from sklearn_tickets.training import Gates, Layout, Loss
 
-# By how much more than the density may be open, and the weight of the newest ratio of gradients.
+# The density that is free of penalty, in units of the target; the weight of the newest ratio.
 SLACK, AVERAGING = 1.1, 0.01
 
 
 class ConcreteTicketPruner(FrozenGatesPruner):
-    r"""Learn which weights to keep so that the network answers as the dense one (CTS).
+    r"""Learn which weights to keep to match the dense network's outputs (CTS).
 
     The gate of a frozen weight with score a is a concrete variable,
 
     .. math:: z = \sigma\Big(\frac{\mathrm{logit}(u) + a}{\tau}\Big), \qquad u \sim U(0, 1),
 
-    and what is minimized is the divergence of the sparse network's classes from the dense
-    one's (the squared difference of outputs, in regression),
+    and the search minimizes the divergence of the sparse network's class probabilities from
+    the dense network's (in regression, the squared difference of outputs),
 
     .. math:: D_{KL}(p(w \odot z) \,\|\, p(w)) + \Lambda
               \Big(\frac{\mathrm{mean}\, \sigma(a)}{1.1 \rho} - 1\Big)_+ .
 
     The penalty needs no weight: :math:`\Lambda` balances the norms of both gradients, by a
-    moving average. Scores begin at the density to reach, :math:`a = \mathrm{logit}(\rho)`,
-    and the highest are kept.
+    moving average. Scores start at the target density, :math:`a = \mathrm{logit}(\rho)`, and
+    the highest are kept.
 
-    The dense network is the one at the initial weights, or after `round_epochs` of training;
-    the ticket has the weights of then (``rewind_epoch=None``) or the initial ones.
+    The dense network has the initial weights, or those after `round_epochs` of training; the
+    ticket has the same weights (``rewind_epoch=None``) or the initial ones.
 
     Parameters
     ----------
     <parameters>
     round_epochs : int or None, default=0
-        Epochs that the dense network is trained before the search; None takes the net's
+        Number of epochs to train the dense network before the search; None uses the net's
         ``max_epochs``.
     objective : {"dense", "labels"}, default="dense"
-        What to approach: the dense network's outputs, or y by the net's own criterion. The
-        latter finds strong tickets, with ``learn_scale=True``.
+        Targets of the search: the dense network's outputs, or y with the net's criterion,
+        which finds strong tickets with ``learn_scale=True``.
     temperature : float > 0, default=2/3
-        Temperature of the concrete variables; the lower, the nearer to 0 or 1.
+        Temperature of the concrete variables; the lower, the closer they are to 0 or 1.
     rewind_epoch : int or None, default=0
-        Which weights the ticket has: 0 the initial ones, k those after k of the
-        `round_epochs`, None those of the search.
+        Weights of the ticket: 0 for the initial weights, k for those after k of the
+        `round_epochs`, None for those of the search.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class ConcreteTicketPruner(FrozenGatesPruner):
 
 @dataclass(eq=False, kw_only=True)
 class _Concrete(Gates):
-    """A binary concrete variable for each score, balanced so that as many open as may."""
+    """Binary concrete variables with a balanced penalty on the open fraction."""
 
     density: float
     temperature: float
@@ -113,7 +113,7 @@ class _Concrete(Gates):
 
 @dataclass(eq=False, kw_only=True)
 class _LikeDense(_Concrete):
-    """The same, compared with the dense network's outputs rather than with labels."""
+    """The same gates, with the dense network's outputs as targets instead of labels."""
 
     distance: Loss
 
@@ -126,7 +126,7 @@ class _LikeDense(_Concrete):
 
 
 def _reverse_kl(output: Tensor, dense: Tensor) -> Tensor:
-    """Divergence of the sparse network's classes from the dense one's, mean over samples."""
+    """Mean divergence of the sparse network's class probabilities from the dense network's."""
     log_p, log_q = _log_probabilities(output), _log_probabilities(dense)
     return (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
 

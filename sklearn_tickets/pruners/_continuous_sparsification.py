@@ -1,4 +1,4 @@
-"""Continuous sparsification: weights and a soft mask that hardens, trained together."""
+"""Continuous sparsification: train weights together with a soft mask that hardens."""
 
 from dataclasses import dataclass
 from numbers import Real
@@ -20,17 +20,16 @@ class ContinuousSparsificationPruner(JointGatesPruner):
     .. math:: \theta = w \odot \frac{\sigma(\beta s)}{\sigma(s_0)}, \qquad
               \min_{w, s} L(\theta) + \lambda \, \mathrm{mean}(\sigma(\beta s)),
 
-    without chance and without thresholds. In a round of T epochs the temperature rises,
-    :math:`\beta = \beta_T^{(t - 1) / (T - 1)}` in epoch t, and the soft mask tends to
-    :math:`1[s > 0]`, which is kept. The next round begins with
-    :math:`s \leftarrow \min(\beta_T s, s_0)`: what was suppressed stays so, the rest starts
-    anew, the weights go on.
+    without noise and without thresholds. In a round of T epochs the temperature rises,
+    :math:`\beta = \beta_T^{(t - 1) / (T - 1)}` in epoch t, and the soft mask approaches
+    :math:`1[s > 0]`, which is kept. The next round starts at
+    :math:`s \leftarrow \min(\beta_T s, s_0)`: suppressed parameters stay suppressed, the
+    scores of the others restart, and the weights are not rewound.
 
     With ``rewind_epoch=k`` the ticket is then trained from the weights after k epochs of
-    the first round; with ``rewind_epoch=None`` the trained weights stay, and are tuned.
-    Initial scores and penalty steer how much the method keeps (``sparsity=None``); a given
-    sparsity is met by the highest scores. A parameter that was pruned after a round stays
-    pruned.
+    the first round; with ``rewind_epoch=None`` the trained weights are fine-tuned. With
+    ``sparsity=None`` the initial scores and the penalty determine how much is kept;
+    otherwise the highest scores are kept. Parameters pruned after a round stay pruned.
 
     Parameters
     ----------
@@ -44,12 +43,12 @@ class ContinuousSparsificationPruner(JointGatesPruner):
 
     See Also
     --------
-    StochasticSparsificationPruner : Draws the mask instead.
+    StochasticSparsificationPruner : Sample the mask instead.
 
     Notes
     -----
-    Between rounds the optimizer starts anew. Scores are trained by Adam, where the paper
-    uses SGD: with a few hundred steps SGD hardly moves them.
+    The optimizer restarts between rounds. Scores are trained by Adam, where the paper uses
+    SGD: within a few hundred steps, SGD hardly moves them.
 
     References
     ----------
@@ -77,7 +76,7 @@ class ContinuousSparsificationPruner(JointGatesPruner):
 
 @dataclass(eq=False, kw_only=True)
 class SoftGates(PenalizedGates):
-    """Sigmoids of the scores whose temperature rises, 1 at the beginning."""
+    """Sigmoids of the scores at a rising temperature, scaled to be 1 at the beginning."""
 
     final_temperature: float
 

@@ -1,4 +1,4 @@
-"""Edge-popup: search for a strong ticket, the weights frozen."""
+"""Edge-popup: find a strong ticket with frozen weights."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from sklearn_tickets.training import Gates, Layout
 
 
 class EdgePopupPruner(FrozenGatesPruner):
-    r"""Learn which random weights to keep, and leave them as they are (edge-popup).
+    r"""Learn which random weights to keep without training them (edge-popup).
 
     Every parameter has a score s. The network runs with the best-scored fraction of its
     frozen initial weights, and gradients pass straight through the selection,
@@ -18,19 +18,19 @@ class EdgePopupPruner(FrozenGatesPruner):
     .. math:: \theta = w \odot \mathrm{top}_\rho(s), \qquad
               \frac{\partial L}{\partial s} := w \odot \frac{\partial L}{\partial \theta},
 
-    so that what would lower the loss pops up. With `anneal`, the density falls to its
-    target as :math:`\rho^{i/E}` in epoch i of E; with `learn_scale`, a positive factor per
-    output is learned besides, because the outputs of a pruned random network are in
-    arbitrary units. The best entry of each weight is always kept: no layer is emptied.
+    so that weights that would lower the loss pop up. With `anneal`, the density falls to its
+    target as :math:`\rho^{i/E}` in epoch i of E. With `learn_scale`, a positive factor per
+    output is learned, too, because the outputs of a pruned random network are in arbitrary
+    units. The best entry of each weight is always kept, so that no layer is emptied.
 
     Parameters
     ----------
     <parameters>
     mask_lr : float > 0, default=0.1
-        Learning rate of the scores: SGD with momentum 0.9 and weight decay 5e-4, annealed
-        along a cosine.
+        Learning rate of the scores, with cosine annealing, for SGD with momentum 0.9 and
+        weight decay 5e-4.
     anneal : bool, default=True
-        Whether the density falls to its target, or is the target from the start.
+        Whether the density falls to its target instead of starting there.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class EdgePopupPruner(FrozenGatesPruner):
 
     See Also
     --------
-    strong_accuracy : Scores the strong ticket.
+    strong_accuracy : Score the strong ticket.
 
     References
     ----------
@@ -67,7 +67,7 @@ class EdgePopupPruner(FrozenGatesPruner):
 
 @dataclass(eq=False, kw_only=True)
 class _BestScored(Gates):
-    """Open for the best-scored; gradients pass straight through the selection."""
+    """Open for the best scores; gradients pass straight through the selection."""
 
     layout: Layout
     density: float
@@ -90,6 +90,6 @@ class _BestScored(Gates):
 
 
 def _initial_scores(weight: Tensor) -> Tensor:
-    """Uniform scores, smaller for units that read more inputs."""
+    """Draw uniform scores, smaller for units with more inputs."""
     fan_in = weight[0].numel() if weight.ndim > 1 else weight.numel()
     return torch.rand_like(weight) * fan_in**-0.5

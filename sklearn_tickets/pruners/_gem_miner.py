@@ -1,4 +1,4 @@
-"""Gem-Miner: find a ticket that is good before training, by freezing what scores low."""
+"""Gem-Miner: find a ticket that is good before training by freezing low scores."""
 
 from dataclasses import dataclass
 
@@ -12,25 +12,24 @@ from sklearn_tickets.training import Gates, Layout
 class GemMinerPruner(FrozenGatesPruner):
     r"""Find a ticket that is good before it is trained (Gem-Miner).
 
-    Scores :math:`p \in [0, 1]` begin uniform at random. The network runs with the frozen
-    weights whose score is nearer to 1 than to 0, and gradients pass straight through the
-    rounding,
+    Scores :math:`p \in [0, 1]` start uniform at random. The network runs with the frozen
+    weights whose score is at least 1/2, and gradients pass straight through the rounding,
 
     .. math:: \theta = w \odot q \odot 1[p \ge 1/2], \qquad
               \min_p L(\theta) + \lambda \, \mathrm{mean}(p^2).
 
-    Scores return to [0, 1] after each step. Every `freeze_every` epochs, and in the last,
-    the lowest scores are frozen at 0 for good (q = 0), so that in epoch i of E at most the
-    fraction :math:`\rho^{i/E}` can be open; what is left in the end is kept.
+    Scores are clipped to [0, 1] after each step. Every `freeze_every` epochs, and in the last
+    one, the lowest scores are permanently frozen at 0 (q = 0), so that in epoch i of E at most
+    the fraction :math:`\rho^{i/E}` can be open. The remaining weights are kept.
 
     Parameters
     ----------
     <parameters>
     penalty : float >= 0, default=0.5
-        Weight of the mean squared score. Too low, and more is open than may stay; too
-        high, and closed gates are kept to meet the sparsity.
+        Weight of the mean squared score. If it is too low, more gates are open than may be
+        kept; if it is too high, closed gates are kept to meet the sparsity.
     freeze_every : int, default=1
-        Epochs between freezes.
+        Number of epochs between freezes.
 
     Attributes
     ----------
@@ -38,11 +37,12 @@ class GemMinerPruner(FrozenGatesPruner):
 
     See Also
     --------
-    EdgePopupPruner : Keeps the best-scored at any score.
+    EdgePopupPruner : Keep the best scores, whatever their values.
 
     Notes
     -----
-    The paper's SGD is Adam here, its many epochs are few, and output factors are learned.
+    Unlike in the paper, scores are trained by Adam and for fewer epochs, and output factors
+    are learned.
 
     References
     ----------
@@ -75,7 +75,7 @@ class GemMinerPruner(FrozenGatesPruner):
 
 @dataclass(eq=False, kw_only=True)
 class _Rounded(Gates):
-    """Open where the score is nearer to 1 than to 0, until it is frozen at 0."""
+    """Open where the score is at least 1/2, until it is frozen at 0."""
 
     layout: Layout
     density: float
@@ -91,7 +91,7 @@ class _Rounded(Gates):
             return
         counts = self.layout.counts(self.density ** (epoch / n_epochs))
         left = self.layout.best(self.scores.detach(), counts)
-        # Those that have fallen to 0 by themselves score as low as the frozen ones.
+        # Scores that fell to 0 in training tie with the frozen ones.
         self.active = self.active * left
 
     def __call__(self) -> Tensor:

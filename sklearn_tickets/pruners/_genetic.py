@@ -1,4 +1,4 @@
-"""A genetic algorithm: search for a strong ticket without a gradient."""
+"""A genetic algorithm: find a strong ticket without gradients."""
 
 import math
 from collections.abc import Iterator
@@ -26,51 +26,51 @@ from sklearn_tickets.pruners.base import (
 from sklearn_tickets.training import Layout
 
 Share: TypeAlias = Annotated[float, Interval(Real, 0, 1, closed="both")]
-# The share of the population, its best, that mates are drawn from; rows in a batch.
+# Best fraction of the population, from which mates are drawn; rows in a batch.
 _MATES, _ROWS = 0.3, 1024
 
 
 class GeneticPruner(SparsityPruner):
-    r"""Breed the mask of a strong ticket, the weights frozen (genetic algorithm).
+    r"""Evolve the mask of a strong ticket with frozen weights (genetic algorithm).
 
-    A genome is one bit per parameter, 1 = kept. Its fitness is how well the network with
-    these initial weights alone does on the training data: accuracy, or minus the mean
-    squared error of the rescaled outputs; among equals, the genome that keeps less is the
-    fitter. From a random population on, in each generation
+    A genome has one bit per parameter, 1 = kept. Its fitness is the performance on the
+    training data of the network with only these initial weights: accuracy, or minus the mean
+    squared error of the rescaled outputs. Of equally good genomes, the one that keeps less is
+    fitter. The first population is random. In each generation
 
-    1. some recombine with a mate drawn from the best 30 %: the child has each bit from
-       either parent (uniform crossover),
+    1. some genomes recombine with a mate drawn from the best 30 %: the child takes each bit
+       from either parent (uniform crossover),
     2. some mutate: one bit is flipped,
     3. some random genomes migrate into the population,
-    4. and the fittest of all survive.
+    4. the fittest of all survive.
 
-    With a sparsity given, every genome has it exactly: a child keeps what both parents
-    keep and draws the rest from what one of them keeps; a mutation swaps two bits. Every
-    weight keeps an entry, if there are enough: no layer is emptied.
+    With a given sparsity, every genome meets it exactly: a child keeps what both parents
+    keep and draws the rest from what one of them keeps; a mutation swaps two bits. If the
+    number allows it, every weight keeps an entry, so that no layer is emptied.
 
     Parameters
     ----------
     <parameters>
     sparsity : float in [0, 1) or None, default=0.9
-        Fraction of the prunable parameters to remove, met exactly; None keeps what the
-        method itself finds.
+        Fraction of the prunable parameters to remove, met exactly; None leaves the
+        sparsity to the method.
     population_size : int, default=100
         Number of genomes that survive a generation.
     recombine : float in [0, 1], default=0.3
-        Number of children in a generation, as a share of the population.
+        Number of children per generation, as a fraction of the population.
     mutate : float in [0, 1], default=0.1
-        Number of mutants, likewise.
+        Number of mutants per generation, as a fraction of the population.
     migrate : float in [0, 1], default=0.1
-        Number of new random genomes, likewise.
+        Number of new random genomes per generation, as a fraction of the population.
     min_generations : int, default=100
-        Generations before which the search does not stop.
+        Minimum number of generations.
     patience : int, default=50
-        Generations without a fitter genome after which it does.
+        Number of generations without a fitter genome after which the search stops.
     max_generations : int, default=200
-        Generations after which it stops in any case.
+        Maximum number of generations.
     n_score_samples : int or None, default=None
-        Number of rows to measure fitness on, drawn from all classes equally often; None
-        takes all.
+        Number of rows to measure fitness on, drawn equally often from all classes; None
+        uses all rows.
 
     Attributes
     ----------
@@ -78,13 +78,13 @@ class GeneticPruner(SparsityPruner):
 
     See Also
     --------
-    EdgePopupPruner : Searches by gradients, which get further in larger networks.
-    strong_accuracy : Scores the strong ticket.
+    EdgePopupPruner : Search by gradients, which work better in larger networks.
+    strong_accuracy : Score the strong ticket.
 
     Notes
     -----
-    A generation costs a pass through the network for each row and each new genome. In
-    large networks a few hundred of them do not get far: this is a method for small ones.
+    A generation costs a forward pass of all rows for each new genome. The method is meant for
+    small networks; in large ones, a few hundred generations make little progress.
 
     References
     ----------
@@ -145,7 +145,7 @@ class GeneticPruner(SparsityPruner):
     def _offspring(
         self, population: np.ndarray, genetics: "_Genetics", rng: np.random.RandomState
     ) -> Iterator[np.ndarray]:
-        """Recombine, mutate and migrate; the best come first in `population`."""
+        """Recombine, mutate and migrate; `population` is sorted, best first."""
         mates = population[: round(_MATES * len(population))]
         for parent in _some(population, self.recombine, rng):
             yield genetics.child(parent, mates[rng.randint(len(mates))])
@@ -155,16 +155,16 @@ class GeneticPruner(SparsityPruner):
             yield genetics.random()
 
     def _fittest(self, genomes: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Select who survives, the best first; of those equally fit, the oldest."""
+        """Select the survivors, best first; of equally fit genomes, the oldest."""
         order = np.lexsort((genomes.sum(axis=1), errors))[: self.population_size]
         return genomes[order], errors[order]
 
     def _check_numbers(self) -> None:
-        """Check that there can be enough generations, and each with something new."""
+        """Check that there are enough generations, each with new genomes."""
         if self.min_generations > self.max_generations:
             raise ValueError(
                 f"min_generations={self.min_generations} is more than max_generations="
-                f"{self.max_generations}; lower the one or raise the other."
+                f"{self.max_generations}; lower the former or raise the latter."
             )
         shares = {name: getattr(self, name) for name in ("recombine", "mutate", "migrate")}
         if not any(shares.values()):
@@ -175,13 +175,13 @@ class GeneticPruner(SparsityPruner):
         for name, share in shares.items():
             if share and not round(share * self.population_size):
                 raise ValueError(
-                    f"population_size={self.population_size} is so small that {name}={share} of "
-                    f"it is no genome; it has to be at least {math.floor(0.5 / share) + 1}."
+                    f"population_size={self.population_size} is too small: {name}={share} of it "
+                    f"rounds to no genome. Use at least {math.floor(0.5 / share) + 1}."
                 )
 
 
 def _some(population: np.ndarray, share: float, rng: np.random.RandomState) -> np.ndarray:
-    """Draw a share of the population."""
+    """Draw a fraction of the population."""
     size = len(population)
     return population[rng.choice(size, round(share * size), replace=False)]
 
@@ -189,8 +189,8 @@ def _some(population: np.ndarray, share: float, rng: np.random.RandomState) -> n
 class _Genetics:
     """Makes genomes: boolean vectors with an entry for each parameter that a mask covers.
 
-    All operators score the entries. Kept are those that score a half or, if a density is
-    given, the best-scored; and the best of each weight, so that no layer is emptied.
+    All operators score the entries. Scores of at least 1/2 or, if a density is given, the
+    best scores are kept, and the best of each weight, so that no layer is emptied.
     """
 
     def __init__(
@@ -204,22 +204,22 @@ class _Genetics:
         self.layout = Layout(mask, scope)
 
     def random(self) -> np.ndarray:
-        """Keep each entry or not, by chance."""
+        """Keep random entries."""
         return self._express(self._noise())
 
     def child(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Keep what both parents keep and, by chance, what one of them keeps."""
+        """Keep what both parents keep and, at random, what one of them keeps."""
         return self._express((self._noise() + one + other) / 3)
 
     def mutant(self, one: np.ndarray) -> np.ndarray:
-        """Flip one entry and, if the number is given, another one back."""
+        """Flip one entry and, if the density is given, another one in return."""
         scores = (self._noise() + one) / 2
         flipped = self.rng.randint(len(one))
         scores[flipped] = -1 if one[flipped] else 1
         return self._express(scores)
 
     def mask(self, genome: np.ndarray) -> TicketMask:
-        """The mask that a genome stands for."""
+        """Return the mask of a genome."""
         # In the order of the network's parameters.
         return self.full & TicketMask(self.layout.split(torch.from_numpy(genome)))
 
@@ -227,7 +227,7 @@ class _Genetics:
         return self.rng.random_sample(self.full.n_parameters)
 
     def _express(self, scores: np.ndarray) -> np.ndarray:
-        """The genome of these scores, which are changed."""
+        """Return the genome of these scores, which are modified."""
         for weight in self.layout.weights:
             scores[weight.start + scores[weight].argmax()] += 1
         if self.density is None:
@@ -241,7 +241,7 @@ class _Genetics:
 def _errors(
     net: NeuralNet, layout: Layout, X: np.ndarray, y: np.ndarray, genomes: np.ndarray
 ) -> np.ndarray:
-    """How much the network of each genome errs; the smaller, the fitter."""
+    """Compute the error of the network of each genome."""
     module = plain_module(net.module_)
     w = {name: p.detach() for name, p in module.named_parameters()}
     batches = as_tensor(X).to(net.device).split(_ROWS)
@@ -260,11 +260,11 @@ def _errors(
 
 
 def _misclassified(outputs: np.ndarray, y: np.ndarray) -> float:
-    """The share of rows that raw logits get wrong; of a single one, the sign decides."""
+    """Fraction of rows that raw logits misclassify; the sign decides a single logit."""
     predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
     return np.mean(predicted != y)
 
 
 def _rescaled_mse(outputs: np.ndarray, y: np.ndarray) -> float:
-    """The mean squared error, each output times the factor through which it is read."""
+    """Mean squared error of the rescaled outputs."""
     return np.mean((y - outputs * regression_scale(outputs, y)) ** 2)

@@ -1,4 +1,4 @@
-"""Training a mask one already has: controls, and tickets loaded from a file."""
+"""Train a given mask: controls, and tickets loaded from a file."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -15,34 +15,34 @@ from sklearn_tickets.training import TrainingState
 
 
 class GivenMaskPruner(BasePruner):
-    """Train the network under a mask that is given.
+    """Train the network under a given mask.
 
-    With a ground-truth mask it tells how good the planted ticket is; with
-    ``mask.shuffled()`` or ``reinitialize=True`` it is the control behind a claim about a
-    ticket; without a mask it is the dense network.
+    A ground-truth mask shows how good the planted ticket is; ``mask.shuffled()`` or
+    ``reinitialize=True`` is the control for a claim about a ticket; without a mask, the
+    network is dense.
 
     Parameters
     ----------
     <parameters>
     mask : TicketMask or None, default=None
-        What to keep; None keeps everything.
+        The mask; None keeps everything.
     reinitialize : bool or "sparsity-aware", default=False
         Whether to start from other weights of the same distribution: the initial values
         are permuted within each parameter. "sparsity-aware" draws the weights of a unit that
         keeps k inputs from N(0, 2 / k), so that signals keep their size, as in [1]_.
     signs : mapping of str to array-like or None, default=None
-        Values by name of parameter, such as a trained network's ``state_dict()``, whose
-        signs the initial values of these parameters get; where they are 0, signs stay.
-        Mask and signs are much of what a ticket is, see [2]_.
+        Values by parameter name, such as a trained network's ``state_dict()``, whose signs
+        are given to the initial values; signs are unchanged where the values are 0. Mask
+        and signs explain much of a ticket, see [2]_.
     round_epochs : int or None, default=0
-        Epochs that the dense network trains before the mask is applied; None takes the
-        net's ``max_epochs``.
+        Number of epochs to train the dense network before the mask is applied; None uses
+        the net's ``max_epochs``.
     rewind_epoch : int or None, default=0
-        Where kept weights return to then: 0 their initial values, k their values after k
-        epochs, None nowhere.
+        Epoch to rewind kept weights to when the mask is applied: 0 restores their initial
+        values, k their values after k epochs, None keeps them as trained.
     schedule : {"one-cycle"} or None, default=None
-        Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
-        net's rate and falls to 0. None leaves it to the net.
+        Learning-rate schedule that restarts with each training: "one-cycle" rises to the
+        net's rate and falls to 0. None leaves it to the net's callbacks.
 
     Attributes
     ----------
@@ -96,8 +96,8 @@ class GivenMaskPruner(BasePruner):
                 value, signs = parameters[name], torch.as_tensor(values).sign()
                 if signs.shape != value.shape:
                     raise ValueError(
-                        f"signs[{name!r}] has the shape {tuple(signs.shape)}, and the parameter of "
-                        f"estimator's module {tuple(value.shape)}."
+                        f"signs[{name!r}] has shape {tuple(signs.shape)}, but the parameter of "
+                        f"estimator's module has shape {tuple(value.shape)}."
                     )
                 value.copy_(torch.where(signs == 0, value, value.abs() * signs.to(value)))
         return TrainingState.of(net)

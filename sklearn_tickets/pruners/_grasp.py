@@ -12,8 +12,8 @@ class GraSPPruner(GradientPruner):
     r"""Prune what hinders training: gradient signal preservation (GraSP).
 
     Removing a parameter changes the gradient norm :math:`g^\top g` by about
-    :math:`-\theta \, (H g)`, H being the Hessian of the loss. Kept is what its removal
-    would lower most:
+    :math:`-\theta \, (H g)`, where H is the Hessian of the loss. The parameters whose removal
+    would lower it most are kept:
 
     .. math:: s = \theta \odot (H g).
 
@@ -21,8 +21,8 @@ class GraSPPruner(GradientPruner):
     ----------
     <parameters>
     temperature : float > 0, default=200.0
-        The outputs are divided by it. Large, it keeps the cross entropy from saturating;
-        in regression it makes the scores depend on y rather than on the residuals, which
+        Divisor of the outputs. A large value keeps the cross entropy from saturating; in
+        regression it makes the scores depend on y rather than on the residuals, which
         found better tickets in our measurements than 1.
 
     Attributes
@@ -31,7 +31,7 @@ class GraSPPruner(GradientPruner):
 
     See Also
     --------
-    SNIPPruner : Keeps what the loss depends on.
+    SNIPPruner : Keep what the loss depends on.
 
     Notes
     -----
@@ -58,7 +58,7 @@ class GraSPPruner(GradientPruner):
 
     def _saliency(self, theta: Scores, losses: Callable[..., Iterator[Tensor]]) -> Scores:
         g = total_gradient(theta, losses(self.temperature))
-        # The gradient of g'g with one g held constant, batch by batch.
+        # The gradient of g'g with one factor constant, batch by batch.
         slopes = (gradient(loss, theta, create_graph=True) for loss in losses(self.temperature))
         Hg = total_gradient(theta, (_inner(slope, g) for slope in slopes))
         return {name: (value * Hg[name]).detach() for name, value in theta.items()}

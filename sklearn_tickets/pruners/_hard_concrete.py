@@ -1,4 +1,4 @@
-"""Hard concrete gates: weights and random gates that can be exactly 0 or 1, trained together."""
+"""Hard concrete gates: train weights together with gates that can be exactly 0 or 1."""
 
 import math
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ class HardConcretePruner(JointGatesPruner):
     .. math:: z = \mathrm{clip}\Big(\sigma\Big(\frac{\mathrm{logit}(u) + s}{\tau}\Big)
               (\zeta - \gamma) + \gamma, 0, 1\Big), \qquad u \sim U(0, 1),
 
-    so that the expected number of open gates, the penalty, has a gradient:
+    so that the penalty, the expected fraction of open gates, has a gradient:
 
     .. math:: \min_{w, s} L(w \odot z) + \lambda \, \mathrm{mean} \,
               \sigma\Big(s - \tau \log\frac{-\gamma}{\zeta}\Big).
 
-    What is open without noise is kept.
+    Parameters whose gate is open without noise are kept.
 
     Parameters
     ----------
     <parameters>
     temperature : float > 0, default=2/3
-        Temperature of the concrete variables; the lower, the nearer to 0 or 1.
+        Temperature of the concrete variables; the lower, the closer they are to 0 or 1.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class HardConcretePruner(JointGatesPruner):
 
 @dataclass(eq=False, kw_only=True)
 class _HardConcrete(PenalizedGates):
-    """A binary concrete variable for each score, stretched and clipped."""
+    """Stretched and clipped binary concrete variables."""
 
-    # Above it a gate is open without noise.
+    # Above this score, a gate is open without noise.
     threshold = math.log(-GAMMA / ZETA)
 
     temperature: float

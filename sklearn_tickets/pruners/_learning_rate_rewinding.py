@@ -4,15 +4,15 @@ from sklearn_tickets.pruners._magnitude import MagnitudePruner
 
 
 class LearningRateRewindingPruner(MagnitudePruner):
-    r"""Prune the smallest weights round by round, keep the rest as trained, repeat.
+    r"""Train, prune the smallest weights, keep the others as trained, repeat.
 
-    `MagnitudePruner` with other defaults. From learning-rate rewinding [1]_ it takes that
-    weights never return to their initial values while the schedule begins again; new are
-    many short rounds, an L1 penalty in them, and that dead ends are pruned first. Meant for
+    `MagnitudePruner` with other defaults. As in learning-rate rewinding [1]_, weights are
+    never rewound, but the learning-rate schedule restarts in each round. In addition, rounds
+    are many and short, they have an L1 penalty, and dead ends are pruned first. Designed for
     Adam with a high peak rate (``lr=1e-2``, batches of 64).
 
-    The final network is a *sparse network*. Whether its mask is a weak ticket,
-    `GivenMaskPruner` tells.
+    The final network is a *sparse network*. `GivenMaskPruner` tells whether its mask is a
+    weak ticket.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class LearningRateRewindingPruner(MagnitudePruner):
 
     See Also
     --------
-    IterativeMagnitudePruner : Returns the weights to their initial values.
+    IterativeMagnitudePruner : Rewind the weights to their initial values.
 
     References
     ----------

@@ -23,7 +23,7 @@ class MagnitudePruner(ScoringPruner):
 
     See Also
     --------
-    IterativeMagnitudePruner : The same with the settings of the lottery ticket papers.
+    IterativeMagnitudePruner : The same with the defaults of the lottery ticket papers.
 
     References
     ----------
@@ -50,8 +50,8 @@ class IterativeMagnitudePruner(MagnitudePruner):
     r"""Iterative magnitude pruning (IMP): train, prune the smallest weights, rewind, repeat.
 
     `MagnitudePruner` with other defaults. Rewinding to initialization (``rewind_epoch=0``)
-    is the lottery ticket experiment, to epoch k its version for larger networks;
-    ``rewind_epoch=None`` keeps the weights and restarts the schedule.
+    is the lottery ticket experiment; rewinding to epoch k is its version for larger
+    networks; ``rewind_epoch=None`` keeps the weights and restarts the schedule.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Random pruning: the control that every other pruner has to beat."""
+"""Random pruning: the control that every other pruner must beat."""
 
 import torch
 from skorch import NeuralNet
@@ -10,8 +10,8 @@ from sklearn_tickets.pruners.base import Array, Scores, ScoringPruner
 class RandomPruner(ScoringPruner):
     r"""Prune at random.
 
-    The score of every parameter is uniform noise, :math:`s \sim U(0, 1)`. What it finds
-    is what any mask of that size would give.
+    The score of every parameter is uniform noise, :math:`s \sim U(0, 1)`. The result shows
+    what an arbitrary mask of that size achieves.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class RandomPruner(ScoringPruner):
 
     See Also
     --------
-    GivenMaskPruner : Trains a mask of your own, such as ``mask.shuffled()``.
+    GivenMaskPruner : Train a given mask, such as ``mask.shuffled()``.
 
     Examples
     --------

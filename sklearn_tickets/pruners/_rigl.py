@@ -1,4 +1,4 @@
-"""RigL and SET: train a sparse network all along, its mask on the move."""
+"""RigL and SET: sparse training with a moving mask."""
 
 from numbers import Real
 from typing import Annotated, Literal
@@ -13,51 +13,51 @@ from sklearn_tickets.training import DropAndGrow
 class RigLPruner(SparsityPruner):
     r"""Train a sparse network, and swap its smallest weights for promising ones (RigL, SET).
 
-    The network is sparse from its first step to its last, and every layer keeps as many
-    entries, k, all along: at first random ones. At every `update_every`-th step t before T,
-    which is the share `update_until` of all steps, a layer's
+    The network is sparse from its first step to its last. Every layer has a constant number
+    k of entries, which are random at first. At every `update_every`-th step t before T, the
+    fraction `update_until` of all steps, each layer drops the
 
     .. math:: n_t = \Big\lfloor \frac{\alpha}{2}
               \Big(1 + \cos \frac{\pi t}{T}\Big) k \Big\rfloor
 
-    entries of smallest :math:`|w|` are dropped, and as many are grown among all that are
-    not kept then, the dropped ones included: those of largest
-    :math:`|\partial L / \partial w|` in the batch, from 0 (RigL [1]_), or any, from their
-    initial values (SET [2]_). Their optimizer state is set to 0; what is dropped and grown
-    at once stays as it is. Then the step is taken. What it could not move from 0, for want
-    of a gradient, is not grown: a network that is disconnected from the start may stay so.
+    entries of smallest :math:`|w|`, and grows as many of the entries that are then not kept,
+    including the dropped ones: those of largest :math:`|\partial L / \partial w|` in the
+    batch, from 0 (RigL [1]_), or random ones, from their initial values (SET [2]_). Their
+    optimizer state is set to 0; entries that are dropped and grown at once do not change.
+    Then the step is taken. Entries that would stay at 0 for lack of a gradient are not grown:
+    a network that is disconnected from the start may remain so.
 
-    A step costs what it costs a dense network, for pruned weights are held at 0.
+    A step costs as much as for a dense network, because pruned weights are held at 0.
 
     Parameters
     ----------
     <parameters>
     scope : {"global", "layer", "erk"}, default="erk"
         How many entries each layer keeps: "erk" gives small layers a higher density than
-        large ones, "layer" gives all the same, and "global" draws the first mask from all.
+        large ones, "layer" the same density, and "global" a number drawn at random.
     prune_bias : bool, default=False
-        Whether biases are pruned, too; each belongs to the layer of its weight.
+        Whether to prune biases, too; each belongs to the layer of its weight.
     mask_epochs : int or None, default=None
-        Epochs of training while the mask moves; None takes the net's ``max_epochs``.
+        Number of epochs to train with a moving mask; None uses the net's ``max_epochs``.
     grow : {"gradient", "random"}, default="gradient"
-        Whether the entries of largest gradient are grown (RigL), or any (SET).
+        Whether to grow entries of largest gradient (RigL) or random entries (SET).
     update_every : int, default=100
-        Steps from one change of the mask to the next.
+        Number of steps between changes of the mask.
     drop_fraction : float in (0, 1), default=0.3
-        The fraction :math:`\alpha` of a layer's entries swapped at first; it falls to 0
-        along a cosine.
+        Initial fraction :math:`\alpha` of a layer's entries to swap; it falls to 0 along a
+        cosine.
     update_until : float in (0, 1], default=0.75
-        Share of all steps after which the mask rests.
+        Fraction of all steps after which the mask is fixed.
     rewind_epoch : {0, None}, default=None
-        None leaves a sparse network, as trained; 0 returns what is kept to its initial
-        values, a ticket that `final_epochs` trains.
+        None keeps the sparse network as trained; 0 rewinds kept weights to their initial
+        values, for a ticket that is trained for `final_epochs`.
     final_epochs : int or None, default=0
-        Epochs of training under the final mask; None takes the net's ``max_epochs``.
+        Number of epochs to train under the final mask; None uses the net's ``max_epochs``.
     schedule : {"one-cycle"} or None, default=None
-        Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
+        Learning-rate schedule that restarts with each training: "one-cycle" rises to the
         net's rate and falls to 0. None leaves it to the net's callbacks.
     train_ticket : bool, default=True
-        Whether `final_epochs` are trained at all.
+        Whether to train for `final_epochs`.
 
     Attributes
     ----------
@@ -65,8 +65,8 @@ class RigLPruner(SparsityPruner):
 
     See Also
     --------
-    IterativeMagnitudePruner : Trains dense networks first.
-    RandomPruner : A mask that stays as it is drawn.
+    IterativeMagnitudePruner : Train dense networks first.
+    RandomPruner : Train under a random mask that does not move.
 
     References
     ----------

@@ -15,8 +15,8 @@ class SNIPPruner(GradientPruner):
     .. math:: s = \left| \frac{\partial L}{\partial m} \right|
                 = \left| \theta \, \frac{\partial L}{\partial \theta} \right|,
 
-    at the weights as initialized (``round_epochs=0``) or as trained. L is the mean loss
-    over the training data, summed up batch by batch.
+    at the initial weights (``round_epochs=0``) or at trained ones. L is the mean loss over
+    the training data, summed over batches.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class SNIPPruner(GradientPruner):
 
     See Also
     --------
-    GraSPPruner : Keeps what preserves the flow of gradients.
+    GraSPPruner : Keep what preserves the flow of gradients.
 
     Notes
     -----

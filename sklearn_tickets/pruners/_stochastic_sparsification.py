@@ -1,4 +1,4 @@
-"""Stochastic sparsification: continuous sparsification with masks that are drawn."""
+"""Stochastic sparsification: continuous sparsification with sampled masks."""
 
 import torch
 from torch import Tensor
@@ -11,21 +11,21 @@ from sklearn_tickets.training import Gates, Layout
 
 
 class StochasticSparsificationPruner(ContinuousSparsificationPruner):
-    r"""Train the weights together with a mask that is drawn in each step.
+    r"""Train the weights together with a mask that is sampled in each step.
 
     `ContinuousSparsificationPruner` with Bernoulli masks: the network runs with
 
     .. math:: \theta = w \odot \frac{m}{\sigma(s_0)}, \qquad
               m \sim \mathrm{Bernoulli}(\sigma(\beta s)),
 
-    and gradients pass straight through the draw. The control that the paper compares with:
-    what does it matter that soft masks are deterministic?
+    and gradients pass straight through the sampling. It is the paper's control for the
+    effect of deterministic soft masks.
 
     Parameters
     ----------
     <parameters>
     final_temperature : float > 1, default=200
-        The temperature in the last epoch of a round, when hardly anything is left to chance.
+        The temperature in the last epoch of a round, when the mask is almost deterministic.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class StochasticSparsificationPruner(ContinuousSparsificationPruner):
 
     See Also
     --------
-    HardConcretePruner : Gates that are random and exact, with gradients of their own.
+    HardConcretePruner : Random gates that need no straight-through gradient.
 
     References
     ----------
@@ -57,7 +57,7 @@ class StochasticSparsificationPruner(ContinuousSparsificationPruner):
 
 
 class _DrawnGates(SoftGates):
-    """Open with the probability of the soft mask; gradients pass straight through the draw."""
+    """Open with the probability of the soft mask, with straight-through gradients."""
 
     def __call__(self) -> Tensor:
         soft = self.openness()

@@ -1,4 +1,4 @@
-"""SynFlow: synaptic flow, pruning without data."""
+"""SynFlow: pruning by synaptic flow, without data."""
 
 import torch
 from skorch import NeuralNet
@@ -9,7 +9,7 @@ from sklearn_tickets.pruners.base import Array, Scores, ScoringPruner
 
 
 class SynFlowPruner(ScoringPruner):
-    r"""Prune where little flows, without looking at the data (SynFlow).
+    r"""Prune parameters with little synaptic flow, without looking at the data (SynFlow).
 
     The score of a parameter is its share in the sum over all input-to-output paths,
 
@@ -17,7 +17,7 @@ class SynFlowPruner(ScoringPruner):
               s = \frac{\partial R}{\partial |\theta|} \, |\theta|,
 
     computed in float64, without activation functions and with normalization layers
-    reduced to :math:`|\gamma| x`. Biases take part with ``prune_bias=True`` and are 0
+    reduced to :math:`|\gamma| x`. Biases are included with ``prune_bias=True`` and are 0
     otherwise. Many rounds of scoring, the default, keep whole layers from being removed.
 
     Parameters
@@ -30,7 +30,7 @@ class SynFlowPruner(ScoringPruner):
 
     See Also
     --------
-    MagnitudePruner : Looks at each weight alone.
+    MagnitudePruner : Score each weight on its own.
 
     References
     ----------
@@ -61,6 +61,6 @@ class SynFlowPruner(ScoringPruner):
             raise ValueError(
                 f"{type(self).__name__} finds no flow in estimator's module "
                 f"{type(module).__name__}: its summed output does not depend on the weights. "
-                "Look for a softmax inside and remove it; modules return logits."
+                "Remove any softmax inside; modules return logits."
             )
         return scores

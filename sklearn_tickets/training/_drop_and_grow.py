@@ -17,39 +17,39 @@ from sklearn_tickets.training._hold_mask import HoldMask, check_held
 Grow: TypeAlias = Literal["gradient", "random"]
 Rule: TypeAlias = Callable[[Tensor], Tensor]
 
-# What is grown first, by its gradient (equal scores are drawn at random).
+# Priority of an entry to grow by its gradient; ties are broken at random.
 PROMISE: dict[Grow, Rule] = {"gradient": torch.abs, "random": torch.zeros_like}
-# From which value it is grown, by its initial one.
+# Value that an entry is grown from, by its initial value.
 START: dict[Grow, Rule] = {"gradient": torch.zeros_like, "random": torch.clone}
 
 
 class DropAndGrow(HoldMask):
-    """Hold a mask that moves: now and then, small weights are dropped and others grown.
+    """Hold a moving mask: at intervals, small weights are dropped and others are grown.
 
     Parameters
     ----------
     mask : TicketMask
-        The mask that a training begins with.
+        The initial mask of a training.
     grow : {"gradient", "random"}, default="gradient"
-        Whether entries of largest gradient are grown, from 0, or any, from their initial
-        values.
+        Whether to grow entries of largest gradient, from 0, or random entries, from their
+        initial values.
     update_every : int, default=100
-        Steps from one change of the mask to the next.
+        Number of steps between changes of the mask.
     drop_fraction : float in (0, 1), default=0.3
-        The fraction of each layer's entries swapped at first; it falls to 0 along a cosine.
+        Initial fraction of each layer's entries to swap; it falls to 0 along a cosine.
     end_step : float, default=inf
-        The step from which on the mask rests.
+        The step from which on the mask is fixed.
     random_state : int, RandomState instance or None, default=None
-        Breaks ties, and draws what is grown at random.
+        Breaks ties, and draws the entries that are grown at random.
 
     Attributes
     ----------
     mask_ : TicketMask
-        The present mask.
+        The current mask.
 
     See Also
     --------
-    sklearn_tickets.pruners.RigLPruner : Says what exactly is done, and when.
+    sklearn_tickets.pruners.RigLPruner : Describes the method in detail.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class DropAndGrow(HoldMask):
         self.random_state = random_state
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Note where grown weights start; apply the mask."""
+        """Store the values that weights are grown from, and apply the mask."""
         parameters = dict(plain_module(net.module_).named_parameters())
         self.parameters_ = {name: parameters[name] for name in self.mask}
         self.start_ = {name: START[self.grow](p.detach()) for name, p in self.parameters_.items()}
@@ -97,7 +97,7 @@ class DropAndGrow(HoldMask):
 
     @torch.no_grad()
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Move the mask if it is time; the optimizer's step follows."""
+        """Move the mask if an update is due, before the optimizer's step."""
         self.step_ += 1
         self.in_step_ = True
         if self.step_ % self.update_every or self.step_ >= self.end_step:
@@ -109,19 +109,19 @@ class DropAndGrow(HoldMask):
         self._adopt(TicketMask(moved), net.optimizer_)
 
     def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Return the pruned weights to 0."""
+        """Set the pruned weights to 0."""
         super().on_batch_end(net, training)
         self.in_step_ = False
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Refuse the weights of an earlier mask, which a callback may have loaded."""
+        """Refuse weights of an earlier mask, which a callback may have loaded."""
         if not self.in_step_:
             check_held(net, self.mask_)
         self.mask_.apply_(net.module_)
         del self.held_, self.factors_, self.parameters_, self.start_
 
     def _drop_and_grow(self, names: list[str], fraction: float) -> TicketMask:
-        """The layer of these parameters, a fraction of its entries swapped for others."""
+        """Swap a fraction of the entries of the layer of these parameters for others."""
         kept = TicketMask({name: self.mask_[name] for name in names})
         n = int(fraction * kept.n_kept)
         if n == 0:
@@ -131,13 +131,13 @@ class DropAndGrow(HoldMask):
         stay = _strongest(
             kept, {name: p.abs() for name, p in w.items()}, kept.n_kept - n, self.rng_
         )
-        # What is at 0 without a gradient would stay there; rather take back what was dropped.
+        # Entries at 0 without a gradient would stay at 0; dropped entries are kept instead.
         alive = TicketMask({name: (g[name] != 0) | (self.start_[name] != 0) for name in names})
         promise = {name: PROMISE[self.grow](gradient) for name, gradient in g.items()}
         return stay | _strongest((kept | alive) & ~stay, promise, n, self.rng_)
 
     def _adopt(self, mask: TicketMask, optimizer: torch.optim.Optimizer) -> None:
-        """Hold another mask from now on; what is new in it starts afresh."""
+        """Hold another mask from now on, and reset the optimizer state of its new entries."""
         for (name, p), factor in zip(self.parameters_.items(), self.factors_, strict=True):
             grown = (mask[name] & ~self.mask_[name]).to(p.device)
             p[grown] = self.start_[name][grown]
@@ -151,7 +151,7 @@ class DropAndGrow(HoldMask):
 def _strongest(
     candidates: TicketMask, scores: dict[str, Tensor], k: int, rng: np.random.RandomState
 ) -> TicketMask:
-    """Keep the `k` best-scored of the candidates."""
+    """Keep the `k` candidates of highest score."""
     if k == 0:
         return candidates & ~candidates
     return candidates.shrink(scores, k / candidates.n_parameters, rng=rng)

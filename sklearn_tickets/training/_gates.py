@@ -1,4 +1,4 @@
-"""`Gates`: how much of each parameter passes, and what it pays for that."""
+"""`Gates`: differentiable masks with learned scores, and penalties on open gates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,28 +11,28 @@ from torch import Tensor
 # A criterion, or a function (output, target) -> loss.
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
-# A score with which no gate is open, and to which no gradient passes.
+# A score at which every gate is closed and has no gradient.
 _CLOSED = -1e3
 
 
 @dataclass(eq=False, kw_only=True)
 class Gates:
-    """How much of each parameter passes, as a differentiable function of learned scores.
+    """Factors on the parameters that are a differentiable function of learned scores.
 
-    Calling it gives the gates of one training step. `LearnMask` trains them.
+    Calling an instance returns the gates of one training step. `LearnMask` trains them.
 
     Parameters
     ----------
     scores : Tensor of shape (n_parameters,)
-        Initial scores; the higher, the more likely kept.
+        Initial scores; parameters with higher scores are preferred.
 
     Attributes
     ----------
     log_scale : Tensor of shape (n_outputs,) or None
-        Logarithms of factors on the outputs, learned with the scores; None learns none.
+        Logarithms of factors on the outputs, learned with the scores; None for no factors.
     """
 
-    # What scores above it belong to is kept, where no number of parameters is given.
+    # If no density is given, parameters with higher scores are kept.
     threshold: ClassVar[float] = 0.0
 
     scores: Tensor = field(kw_only=False)
@@ -42,7 +42,7 @@ class Gates:
         self.scores.requires_grad_()
 
     def optimizer(self, lr: float) -> torch.optim.Optimizer:
-        """Make what the scores, and the factors, are trained by.
+        """Make the optimizer of the scores and the output factors.
 
         Parameters
         ----------
@@ -52,127 +52,127 @@ class Gates:
         Returns
         -------
         optimizer : Optimizer
-            Of the scores, and of `log_scale` unless it is None.
+            It trains the scores, and `log_scale` unless it is None.
         """
         learned = [self.scores] if self.log_scale is None else [self.scores, self.log_scale]
         return torch.optim.Adam(learned, lr=lr, fused=True)
 
     def begin_round(self, pruned: Tensor, density: float | None) -> None:
-        """Go on after a round.
+        """Prepare for another round.
 
         Parameters
         ----------
         pruned : bool Tensor of shape (n_parameters,)
-            What the rounds so far have pruned.
+            True for the parameters that previous rounds pruned.
         density : float or None
-            The density that the next round aims at.
+            The target density of the round.
         """
         with torch.no_grad():
             self.scores.masked_fill_(pruned, _CLOSED)
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
-        """Move schedules on.
+        """Update schedules at the beginning of an epoch.
 
         Parameters
         ----------
         epoch : int
-            The epoch that begins, from 1.
+            The epoch, from 1.
         n_epochs : int
-            The number of epochs.
+            The total number of epochs.
         """
 
     def begin_batch(self, net: NeuralNet, X: Any) -> None:
-        """Look at the net, its weights not yet gated.
+        """Inspect the net before its weights are gated.
 
         Parameters
         ----------
         net : NeuralNet
-            What is trained.
+            The net in training.
         X : Tensor
-            The batch's inputs.
+            The inputs of the batch.
         """
 
     def __call__(self) -> Tensor:
-        """The gates of a training step, differentiable by the scores."""
+        """Return the gates of a training step, differentiable with respect to the scores."""
         raise NotImplementedError
 
     def expected(self) -> Tensor:
-        """Compute the gates without chance.
+        """Compute the gates without randomness.
 
         Returns
         -------
         gates : Tensor of shape (n_parameters,)
-            Without a gradient.
+            Detached from the graph.
         """
         return self().detach()
 
     def loss(self, criterion: Loss, output: Tensor, y: Tensor) -> Tensor:
-        """Compute what is minimized, apart from penalties.
+        """Compute the loss without penalties.
 
         Parameters
         ----------
         criterion : callable (output, target) -> Tensor
-            The net's own.
+            The net's criterion.
         output : Tensor
-            Of the gated module.
+            Output of the gated module.
         y : Tensor
             The targets.
 
         Returns
         -------
         loss : Tensor of shape ()
-            By default the criterion of the outputs times the learned factors.
+            By default, the criterion of the outputs times the learned factors.
         """
         return criterion(output if self.log_scale is None else output * self.log_scale.exp(), y)
 
     def gradient(self, task: Tensor) -> Tensor:
-        """Compute the gradient by the scores.
+        """Compute the gradient with respect to the scores.
 
         Parameters
         ----------
         task : Tensor of shape (n_parameters,)
-            That of the loss.
+            The gradient of the loss.
 
         Returns
         -------
         gradient : Tensor of shape (n_parameters,)
-            Of the loss and of penalties.
+            The gradient of the loss and the penalties.
         """
         return task
 
     def project_(self) -> None:
-        """Return the scores to where they may be, after a step."""
+        """Project the scores onto their feasible set after a step, in place."""
 
 
 @dataclass(eq=False, kw_only=True)
 class PenalizedGates(Gates):
-    r"""Gates that pay for being open: :math:`\lambda \max(\mathrm{mean}(o) - \rho, 0)`.
+    r"""Gates with a penalty on openness, :math:`\lambda \max(\mathrm{mean}(o) - \rho, 0)`.
 
     Parameters
     ----------
     scores : Tensor of shape (n_parameters,)
         Initial scores.
     penalty : float
-        The penalty's weight.
+        The weight of the penalty.
     density : float or None
-        What may be open for free; None is 0.
+        The mean openness that is not penalized; None for 0.
     """
 
     penalty: float
     density: float | None
 
     def openness(self) -> Tensor:
-        """Compute how open each gate is, or how probably so.
+        """Compute how open each gate is, or the probability that it is open.
 
         Returns
         -------
         openness : Tensor of shape (n_parameters,)
-            Differentiable by the scores.
+            Differentiable with respect to the scores.
         """
         raise NotImplementedError
 
     def begin_round(self, pruned: Tensor, density: float | None) -> None:
-        """Go on, and pay for what is above the new density."""
+        """Prepare for another round, with a new density."""
         super().begin_round(pruned, density)
         self.density = density
 

@@ -1,4 +1,4 @@
-"""`Layout`: all parameters that a mask covers as one vector."""
+"""`Layout`: the parameters that a mask covers as one vector."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,23 +10,23 @@ from sklearn_tickets.masks import Scope, TicketMask
 
 
 class Layout:
-    """All parameters that a mask covers as one vector, those that compete side by side.
+    """Order of the parameters that a mask covers in one vector, by competing groups.
 
     Parameters
     ----------
     mask : TicketMask
-        Gives names and shapes.
+        Provides names and shapes.
     scope : {"global", "layer", "erk"}
         Which parameters compete, as in `Allocation`.
 
     Attributes
     ----------
     names : list of str
-        The parameters in the vector's order.
+        Names of the parameters in the order of the vector.
     groups : list of slice
-        Where those that compete with each other lie.
+        Positions of each group of parameters that compete with each other.
     weights : list of slice
-        Where each parameter with two or more axes lies.
+        Positions of each parameter with two or more axes.
 
     Examples
     --------
@@ -62,33 +62,33 @@ class Layout:
         Parameters
         ----------
         tensors : mapping of str to Tensor
-            One for each name, of the parameter's shape.
+            One per name, of the parameter's shape.
 
         Returns
         -------
         vector : Tensor of shape (n_parameters,)
-            A copy.
+            A copy of the entries.
         """
         return torch.cat([tensors[name].flatten() for name in self.names])
 
     def split(self, vector: Tensor) -> dict[str, Tensor]:
-        """Cut a vector into tensors.
+        """Split a vector into tensors.
 
         Parameters
         ----------
         vector : Tensor of shape (n_parameters,)
-            As `join` makes it.
+            A vector as returned by `join`.
 
         Returns
         -------
         tensors : dict of str to Tensor
-            Views, of the parameters' shapes.
+            Views with the parameters' shapes.
         """
         parts = vector.split(self._sizes)
         return {n: part.view(s) for n, part, s in zip(self.names, parts, self._shapes, strict=True)}
 
     def counts(self, density: float) -> list[int]:
-        """Compute how many entries of each group a density stands for.
+        """Compute how many entries each group keeps at a density.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class Layout:
         Returns
         -------
         counts : list of int
-            One for each of `groups`.
+            One per group.
         """
         return self._allocation.counts(density)
 
@@ -110,7 +110,7 @@ class Layout:
         scores : Tensor of shape (n_parameters,)
             Higher is better.
         counts : sequence of int
-            How many of each group to mark. Equal scores at the border are all marked.
+            Number of entries to mark in each group. Ties at the border are all marked.
 
         Returns
         -------
@@ -125,26 +125,26 @@ class Layout:
         return marked
 
     def with_footholds(self, scores: Tensor, above: float = 0.0) -> Tensor:
-        """Put the best entry of each weight above all others, so that no layer is emptied.
+        """Raise the best entry of each weight above all others, so that no layer is emptied.
 
         Parameters
         ----------
         scores : Tensor of shape (n_parameters,)
             Higher is better.
         above : float, default=0.0
-            What these entries' scores exceed at least.
+            A lower bound that the raised scores exceed.
 
         Returns
         -------
         scores : Tensor of shape (n_parameters,)
-            A copy.
+            A copy with raised entries.
         """
         tops = torch.stack([part.start + scores[part].argmax() for part in self.weights])
         return scores.index_fill(0, tops, scores.max().clamp(min=above) + 1)
 
 
 def _consecutive(sizes: Iterable[int]) -> list[slice]:
-    """Slices of these sizes, one after the other."""
+    """Return consecutive slices of these sizes."""
     slices, start = [], 0
     for size in sizes:
         slices.append(slice(start, start + size))

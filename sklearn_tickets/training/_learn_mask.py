@@ -1,4 +1,4 @@
-"""`LearnMask`: a skorch callback that trains gates beside a net, or instead of it."""
+"""`LearnMask`: a skorch callback that trains gates, with or without the weights."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ from sklearn_tickets.training._layout import Layout
 
 
 class _GatedLoss(nn.Module):
-    """The criterion as the gates see it."""
+    """The criterion as computed by the gates."""
 
     def __init__(self, gates: Gates, criterion: nn.Module) -> None:
         super().__init__()
@@ -26,24 +26,24 @@ class _GatedLoss(nn.Module):
 
 
 class LearnMask(Callback):
-    """Run a skorch net through gates while it trains, and train the gates.
+    """Multiply the parameters of a skorch net by gates, and train the gates.
 
-    In a batch the module's parameters are multiplied by their gates in place; the gradient
-    by the products gives that by the scores and that by the weights (chain rule). The
-    names of parameters, the net's optimizer, callbacks and schedules stay as they are.
+    During a batch the module's parameters are multiplied by their gates in place. By the
+    chain rule, the gradients of the products yield those of the scores and the weights.
+    Parameter names and the net's optimizer, callbacks and schedules do not change.
 
     Parameters
     ----------
     gates : Gates
-        Trained in place.
+        The gates, trained in place.
     layout : Layout
-        Says which parameter each gate is for.
+        Maps gates to parameters.
     lr : float
-        Learning rate of the scores, annealed along a cosine.
+        Learning rate of the scores, with cosine annealing.
     n_epochs : int
-        Length of the training.
+        Number of epochs of the training.
     frozen : bool
-        Whether the net's own parameters stay as they are.
+        Whether the net's parameters are frozen.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LearnMask(Callback):
         self.frozen = frozen
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Put the gates between outputs and criterion, and make their optimizer."""
+        """Wrap the criterion, and make the optimizer of the gates."""
         parameters = dict(plain_module(net.module_).named_parameters())
         self.gated_ = {name: parameters[name] for name in self.layout.names}
         self.is_gated_ = False
@@ -71,7 +71,7 @@ class LearnMask(Callback):
         self.epoch_ = 0
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Move on in the gates' schedules."""
+        """Update the schedules of the gates."""
         self.epoch_ += 1
         self.gates.begin_epoch(self.epoch_, self.n_epochs)
 
@@ -86,7 +86,7 @@ class LearnMask(Callback):
         self.is_gated_ = True
 
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Hand the gradients on, to the scores and to the weights."""
+        """Pass the gradients on to the scores and the weights."""
         by_product = self.layout.join(
             {
                 name: torch.zeros_like(p) if p.grad is None else p.grad
@@ -97,7 +97,7 @@ class LearnMask(Callback):
         (task,) = torch.autograd.grad(self.gate_, self.gates.scores, by_gate)
         if not math.isfinite(task.sum()):
             raise ValueError(
-                f"The gradient by the mask's scores is not finite in epoch {self.epoch_}: training "
+                f"The gradient of the mask's scores is not finite in epoch {self.epoch_}: training "
                 f"diverges. Lower mask_lr={self.lr!r} or estimator's learning rate (lr="
                 f"{net.lr!r}), or scale X."
             )
@@ -117,11 +117,11 @@ class LearnMask(Callback):
         self._put_back()
 
     def on_batch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Return the weights after a batch of validation."""
+        """Restore the weights after a validation batch."""
         self._put_back()
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Leave the net with its own criterion and weights."""
+        """Restore the net's criterion and weights."""
         self._put_back()
         net.criterion_ = self.criterion_
 

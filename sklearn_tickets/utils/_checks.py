@@ -1,7 +1,7 @@
-"""The contract of a pruner, as checks that any pruner can be put through.
+"""Checks of the contract that every pruner must satisfy.
 
-scikit-learn's own checks do not see pruning bugs: a pruner that trains with its mask
-lifted, keeps the wrong weights or reports another mask than it uses passes them all.
+scikit-learn's checks do not detect pruning bugs: a pruner that trains without its mask,
+keeps the wrong weights or reports another mask than it uses passes them all.
 """
 
 import copy
@@ -25,26 +25,26 @@ from sklearn_tickets.pruners.base import BasePruner, Rounds, ScoringPruner, Spar
 
 
 def check_pruner(pruner: BasePruner) -> None:
-    """Check that a pruner keeps the contract of this library.
+    """Check that a pruner satisfies the contract of this library.
 
-    It holds its mask exactly, keeps the promised number of the best-scored parameters,
-    reports the mask it uses, nests its rounds, repeats itself bit for bit, survives
-    pickling, and leaves its arguments and the global random streams alone.
+    It must hold its mask exactly, keep the promised number of best-scored parameters, report
+    the mask it uses, nest its rounds, be reproducible bit for bit, survive pickling, and
+    leave its arguments and the global random streams unchanged.
 
     Parameters
     ----------
     pruner : BasePruner
-        An unfitted pruner around a small, quick net whose module takes the numbers of
+        An unfitted pruner around a small, fast net whose module takes the numbers of
         features and outputs from the data.
 
     Raises
     ------
     AssertionError
-        Says which part of the contract is broken.
+        If a part of the contract is violated; the message says which.
 
     See Also
     --------
-    sklearn.utils.estimator_checks.check_estimator : What it has to pass besides.
+    sklearn.utils.estimator_checks.check_estimator : The checks of scikit-learn.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def check_pruner(pruner: BasePruner) -> None:
     X, y = _data(pruner)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LayerCollapseWarning)
-        fitted = _check_leaves_the_world_alone(pruner, X, y)
+        fitted = _check_no_side_effects(pruner, X, y)
         _check_repeats(pruner, fitted, X, y)
         _check_pickles(fitted, X)
         _check_mask_is_held(fitted)
@@ -83,7 +83,7 @@ def _data(pruner: BasePruner) -> tuple[np.ndarray, np.ndarray]:
     return X.astype(np.float32), y
 
 
-def _check_leaves_the_world_alone(pruner: BasePruner, X: np.ndarray, y: np.ndarray) -> BasePruner:
+def _check_no_side_effects(pruner: BasePruner, X: np.ndarray, y: np.ndarray) -> BasePruner:
     fitted = clone(pruner)
     params, data = pickle.dumps(fitted.get_params()), pickle.dumps((X, y))
     streams = _global_streams()
@@ -109,7 +109,7 @@ def _check_repeats(pruner: BasePruner, fitted: BasePruner, X: np.ndarray, y: np.
 def _check_pickles(fitted: BasePruner, X: np.ndarray) -> None:
     for copied in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
         np.testing.assert_array_equal(
-            copied.predict(X), fitted.predict(X), err_msg="a copy predicts otherwise"
+            copied.predict(X), fitted.predict(X), err_msg="a copy predicts differently"
         )
 
 
@@ -144,7 +144,7 @@ def _check_counts(pruner: SparsityPruner, sparsity: float, X: np.ndarray, y: np.
 
 
 def _promised(mask: TicketMask, scope: Scope) -> Iterator[TicketMask]:
-    """The parts of a mask over which the density is promised."""
+    """Yield the parts of a mask that must each meet the density."""
     if scope != "layer":
         yield mask
         return
@@ -153,7 +153,7 @@ def _promised(mask: TicketMask, scope: Scope) -> Iterator[TicketMask]:
 
 
 def _check_keeps_the_best(pruner: SparsityPruner, X: np.ndarray, y: np.ndarray) -> None:
-    """Among ordinary and vanishing initial weights, vanishing ones must not be preferred."""
+    """Check that vanishing initial weights are not preferred to ordinary ones."""
     n_outputs = len(np.unique(y)) if is_classifier(pruner) else 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -169,7 +169,7 @@ def _check_keeps_the_best(pruner: SparsityPruner, X: np.ndarray, y: np.ndarray) 
         train_ticket=False,
     )
     if isinstance(pruner, ScoringPruner):
-        # Training would move what vanishes. Masks that are learned must be trained.
+        # Training would change vanishing weights. Learned masks, however, need training.
         probe.set_params(round_epochs=0, rewind_epoch=0)
     mask = probe.fit(X, y).mask_
     share = (mask & TicketMask(vanishing)).n_kept / mask.n_kept
@@ -177,7 +177,7 @@ def _check_keeps_the_best(pruner: SparsityPruner, X: np.ndarray, y: np.ndarray) 
 
 
 def _with_module(estimator: NeuralNet, factory: Callable[..., nn.Module]) -> NeuralNet:
-    """The same net around another module."""
+    """Return the same net with another module."""
     net = clone(estimator)
     for name in [name for name in vars(net) if name.startswith("module__")]:
         delattr(net, name)

@@ -10,7 +10,7 @@ def all_pruners() -> list[tuple[str, type[BasePruner]]]:
     Returns
     -------
     pruners : list of tuple (name, class)
-        Sorted by name, as scikit-learn's ``all_estimators`` does.
+        Sorted by name, as in scikit-learn's ``all_estimators``.
 
     Examples
     --------

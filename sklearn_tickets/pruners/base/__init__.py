@@ -1,11 +1,11 @@
-"""What pruners are made of: their bases, parameters, and gradients of the loss.
+"""Bases of pruners, their parameters, and gradients of the training loss.
 
-A pruner of your own is a subclass of one of these, with one method to write:
+A custom pruner subclasses one of these bases and implements one method:
 
-- `ScoringPruner`: ``_score`` tells what each parameter is worth;
-- `GradientPruner`: ``_saliency`` does so from gradients of the training loss;
-- `FrozenGatesPruner`, `JointGatesPruner`: ``_gates`` makes the `training.Gates` by which the
-  mask is learned, the weights frozen or trained with it;
+- `ScoringPruner`: ``_score`` scores the parameters;
+- `GradientPruner`: ``_saliency`` scores them by gradients of the training loss;
+- `FrozenGatesPruner`, `JointGatesPruner`: ``_gates`` makes the `training.Gates` that learn the
+  mask while the weights are frozen or trained;
 - `SparsityPruner`: ``_search`` finds a mask in any other way.
 
 Its parameters are annotated attributes (`ParameterFields`).

@@ -1,8 +1,8 @@
-"""`BasePruner`: everything public about a pruner; an algorithm adds its search.
+"""`BasePruner`: the public interface of pruners; an algorithm adds its search.
 
-A fit goes through rounds. Each round trains the masked network for some epochs, searches
-for what to keep of it, and rewinds what is left. Single-shot and multi-shot pruning,
-iterative magnitude pruning, weight and learning-rate rewinding are settings of these rounds.
+A fit consists of rounds. Each round trains the masked network for some epochs, chooses the
+parameters to keep, and rewinds them. Single-shot and multi-shot pruning, iterative
+magnitude pruning, weight and learning-rate rewinding are settings of these rounds.
 """
 
 import copy
@@ -49,54 +49,54 @@ class BasePruner(
     MetaEstimatorMixin,
     BaseEstimator,
 ):
-    """Base class of pruners. An algorithm implements ``_search`` and ``_full_mask``.
+    """Base class of pruners. Subclasses implement ``_search`` and ``_full_mask``.
 
     Parameters
     ----------
     estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or NeuralNetRegressor
         An unfitted skorch net around a module *class* or factory whose modules return
-        logits or regression outputs. It is cloned, never changed. Parameters
-        ``n_features``, ``n_outputs``, ``n_channels`` and ``image_size`` of the module that
-        have no default are taken from the data.
+        logits or regression outputs. It is cloned and never modified. The module's
+        parameters ``n_features``, ``n_outputs``, ``n_channels`` and ``image_size`` are
+        inferred from the data if they have no default.
     final_epochs : int or None, default=None
-        Epochs of the ticket's own training; None takes the net's ``max_epochs``.
+        Number of epochs to train the ticket; None uses the net's ``max_epochs``.
     train_ticket : bool, default=True
-        Whether to train the ticket at all; if not, `estimator_` holds it as rewound, and
-        ``strong_predict`` reads it.
+        Whether to train the ticket. If False, `estimator_` holds the ticket with rewound
+        weights; use ``strong_predict`` to predict with it.
     random_state : int, RandomState instance or None, default=None
-        Draws initial weights, batches and all that is random in the search.
+        Controls the randomness of the initial weights, the batches and the search.
 
     Attributes
     ----------
     mask_ : TicketMask
-        What is kept.
+        The mask of the kept parameters.
     estimator_ : skorch net
-        The sparse network, its pruned weights exactly 0. Its ``partial_fit`` holds the
-        mask; its ``fit`` starts a dense network, and its ``predict`` of a classifier gives
+        The sparse network, whose pruned weights are exactly 0. Its ``partial_fit`` holds the
+        mask; its ``fit`` starts a dense network, and a classifier's ``predict`` returns
         class numbers rather than labels.
     initial_state_ : dict of str to Tensor
         Weights and buffers at initialization, on the CPU.
     strong_statistics_ : dict of str to Tensor
-        Running statistics that batch normalization has in the *strong* ticket, estimated on
-        the training data; empty without such layers.
+        Running statistics of batch normalization in the *strong* ticket, estimated on the
+        training data; empty without such layers.
     output_scale_ : ndarray of shape (n_outputs,)
-        Positive factors through which the *strong* ticket (the mask on the initial
-        weights) is read, estimated on the training data.
+        Positive factors on the outputs of the *strong* ticket (the mask on the initial
+        weights), estimated on the training data.
     rounds_ : list of dict
         One per round: ``round, density, mask, n_kept, n_effective, collapsed,
-        train_loss, seconds``, and ``state`` if the pruner has `store_rounds`.
+        train_loss, seconds``, and ``state`` with `store_rounds`.
     input_support_ : bool ndarray of shape X.shape[1:]
-        The inputs that the ticket still reads.
+        True for the inputs that the ticket uses.
     classes_ : ndarray of shape (n_classes,)
         Class labels; classifiers only.
     n_features_in_ : int
         Number of features (channels, for images) seen during fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X had string names.
+        Names of the features, if the columns of X have string names.
 
     See Also
     --------
-    sklearn_tickets.utils.check_pruner : Checks a pruner of your own.
+    sklearn_tickets.utils.check_pruner : Check a custom pruner.
     """
 
     _trailing: ClassVar[tuple[str, ...]] = ("final_epochs", "train_ticket", "random_state")
@@ -117,7 +117,7 @@ class BasePruner(
         tags.target_tags.required = True
         tags.target_tags.multi_output = not is_classifier(self.estimator)
         tags.transformer_tags.preserves_dtype = ["float32"]
-        # A ticket that is not trained predicts in arbitrary units.
+        # An untrained ticket predicts in arbitrary units.
         for kind_tags in (tags.classifier_tags, tags.regressor_tags):
             if kind_tags is not None and not self.train_ticket:
                 kind_tags.poor_score = True
@@ -126,23 +126,23 @@ class BasePruner(
     # The algorithm ----------------------------------------------------------------
 
     def _starting_point(self, net: NeuralNet) -> TrainingState:
-        """The state whose weights are the ticket's initial ones."""
+        """Return the state that holds the ticket's initial weights."""
         return TrainingState.of(net)
 
     def _full_mask(self, net: NeuralNet) -> TicketMask:
-        """The mask before the first round."""
+        """Return the mask before the first round."""
         raise NotImplementedError
 
     def _round_training(self, run: Run, density: Any) -> Training | None:
-        """What is trained in a round before the search."""
+        """Return the training that precedes the search of a round, if any."""
         n_epochs = run.rounds.n_epochs(run.rounds.round_epochs)
         return run.training(until=n_epochs) if n_epochs else None
 
     def _search(self, run: Run, density: Any) -> Search:
-        """Choose what to keep of ``run.mask``, at a density unless it is None.
+        """Choose which parameters of ``run.mask`` to keep, at a density unless it is None.
 
-        A search may train ``run.net``, which is rewound afterwards: as a generator, it yields
-        each training to have it done, and returns the mask.
+        A search may train ``run.net``, which is rewound afterwards: it is then a generator
+        that yields its trainings, each to be run before it resumes, and returns the mask.
         """
         raise NotImplementedError
 
@@ -150,14 +150,14 @@ class BasePruner(
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
-        """Find a ticket, and train it.
+        """Find a ticket and train it.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             The inputs; converted to float32.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or regression targets.
+            Class labels or regression targets.
 
         Returns
         -------
@@ -167,21 +167,21 @@ class BasePruner(
         Raises
         ------
         ValueError
-            If data, parameters and network do not fit together, or training diverges.
+            If data, parameters and network do not match, or training diverges.
 
         Warns
         -----
         LayerCollapseWarning
             If no kept weight lies on a path from an input to an output.
         """
-        # Closed at once if a training fails: random streams are put back at its end.
+        # If a training fails, closing the generator restores the random streams.
         with closing(self._trainings(X, y)) as trainings:
             for training in trainings:
                 training.run()
         return self
 
     def _trainings(self, X: Any, y: Any) -> Generator[Training, None, None]:
-        """Fit, but leave each training to the caller before going on."""
+        """Fit the pruner, and yield each training for the caller to run."""
         X, y, classes = self._check_data(X, y)
         rounds = Rounds.of(self)
         rounds.check()
@@ -225,7 +225,7 @@ class BasePruner(
         )
 
     def _round(self, t: int, run: Run) -> Generator[Training, None, dict[str, Any]]:
-        """Train, search and rewind; leave trainings to the caller, return a record."""
+        """Train, search and rewind; yield the trainings and return a record."""
         began = time.perf_counter()
         net, rounds, density = run.net, run.rounds, run.rounds.density(t)
         training = self._round_training(run, density)
@@ -252,7 +252,7 @@ class BasePruner(
         } | stored
 
     def _fitted_attributes(self, run: Run) -> dict[str, Any]:
-        """What fit publishes, by name."""
+        """Return the fitted attributes by name."""
         net, X, initial = run.net, run.X, run.start.module
         strong = run.mask.apply(initial)
         statistics = normalization_statistics(net.module_, X, strong)
@@ -273,7 +273,7 @@ class BasePruner(
         }
 
     def _check_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Validate X and y; return float32 X, y as the net's loss wants it, and the classes."""
+        """Validate X and y; return float32 X, y as the net's loss takes it, and the classes."""
         is_classification = is_classifier(self.estimator)
         X, y = validate_data(
             self,
@@ -290,7 +290,7 @@ class BasePruner(
 
 
 def _passed(training: Training) -> TrainingState:
-    """The state at the epoch to rewind to, unless training was stopped before it."""
+    """Return the state at the epoch to rewind to, unless training stopped before it."""
     if training.passed is None:
         raise ValueError(
             f"rewind_epoch={training.snapshot} is beyond the {len(training.net.history)} epochs "

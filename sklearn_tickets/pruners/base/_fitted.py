@@ -1,7 +1,10 @@
-"""What a fitted pruner does with its ticket: predict, transform, and read it untrained."""
+"""Methods of fitted pruners: predict, transform, and evaluate the untrained ticket."""
+
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
@@ -18,7 +21,7 @@ def _wraps_classifier(pruner: "FittedTicketMixin") -> bool:
 
 
 class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """Methods of an estimator that has fitted these attributes."""
+    """Mixin of the methods that use the fitted ticket."""
 
     estimator: NeuralNet
     estimator_: NeuralNet
@@ -28,13 +31,13 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     output_scale_: np.ndarray
     classes_: np.ndarray
 
-    def _check_inputs(self, X):
+    def _check_inputs(self, X: ArrayLike) -> NDArray[np.float32]:
         check_is_fitted(self)
         return validate_data(
             self, X, dtype=np.float32, allow_nd=True, force_writeable=True, reset=False
         )
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict with the sparse network.
 
         Parameters
@@ -50,7 +53,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         X = self._check_inputs(X)
         return self._decide(infer(self.estimator_.module_, X))
 
-    def strong_predict(self, X, *, rescale=True):
+    def strong_predict(self, X: ArrayLike, *, rescale: bool = True) -> NDArray[Any]:
         """Predict with the strong ticket: the mask on the initial weights, untrained.
 
         Parameters
@@ -58,7 +61,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
         rescale : bool, default=True
-            Whether to read the outputs through `output_scale_`.
+            Whether to multiply the outputs by `output_scale_`.
 
         Returns
         -------
@@ -68,8 +71,8 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         outputs = self.strong_output(X)
         return self._decide(outputs * self.output_scale_ if rescale else outputs)
 
-    def strong_output(self, X):
-        """Compute the outputs of the mask on the initial weights, not rescaled.
+    def strong_output(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Compute the outputs of the strong ticket, without rescaling.
 
         Parameters
         ----------
@@ -85,14 +88,14 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         state = self.mask_.apply(self.initial_state_) | self.strong_statistics_
         return infer(self.estimator_.module_, X, state)
 
-    def _decide(self, outputs):
+    def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         """Turn outputs into predictions."""
         if not is_classifier(self.estimator):
             return outputs[:, 0] if outputs.shape[1] == 1 else outputs
         return self.classes_[class_codes(self.estimator, outputs)]
 
     @available_if(_wraps_classifier)
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict class probabilities with the sparse network.
 
         Parameters
@@ -103,12 +106,12 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         probabilities : float64 ndarray of shape (n_samples, n_classes)
-            As the net's criterion implies: softmax or sigmoid of the outputs.
+            The softmax or sigmoid of the outputs, as the net's criterion implies.
 
         Raises
         ------
         ValueError
-            If the net's criterion implies none, and its ``predict_nonlinearity`` neither.
+            If neither the net's criterion nor its ``predict_nonlinearity`` implies any.
         """
         X = self._check_inputs(X)
         outputs = torch.from_numpy(infer(self.estimator_.module_, X))
@@ -117,32 +120,32 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         probabilities = self.estimator_._get_predict_nonlinearity()(outputs).numpy()
         if not np.allclose(probabilities.sum(axis=1), 1) or (probabilities < 0).any():
             raise ValueError(
-                f"estimator's criterion {type(self.estimator_.criterion_).__name__} does not say "
-                "how to make probabilities of its outputs; pass the net predict_nonlinearity=."
+                f"estimator's criterion {type(self.estimator_.criterion_).__name__} does not imply "
+                "how to turn outputs into probabilities; set predict_nonlinearity of estimator."
             )
         return probabilities
 
-    def score(self, X, y, sample_weight=None):
-        """Score the sparse network: accuracy for classifiers, R2 for regressors.
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of a classifier or the R2 score of a regressor.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The truth.
+            True labels or targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights.
+            Sample weights.
 
         Returns
         -------
         score : float
-            Higher is better.
+            Score of the sparse network.
         """
         metric = accuracy_score if is_classifier(self.estimator) else r2_score
         return metric(y, self.predict(X), sample_weight=sample_weight)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Compute the ticket's hidden representation.
 
         Parameters

@@ -1,4 +1,4 @@
-"""Bases of pruners that learn their masks by gates: weights frozen, or trained with them."""
+"""Bases of pruners that learn masks with gates, on frozen or jointly trained weights."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -29,18 +29,18 @@ from sklearn_tickets.training import (
     hold_mask,
 )
 
-# Chosen on the planted circle and helix: errors are smaller than cross entropies.
+# Chosen on the planted circle and helix; squared errors are smaller than cross entropies.
 AUTO_PENALTY = {True: 10.0, False: 1.0}
 
 
 class GatesPruner(SparsityPruner):
-    """Base of pruners that learn a mask by gates. An algorithm implements ``_gates``.
+    """Base of pruners that learn a mask with gates. Subclasses implement ``_gates``.
 
     Parameters
     ----------
     <parameters>
     mask_lr : float > 0, default=0.01
-        Learning rate of the mask's scores (Adam), annealed along a cosine.
+        Learning rate of the mask's scores (Adam), with cosine annealing.
 
     Attributes
     ----------
@@ -50,11 +50,11 @@ class GatesPruner(SparsityPruner):
     mask_lr: Positive = 0.01
 
     def _gates(self, weights: Tensor, layout: Layout, density: Any) -> Gates:
-        """Make the gates of `weights`, laid out like that, for a density if one is given."""
+        """Make the gates of the weights in a layout, for a density unless it is None."""
         raise NotImplementedError
 
     def _choose(self, run: Run, gates: Gates, layout: Layout, density: float | None) -> TicketMask:
-        """Keep the best-scored; or, without a density, what the gates let through."""
+        """Keep the highest scores or, without a density, the scores above the threshold."""
         device = gates.scores.device
         alive = layout.join({name: kept.to(device) for name, kept in run.mask.items()})
         scores = gates.scores.detach()
@@ -66,21 +66,21 @@ class GatesPruner(SparsityPruner):
 
 
 class PenalizedGatesPruner(GatesPruner):
-    """Base of pruners whose gates pay for being open.
+    """Base of pruners that penalize open gates.
 
     Parameters
     ----------
     <parameters>
     sparsity : float in [0, 1) or None, default=0.9
-        Fraction of the prunable parameters to remove, met exactly; None keeps what the
-        method itself finds.
+        Fraction of the prunable parameters to remove, met exactly; None leaves the
+        sparsity to the method.
     mask_init : float, default=0.0
         Initial score of every parameter; the lower, the sparser the mask.
     penalty : float >= 0 or "auto", default="auto"
-        Weight of the penalty: the mean over all prunable parameters of how open their
-        gates are, as far as it exceeds the density that is asked for. With
-        ``sparsity=None`` all of it counts, and the higher, the sparser the mask. "auto"
-        takes 10 for classifiers and 1 for regressors.
+        Weight of the penalty, which is the mean openness of the gates of all prunable
+        parameters in excess of the target density. With ``sparsity=None`` the whole mean is
+        penalized, and a higher weight gives a sparser mask. "auto" uses 10 for classifiers
+        and 1 for regressors.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class PenalizedGatesPruner(GatesPruner):
     def _begin(
         self, kind: type[PenalizedGates], weights: Tensor, density: float | None, **settings: Any
     ) -> PenalizedGates:
-        """Make gates of a kind, with the same score for all weights."""
+        """Make gates of a class, with the same initial score for all weights."""
         auto = AUTO_PENALTY[is_classifier(self.estimator)]
         penalty = auto if self.penalty == "auto" else self.penalty
         scores = torch.full_like(weights, self.mask_init)
@@ -108,9 +108,9 @@ class FrozenGatesPruner(GatesPruner):
     ----------
     <parameters>
     mask_epochs : int or None, default=None
-        Epochs of learning the mask; None takes the net's ``max_epochs``.
+        Number of epochs to train the mask; None uses the net's ``max_epochs``.
     learn_scale : bool, default=True
-        Whether a positive factor per output is learned besides: outputs of a pruned random
+        Whether to learn a positive factor per output, too: the outputs of a pruned random
         network are in arbitrary units.
 
     Attributes
@@ -136,7 +136,7 @@ class FrozenGatesPruner(GatesPruner):
 
 @dataclass
 class _Learned:
-    """What rounds of learning a mask hand on."""
+    """State that passes from one round of mask learning to the next."""
 
     gates: Gates
     layout: Layout
@@ -146,19 +146,19 @@ class _Learned:
 class JointGatesPruner(PenalizedGatesPruner, RoundPruner):
     """Base of pruners that train the weights and the gates together, in rounds.
 
-    Between rounds the weights go on as they are; only the ticket is rewound.
+    The weights are not rewound between rounds; only those of the ticket are.
 
     Parameters
     ----------
     <parameters>
     n_rounds : int, default=1
-        Number of rounds of learning the mask.
+        Number of rounds of mask learning.
     round_epochs : int or None, default=None
-        Epochs of a round, in which weights and mask are trained; None takes the net's
+        Number of epochs to train weights and mask in each round; None uses the net's
         ``max_epochs``.
     rewind_epoch : int or None, default=0
-        Which weights the ticket has: 0 the initial ones, k those after k epochs of the first
-        round, None the trained ones.
+        Weights of the ticket: 0 for the initial weights, k for those after k epochs of the
+        first round, None for the trained weights.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ class JointGatesPruner(PenalizedGatesPruner, RoundPruner):
     def _search(self, run: Run, density: Any) -> TicketMask:
         gates, layout = run.carried.gates, run.carried.layout
         run.carried.state = replace(run.start, module=TrainingState.of(run.net).module)
-        # What the net computes stays the same without gates, but for what is pruned.
+        # Without gates the net computes the same, except for what is pruned.
         with torch.no_grad():
             for name, gate in layout.split(gates.expected()).items():
                 plain_module(run.net.module_).get_parameter(name).mul_(gate)

@@ -1,4 +1,4 @@
-"""Gradients of the training loss at a masked network's weights, over all of the data."""
+"""Gradients of the training loss at the weights of a masked network, over all data."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -21,19 +21,19 @@ _BATCH = 512
 
 
 def masked_leaves(net: NeuralNet, mask: TicketMask) -> Scores:
-    """Copy the parameters that a mask covers, to differentiate by them.
+    """Copy the parameters that a mask covers as leaves of a new graph.
 
     Parameters
     ----------
     net : NeuralNet
-        Initialized.
+        The initialized net.
     mask : TicketMask
-        What is kept.
+        The mask.
 
     Returns
     -------
     leaves : dict of str to Tensor
-        Values by name, those of pruned entries 0.
+        Values by name; pruned entries are 0.
     """
     state = mask.apply({n: p.detach() for n, p in plain_module(net.module_).named_parameters()})
     return {name: state[name].requires_grad_() for name in mask}
@@ -46,28 +46,28 @@ def batch_losses(
     y: Array,
     temperature: float = 1.0,
 ) -> Iterator[Tensor]:
-    """Yield batch by batch what sums to the mean training loss, at given parameters.
+    """Yield losses of batches that sum to the mean training loss, at given parameters.
 
     The module runs in evaluation mode on copies of its buffers, so that scoring draws no
-    random number and leaves the statistics of normalization layers as they were.
+    random number and leaves the statistics of normalization layers unchanged.
 
     Parameters
     ----------
     net : NeuralNet
-        Gives module and loss.
+        Provides the module and the loss.
     parameters : mapping of str to Tensor
-        Values to use in place of the module's own.
+        Values that replace the module's parameters.
     X : ndarray of shape (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         The targets, as the loss takes them.
     temperature : float, default=1.0
-        The outputs are divided by it.
+        Divisor of the outputs.
 
     Yields
     ------
     loss : Tensor of shape ()
-        Of up to 512 rows, weighted by their share.
+        Mean loss of up to 512 rows, weighted by their share.
     """
     module = plain_module(net.module_)
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
@@ -91,16 +91,16 @@ def gradient(
     Parameters
     ----------
     value : Tensor of shape ()
-        What to differentiate.
+        The scalar.
     parameters : mapping of str to Tensor
-        What to differentiate by.
+        The tensors to differentiate with respect to.
     create_graph : bool, default=False
-        Whether the gradient can be differentiated itself.
+        Whether the gradient itself can be differentiated.
 
     Returns
     -------
     gradient : dict of str to Tensor
-        By name, 0 where nothing depends on a parameter.
+        Gradient by name; 0 for a parameter that the scalar does not depend on.
     """
     parts = torch.autograd.grad(
         value,
@@ -113,19 +113,19 @@ def gradient(
 
 
 def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) -> Scores:
-    """Sum the gradients of scalars, of which only one graph is in memory at a time.
+    """Sum the gradients of scalars, with one graph in memory at a time.
 
     Parameters
     ----------
     parameters : mapping of str to Tensor
-        What to differentiate by.
+        The tensors to differentiate with respect to.
     terms : iterable of Tensor
-        What to differentiate, such as `batch_losses`.
+        The scalars, such as `batch_losses`.
 
     Returns
     -------
     gradient : dict of str to Tensor
-        Of the sum.
+        Gradient of the sum by name.
     """
     total = {name: torch.zeros_like(value) for name, value in parameters.items()}
     for term in terms:
@@ -137,21 +137,21 @@ def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) ->
 def scoring_sample(
     net: NeuralNet, X: Array, y: Array, n_samples: int | None
 ) -> tuple[Array, Array]:
-    """Draw rows to score on, from all classes equally often.
+    """Draw rows to score on, equally often from all classes.
 
     Parameters
     ----------
     net : NeuralNet
-        Tells whether it is classification.
+        The net, which tells classification from regression.
     X, y : ndarray
         All rows.
     n_samples : int or None
-        How many to draw, from torch's random stream; None takes all rows.
+        Number of rows to draw, from torch's random stream; None takes all rows.
 
     Returns
     -------
     X, y : ndarray
-        Some of the rows.
+        The drawn rows.
     """
     if n_samples is None:
         return X, y

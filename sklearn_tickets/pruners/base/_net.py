@@ -1,4 +1,4 @@
-"""The net that a pruner trains: cloned from the user's, fitted to and checked against the data."""
+"""The net that a pruner trains: a clone of the user's net, checked against the data."""
 
 import inspect
 import math
@@ -17,18 +17,18 @@ from sklearn_tickets.training import batch_iterator
 def make_net(
     estimator: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None
 ) -> NeuralNet:
-    """Clone `estimator`, with the sizes that its module leaves open taken from the data.
+    """Clone `estimator`, and infer the missing sizes of its module from the data.
 
     Parameters
     ----------
     estimator : NeuralNet
-        The user's net, left as it is.
+        The user's net, which is not modified.
     X : float32 ndarray of shape (n_samples, n_features) or (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Class codes or float32 regression targets.
     classes : ndarray of shape (n_classes,) or None
-        None for regression.
+        Class labels; None for regression.
 
     Returns
     -------
@@ -39,12 +39,12 @@ def make_net(
     Raises
     ------
     ValueError
-        If the net holds a module instance, or a classifier has a loss of probabilities.
+        If the net's module is an instance, or the loss of a classifier takes probabilities.
 
     Warns
     -----
     UserWarning
-        If the net is fitted, since its weights are not used.
+        If the net is already fitted, because its weights are not used.
     """
     net = clone(estimator)
     if isinstance(net.module, nn.Module):
@@ -82,14 +82,14 @@ def make_net(
         if required and not hasattr(net, f"module__{name}"):
             if size is None:
                 raise ValueError(
-                    f"estimator's module takes images, and X has rows of shape {X.shape[1:]}. Set "
+                    f"estimator's module takes images, but X has rows of shape {X.shape[1:]}. Set "
                     "module__n_channels and module__image_size of estimator, or give X the shape "
                     "(n_samples, n_channels, image_size, image_size)."
                 )
             net.set_params(**{f"module__{name}": size})
     is_silent = not net.verbose and net.callbacks != "disable"
     if is_silent and not any(name.startswith("callbacks__print_log") for name in vars(net)):
-        # It makes a table in every epoch, printed or not.
+        # The callback formats a table after every epoch, even if it is not printed.
         net.set_params(callbacks__print_log=None)
     for iterator in ("iterator_train", "iterator_valid"):
         if getattr(net, iterator) is DataLoader:
@@ -98,27 +98,27 @@ def make_net(
 
 
 def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None) -> None:
-    """Check on a few rows that the outputs of an initialized net suit the targets.
+    """Check on a few rows that the outputs of a net match the targets.
 
     Parameters
     ----------
     net : NeuralNet
-        Initialized.
+        The initialized net.
     X, y, classes : ndarray
         As for `make_net`.
 
     Raises
     ------
     ValueError
-        If X does not fit the module, its outputs do not fit y, or they are probabilities.
+        If X does not match the module, its outputs do not match y, or they are probabilities.
     """
     name = type(plain_module(net.module_)).__name__
     try:
         outputs = infer(net.module_, X[:8])
     except (RuntimeError, TypeError) as error:
         raise ValueError(
-            f"estimator's module {name} cannot make one tensor of outputs from X with rows of "
-            f"shape {X.shape[1:]} (in float64, in which predictions are made): {error}"
+            f"estimator's module {name} does not return a single tensor for X with rows of shape "
+            f"{X.shape[1:]} (in float64, the dtype of predictions): {error}"
         ) from error
     expected = _n_outputs(net, y, classes)
     if outputs.shape[1] != expected:
@@ -135,14 +135,14 @@ def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
         and np.allclose(probabilities.sum(axis=1), 1, rtol=1e-9)
     ):
         raise ValueError(
-            f"estimator's module {name} ends in a softmax inside (or a log_softmax): its outputs "
-            "are probabilities. Remove it; modules return logits, and skorch applies the softmax "
-            "in predict_proba."
+            f"estimator's module {name} has a softmax inside (or a log_softmax): its outputs are "
+            "probabilities. Remove it; modules return logits, and skorch applies the softmax in "
+            "predict_proba."
         )
 
 
 def _n_outputs(net: NeuralNet, y: np.ndarray, classes: np.ndarray | None) -> int:
-    """Outputs that the module must have: one per class or target, one logit if binary."""
+    """Return the required number of outputs: one per class or target, one logit if binary."""
     if classes is None:
         return y.shape[1]
     if not isinstance(net, NeuralNetBinaryClassifier):

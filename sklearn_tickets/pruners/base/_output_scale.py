@@ -1,7 +1,7 @@
-"""Reading a strong ticket: one positive factor per output makes its outputs comparable.
+"""Output scales of strong tickets: one positive factor per output.
 
-A masked network at its initial weights computes its function up to an arbitrary positive
-scale per output. The factors are estimated on training data only.
+The outputs of a masked network at its initial weights have arbitrary positive scales. The
+factors that make them comparable are estimated on training data only.
 """
 
 import numpy as np
@@ -32,11 +32,11 @@ def regression_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Find factors whose largest scaled output is right most often.
+    """Find the factors of highest training accuracy by coordinate ascent.
 
-    Coordinate ascent on the training accuracy: with the other factors fixed, accuracy is
-    a step function of one factor, and its best step is found exactly. (Least cross
-    entropy is a worse reader: it trades rows it gets right for rows it gets less wrong.)
+    With the other factors fixed, accuracy is a step function of one factor, and its best
+    step is found exactly. Minimizing the cross entropy instead gives a lower accuracy: it
+    gives up correct rows to make wrong rows less wrong.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     if n_classes == 1:
         return np.ones(1)
     stride = -(-len(y) // _MAX_ROWS)
-    # One class per row: maxima over the few classes are then taken of long rows, side by side.
+    # With one class per row, maxima over the few classes are elementwise over long rows.
     outputs, y = np.ascontiguousarray(outputs[::stride].T), y[::stride]
     size = np.abs(outputs).mean(axis=1)
     ones = np.ones(n_classes)
@@ -67,7 +67,7 @@ def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _ascend(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Improve one factor after the other until a sweep gains nothing."""
+    """Improve one factor after the other until a sweep brings no gain."""
     for _ in range(_MAX_SWEEPS):
         moved = scale.copy()
         for k in range(len(scale)):
@@ -86,7 +86,7 @@ def _n_right(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> int:
 
 
 def _best_factor(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray, k: int) -> float:
-    """The factor of class `k` with most right rows, the middle of its widest best step."""
+    """Return the factor of class `k` with most correct rows: the middle of the widest step."""
     rivals = outputs * scale[:, None]
     rivals[k] = -np.inf
     rival = rivals.argmax(axis=0)

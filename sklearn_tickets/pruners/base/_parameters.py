@@ -1,4 +1,4 @@
-"""Parameters as fields: `ParameterFields` makes constructor, constraints and docs of them."""
+"""`ParameterFields`: constructors, constraints and docs from annotated attributes."""
 
 import inspect
 import re
@@ -32,20 +32,20 @@ Positive: TypeAlias = Annotated[float, Interval(Real, 0, None, closed="neither")
 RandomState: TypeAlias = Annotated[int | np.random.RandomState | None, "random_state"]
 Schedule: TypeAlias = Literal["one-cycle"] | None
 
-# A section of a docstring, and the line before each of its entries.
+# A section of a docstring, and the line break before each of its entries.
 _SECTION = re.compile(r"(Parameters|Attributes)\n-{10}\n(.+?)(?=\n\n[A-Z][\w ]+\n---|\n\Z)", re.S)
 _BETWEEN = re.compile(r"\n(?=\w+ : |<)")
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(field,))
 class ParameterFields:
-    """Makes parameters of the annotated attributes of its subclasses.
+    """Base of classes whose annotated attributes are their parameters.
 
     Each subclass becomes a dataclass whose constructor takes keywords and assigns them. The
     type of a field is also its constraint: ``Annotated[float, Interval(...)]``,
-    ``Literal["a", "b"]``, ``bool``, a class, or a union of these. Another default for a
-    parameter of a base needs no type. In the docstring of a subclass, ``<parameters>`` and
-    ``<attributes>`` stand for what its bases document.
+    ``Literal["a", "b"]``, ``bool``, a class, or a union of these. A new default for an
+    inherited parameter needs no type. In the docstring of a subclass, ``<parameters>`` and
+    ``<attributes>`` are replaced by the documentation of its bases.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class ParameterFields:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # By Python's order of inheritance; a dataclass would let the last base win.
+        # In the method resolution order; in a dataclass, the last base would win.
         declared: dict[str, tuple[Any, Any]] = {}
         for base in cls.__mro__[:0:-1]:
             declared |= vars(base).get("_declared", {})
@@ -100,7 +100,7 @@ class ParameterFields:
 
 
 def _constraints(hint: Any) -> Iterator[Any]:
-    """What scikit-learn's validation calls the values of a type."""
+    """Yield the constraints of a type as scikit-learn's parameter validation takes them."""
     if get_origin(hint) in (Union, UnionType):
         for part in get_args(hint):
             yield from _constraints(part)
@@ -119,7 +119,7 @@ def _constraints(hint: Any) -> Iterator[Any]:
 
 
 def _signature(cls: type[ParameterFields]) -> inspect.Signature:
-    """The constructor's signature without types, as if it were written by hand."""
+    """Return the constructor's signature without types, as if written by hand."""
     given = inspect.signature(cls.__init__)
     parameters = [each.replace(annotation=each.empty) for each in given.parameters.values()]
     position = {name: i for i, name in enumerate(cls._trailing, 1)}
@@ -128,7 +128,7 @@ def _signature(cls: type[ParameterFields]) -> inspect.Signature:
 
 
 def _completed(cls: type[ParameterFields], title: str, text: str) -> str:
-    """A section of a docstring with what the bases document, in the signature's order."""
+    """Add the entries of the bases to a section of a docstring, in the signature's order."""
     inherited: dict[str, str] = {}
     for base in cls.__mro__[:0:-1]:
         inherited |= vars(base).get("_documented", {}).get(title, {})

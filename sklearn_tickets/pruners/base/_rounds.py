@@ -1,4 +1,4 @@
-"""`Rounds`: the rounds that a fit goes through; `Run`: a fit under way."""
+"""`Rounds`: settings of the rounds of a fit; `Run`: the state of a fit."""
 
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rounds:
-    """The rounds that a pruner goes through.
+    """Settings of the rounds of a fit.
 
     In each round the masked network is trained, a part of it is pruned, and the rest is
     returned to an earlier state of its training.
@@ -24,23 +24,23 @@ class Rounds:
     Parameters
     ----------
     max_epochs : int
-        The net's own number of epochs, which None stands for in the others.
+        The net's number of epochs, which replaces None in the other parameters.
     sparsity : float in [0, 1) or None, default=None
-        What the last round prunes to; None leaves it to the algorithm.
+        Sparsity after the last round; None leaves it to the algorithm.
     n_rounds : int, default=1
         Number of rounds.
     round_epochs : int or None, default=0
-        Epochs trained in each round.
+        Number of epochs to train in each round.
     rewind_epoch : int or None, default=0
-        Where kept weights return to after a round; None keeps them.
+        Epoch to rewind kept weights to after a round; None keeps them as trained.
     final_epochs : int or None, default=None
-        Epochs of the ticket's own training.
+        Number of epochs to train the ticket.
     train_ticket : bool, default=True
         Whether the ticket is trained.
     schedule : {"one-cycle"} or None, default=None
         Learning-rate schedule of each training.
     store_rounds : bool, default=False
-        Whether the weights trained in each round are kept.
+        Whether the weights trained in each round are stored.
     """
 
     max_epochs: int
@@ -55,17 +55,17 @@ class Rounds:
 
     @classmethod
     def of(cls, pruner: "BasePruner") -> Self:
-        """Read the rounds from the parameters that a pruner has.
+        """Read the settings from the parameters of a pruner.
 
         Parameters
         ----------
         pruner : BasePruner
-            Fitted or not.
+            The pruner, fitted or not.
 
         Returns
         -------
         rounds : Rounds
-            With defaults in place of parameters that the pruner does not have.
+            Parameters that the pruner does not have are at their defaults.
         """
         given = pruner.get_params(deep=False)
         own = {each.name: given[each.name] for each in fields(cls) if each.name in given}
@@ -87,7 +87,7 @@ class Rounds:
         return None if self.sparsity is None else (1 - self.sparsity) ** (t / self.n_rounds)
 
     def n_epochs(self, given: int | None) -> int:
-        """Put the net's own number in place of None.
+        """Replace None by the net's number of epochs.
 
         Parameters
         ----------
@@ -97,23 +97,23 @@ class Rounds:
         Returns
         -------
         n_epochs : int
-            The number.
+            The number of epochs.
         """
         return self.max_epochs if given is None else given
 
     def check(self) -> None:
-        """Check that every state to rewind to will be passed.
+        """Check that trainings reach the epoch to rewind to.
 
         Raises
         ------
         ValueError
-            If it will not.
+            If they do not.
         """
         if not self.rewind_epoch:
             return
         if self.schedule is not None:
             raise ValueError(
-                f"schedule={self.schedule!r} begins anew with each training and cannot be rewound "
+                f"schedule={self.schedule!r} restarts with each training and cannot be rewound "
                 f"to rewind_epoch={self.rewind_epoch}; use rewind_epoch=0 or None."
             )
         round_epochs = self.n_epochs(self.round_epochs)
@@ -133,14 +133,14 @@ class Rounds:
 
 @dataclass
 class Run:
-    """A fit under way: what its rounds have in common, and hand on.
+    """State of a fit, shared and updated by its rounds.
 
     Parameters
     ----------
     rounds : Rounds
-        What is to be done.
+        Settings of the rounds.
     net : NeuralNet
-        The pruner's own net, which is trained.
+        The clone of the user's net that is trained.
     X : float32 ndarray of shape (n_samples, n_features) or (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
@@ -148,17 +148,17 @@ class Run:
     classes : ndarray of shape (n_classes,) or None
         Class labels; None for regression.
     rng : RandomState
-        Breaks ties, and draws what an algorithm draws with NumPy.
+        Breaks ties, and is the source of randomness of algorithms that use NumPy.
     mask : TicketMask
-        What is kept so far.
+        The current mask.
     start : TrainingState
-        The net as initialized.
+        State of the initialized net.
     rewind_to : TrainingState
-        Where kept weights return to.
+        State to which kept weights are rewound.
     records : list of dict
-        One for each round so far: `rounds_` of the pruner.
+        One per finished round, published as `rounds_`.
     carried : object
-        What an algorithm carries from one round to the next.
+        State that an algorithm passes from one round to the next.
     """
 
     rounds: Rounds
@@ -181,14 +181,14 @@ class Run:
         until : int
             Total number of epochs, those in the net's history included.
         **callbacks : Callback
-            What takes part in this training only.
+            Callbacks of this training only.
 
         Returns
         -------
         training : Training
-            Yet to be done, by yielding it.
+            It is run when the search yields it.
         """
-        # The state to rewind to is passed in the first round's first training.
+        # The state to rewind to is reached in the first training of the first round.
         snapshot = None if self.records else self.rounds.rewind_epoch
         schedule = self.rounds.schedule
         return Training(self.net, self.X, self.y, until, snapshot, schedule, None, callbacks)

@@ -1,4 +1,4 @@
-"""Bases of pruners that reach a given sparsity, that work in rounds, and that score."""
+"""Bases of pruners with a given sparsity, with rounds, and with scores."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,7 +30,7 @@ from sklearn_tickets.pruners.base._parameters import (
 from sklearn_tickets.pruners.base._rounds import Run
 from sklearn_tickets.training import L1Penalty, Training
 
-# Chosen on the planted circle and helix; cross entropy stands more of it than a squared error.
+# Chosen on the planted circle and helix; cross entropy tolerates more than the squared error.
 AUTO_L1 = {True: 3e-4, False: 1e-4}
 
 
@@ -44,18 +44,18 @@ class SparsityPruner(BasePruner):
         Fraction of the prunable parameters to remove; met exactly.
     scope : {"global", "layer", "erk"}, default="global"
         Whether parameters compete with all others or within their layer, where all layers
-        have the same density ("layer") or small ones a higher one ("erk"), as in `Allocation`.
+        have the same density ("layer") or small ones a higher one ("erk"); see `Allocation`.
     prune_bias : bool, default=False
-        Whether biases are pruned, too.
+        Whether to prune biases, too.
     exclude : tuple of str, default=()
-        Glob patterns of parameter names left dense, such as ``"head.*"``.
+        Glob patterns of names of parameters to leave dense, such as ``"head.*"``.
 
     Attributes
     ----------
     <attributes>
     """
 
-    # None is for algorithms that find a density themselves, which say so.
+    # None is for algorithms that choose the density; they document it.
     sparsity: Annotated[float | None, Interval(Real, 0, 1, closed="left")] = 0.9
     scope: Scope = "global"
     prune_bias: bool = False
@@ -74,18 +74,18 @@ class RoundPruner(SparsityPruner):
     n_rounds : int, default=1
         Number of rounds R; after round t the fraction ``(1 - sparsity) ** (t / R)`` is kept.
     round_epochs : int or None, default=0
-        Epochs trained before each scoring; 0 scores the network as initialized, None
-        takes the net's ``max_epochs``.
+        Number of epochs to train before each scoring; 0 scores the initialized network,
+        None uses the net's ``max_epochs``.
     rewind_epoch : int or None, default=0
-        Where kept weights return to after each round: 0 their initial values, k their
-        values after k epochs (with the optimizer's state and the schedule), None nowhere,
-        only the optimizer and the schedule restart (learning-rate rewinding).
+        Epoch to rewind kept weights to after each round: 0 restores their initial values,
+        k their values after k epochs, with the optimizer's state and the schedule. None
+        only restarts the optimizer and the schedule (learning-rate rewinding).
     schedule : {"one-cycle"} or None, default=None
-        Learning-rate schedule of each training, begun anew: "one-cycle" rises to the
+        Learning-rate schedule that restarts with each training: "one-cycle" rises to the
         net's rate and falls to 0, step by step. None leaves it to the net's callbacks.
     store_rounds : bool, default=False
-        Whether `rounds_` keeps the network's weights and buffers, too, as trained in each
-        round, before what is pruned is removed and the rest is rewound.
+        Whether `rounds_` also stores the network's weights and buffers as trained in each
+        round, before pruning and rewinding.
 
     Attributes
     ----------
@@ -100,18 +100,17 @@ class RoundPruner(SparsityPruner):
 
 
 class ScoringPruner(RoundPruner):
-    """Base of pruners that score the parameters. An algorithm implements ``_score``.
+    """Base of pruners that score the parameters. Subclasses implement ``_score``.
 
     Parameters
     ----------
     <parameters>
     l1 : float >= 0 or "auto", default=0.0
-        Weight of the sum of the prunable weights' magnitudes in the loss, while rounds are
-        trained (not in the ticket's own training); "auto" takes 3e-4 for classifiers and
-        1e-4 for regressors.
+        Weight of an L1 penalty on the prunable weights in the training of rounds, but not
+        of the ticket; "auto" uses 3e-4 for classifiers and 1e-4 for regressors.
     connected : bool, default=False
-        Whether parameters on no path from an input to an output are pruned first. What the
-        last round cuts off stays: it takes several rounds.
+        Whether to prune parameters on no path from an input to an output first. Parameters
+        that the last round disconnects are kept, so this takes several rounds.
 
     Attributes
     ----------
@@ -122,7 +121,7 @@ class ScoringPruner(RoundPruner):
     connected: bool = False
 
     def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        """Score the parameters that `mask` covers, at `net`'s weights; higher is kept."""
+        """Score the parameters that `mask` covers at the weights of `net`; higher is kept."""
         raise NotImplementedError
 
     def _round_training(self, run: Run, density: Any) -> Training | None:
@@ -143,7 +142,7 @@ class ScoringPruner(RoundPruner):
                 raise ValueError(
                     f"{type(self).__name__} scores all parameters of estimator's module "
                     f"{type(plain_module(run.net.module_)).__name__} the same ({lowest:.3g}): "
-                    "there is nothing to choose by. Look for constant weights or a softmax inside."
+                    "none can be preferred. Check for constant weights or a softmax inside."
                 )
         if self.connected:
             scores = _dead_ends_last(scores, run.mask.effective(run.net.module_, run.X))
@@ -151,13 +150,13 @@ class ScoringPruner(RoundPruner):
 
 
 class GradientPruner(ScoringPruner):
-    """Base of pruners that score by gradients of the training loss, by ``_saliency``.
+    """Base of pruners that score by gradients of the loss. Subclasses implement ``_saliency``.
 
     Parameters
     ----------
     <parameters>
     n_score_samples : int or None, default=None
-        Number of rows to score on, drawn from all classes equally often; None takes all.
+        Number of rows to score on, drawn equally often from all classes; None uses all rows.
 
     Attributes
     ----------
@@ -182,7 +181,7 @@ class GradientPruner(ScoringPruner):
 
 
 def _dead_ends_last(scores: Scores, effective: TicketMask) -> Scores:
-    """Scores that rank what lies on no path below all that does."""
+    """Rank parameters on no path from an input to an output below all others."""
     lowest = min(score.min() for score in scores.values())
     return {
         name: score.where(effective[name].to(score.device), lowest - 1)

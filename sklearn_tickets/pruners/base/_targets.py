@@ -1,4 +1,4 @@
-"""Targets as the net's loss takes them, and class numbers from its outputs."""
+"""Conversion of targets for the net's loss, and of outputs to class numbers."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier
 
 
 def check_classes(pruner: Any, y: np.ndarray) -> np.ndarray:
-    """Find the class labels in `y`, or raise a ValueError if there are not two of them."""
+    """Return the class labels in `y`; raise a ValueError if there are fewer than two."""
     check_classification_targets(y)
     classes = np.unique(y)
     if len(classes) < 2:
@@ -22,14 +22,14 @@ def check_classes(pruner: Any, y: np.ndarray) -> np.ndarray:
 
 
 def encode_targets(estimator: NeuralNet, y: ArrayLike, classes: np.ndarray | None) -> np.ndarray:
-    """Give targets the type and shape that a net's loss takes.
+    """Convert targets to the type and shape that a net's loss takes.
 
     Parameters
     ----------
     estimator : NeuralNet
         The net.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Class labels, or regression targets.
+        Class labels or regression targets.
     classes : ndarray of shape (n_classes,) or None
         All labels, sorted; None for regression.
 
@@ -42,7 +42,7 @@ def encode_targets(estimator: NeuralNet, y: ArrayLike, classes: np.ndarray | Non
     Raises
     ------
     ValueError
-        If there is a label that is none of the classes.
+        If `y` contains a label that is not in `classes`.
     """
     if classes is None:
         targets = np.asarray(y, dtype=np.float32)
@@ -53,19 +53,19 @@ def encode_targets(estimator: NeuralNet, y: ArrayLike, classes: np.ndarray | Non
 
 
 def class_codes(estimator: NeuralNet, outputs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Read class numbers off a classifier's outputs.
+    """Convert a classifier's outputs to class numbers.
 
     Parameters
     ----------
     estimator : NeuralNetClassifier or NeuralNetBinaryClassifier
-        The net, which for a single logit says from which probability on it is class 1.
+        The net, whose ``threshold`` on the probability of class 1 decides a single logit.
     outputs : float64 ndarray of shape (n_samples, n_outputs)
         Logits.
 
     Returns
     -------
     codes : int64 ndarray of shape (n_samples,)
-        The classes of largest logit.
+        The class of the largest logit of each row.
     """
     if outputs.shape[1] == 1:
         threshold = estimator.threshold

@@ -1,0 +1,54 @@
+"""Gates: what they pay for being open."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_tickets.pruners._bernoulli_gate import _ClippedNormal
+from sklearn_tickets.pruners._continuous_sparsification import SoftGates
+from sklearn_tickets.pruners._gem_miner import _Rounded
+from sklearn_tickets.pruners._hard_concrete import _HardConcrete
+from tests.instances import layout_of
+
+
+@pytest.mark.parametrize(
+    ("gates", "penalty"),
+    [
+        (
+            SoftGates(torch.zeros(5), penalty=2.0, density=None, final_temperature=100.0),
+            lambda gates: torch.sigmoid(gates.temperature * gates.scores).mean(),
+        ),
+        (
+            _HardConcrete(torch.zeros(5), penalty=2.0, density=None, temperature=0.5),
+            lambda gates: torch.sigmoid(gates.scores - 0.5 * math.log(0.1 / 1.1)).mean(),
+        ),
+        (
+            _ClippedNormal(torch.zeros(5), penalty=2.0, density=None, noise=0.3),
+            lambda gates: torch.special.ndtr(gates.scores / 0.3).mean(),
+        ),
+        (
+            _Rounded(
+                torch.zeros(5), layout=layout_of((1, 5)), density=0.5, penalty=2.0, freeze_every=1
+            ),
+            lambda gates: (gates.scores**2).mean(),
+        ),
+    ],
+    ids=["soft", "hard concrete", "clipped normal", "rounded"],
+)
+def test_penalties_are_as_documented(gates, penalty):
+    gates.begin_epoch(2, 3)
+    with torch.no_grad():
+        gates.scores.copy_(torch.linspace(-0.2, 0.9, 5))
+    (expected,) = torch.autograd.grad(2.0 * penalty(gates), gates.scores)
+    found = gates.gradient(torch.zeros(5))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_what_may_be_open_is_free():
+    gates = _ClippedNormal(torch.tensor([0.0, 0.0]), penalty=1.0, density=0.6, noise=1.0)
+    assert gates.gradient(torch.zeros(2)).tolist() == [0, 0]
+    gates.density = 0.4
+    slope = 1 / math.sqrt(2 * math.pi) / 2
+    assert gates.gradient(torch.zeros(2)).tolist() == pytest.approx([slope, slope])

@@ -1,0 +1,37 @@
+"""Gem-Miner: what is frozen stays frozen."""
+
+import pytest
+import torch
+
+from sklearn_tickets.pruners._gem_miner import _Rounded
+from tests.instances import layout_of
+
+
+def test_rounded_gates_freeze_the_lowest_for_good():
+    layout = layout_of((1, 4))
+    scores = torch.tensor([0.9, 0.6, 0.4, 0.2])
+    gates = _Rounded(scores, layout=layout, density=0.25, penalty=0.0, freeze_every=1)
+    gates.begin_epoch(1, 2)
+    assert gates().tolist() == [1, 1, 0, 0]
+    with torch.no_grad():
+        gates.scores.copy_(torch.tensor([0.7, 0.8, 1.3, 1.2]))
+        gates.project_()
+    assert gates.scores.tolist() == pytest.approx([0.7, 0.8, 0, 0])
+    gates.begin_epoch(2, 2)
+    assert gates().tolist() == [0, 1, 0, 0]
+
+
+def test_frozen_gates_do_not_come_back_when_others_fall_to_zero():
+    gates = _Rounded(
+        torch.linspace(0.9, 0.6, 4),
+        layout=layout_of((1, 4)),
+        density=0.25,
+        penalty=0.0,
+        freeze_every=1,
+    )
+    gates.begin_epoch(1, 4)
+    with torch.no_grad():
+        gates.scores.zero_()
+        gates.project_()
+    gates.begin_epoch(2, 4)
+    assert gates.active.tolist() == [1, 1, 1, 0]

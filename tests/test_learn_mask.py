@@ -1,0 +1,65 @@
+"""LearnMask: gradients of a gated network, and its validation."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.training import Gates, Layout
+from sklearn_tickets.training._learn_mask import LearnMask
+from tests.instances import linear_net, make_net, small_data
+
+
+@pytest.fixture
+def data():
+    return small_data()
+
+
+class Linear(Gates):
+    """Gates that are their scores, trained by plain gradient descent."""
+
+    def optimizer(self, lr):
+        return torch.optim.SGD([self.scores], lr=lr)
+
+    def __call__(self):
+        return 1 * self.scores
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_gradients_are_those_of_the_gated_network(data, frozen):
+    X, y = data[0], data[1].astype(np.float32).reshape(-1, 1)
+    net = make_net("regressor", module=ModuleTemplate(MLP(6, 1, hidden=(4,))), batch_size=80)
+    net.set_params(optimizer=torch.optim.SGD, lr=1.0, max_epochs=1).initialize()
+    before = {name: p.detach().clone() for name, p in net.module_.named_parameters()}
+    layout = Layout(TicketMask.ones_like(net.module_), "global")
+    gates = Linear(torch.linspace(0.5, 1.5, 28))
+    s = gates.scores.detach().clone().requires_grad_()
+    w = {name: p.clone().requires_grad_() for name, p in before.items()}
+    theta = w | {n: w[n] * g for n, g in layout.split(s).items()}
+    torch.nn.functional.mse_loss(
+        torch.func.functional_call(net.module_, theta, torch.from_numpy(X)), torch.from_numpy(y)
+    ).backward()
+    criterion = net.criterion_
+    net.callbacks_.append(("mask", LearnMask(gates, layout, lr=1.0, n_epochs=1, frozen=frozen)))
+    net.partial_fit(X, y)  # one epoch of one batch
+    np.testing.assert_allclose(gates.scores.detach(), (s - s.grad).detach(), rtol=1e-4, atol=1e-6)
+    for name, p in net.module_.named_parameters():
+        expected = before[name] if frozen else before[name] - w[name].grad
+        np.testing.assert_allclose(p.detach(), expected, rtol=1e-4, atol=1e-6)
+    assert net.criterion_ is criterion
+
+
+def test_validation_sees_the_gated_network(data):
+    closed = Linear(torch.zeros(6))
+    net = linear_net([1.0] * 6, max_epochs=1, lr=1e-9).set_params(
+        train_split=ValidSplit(2), criterion=nn.MSELoss
+    )
+    net.initialize()
+    layout = Layout(TicketMask.ones_like(net.module_), "global")
+    net.callbacks_.append(("mask", LearnMask(closed, layout, lr=1e-9, n_epochs=1, frozen=True)))
+    net.partial_fit(data[0], np.ones((80, 1), dtype=np.float32))
+    assert net.history[-1]["valid_loss"] == pytest.approx(1, abs=1e-4)
+    assert net.module_.weight.tolist() == [[1.0] * 6]

@@ -1,0 +1,92 @@
+"""Bases of pruners that score: what competes, penalties and dead ends."""
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetRegressor
+from torch import nn
+
+from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
+from sklearn_tickets.models import ModuleTemplate
+from sklearn_tickets.pruners import MagnitudePruner
+from tests.instances import X_SMALL, Y_SMALL, assert_refused, make_net, small_data, weights
+
+
+@pytest.fixture
+def data():
+    return small_data()
+
+
+def test_constant_weights_give_nothing_to_choose_by(data):
+    module = nn.Linear(6, 2)
+    nn.init.constant_(module.weight, 0.5)
+    with pytest.raises(ValueError, match=r"scores all parameters .* the same"):
+        MagnitudePruner(make_net("classifier", module=ModuleTemplate(module))).fit(*data)
+
+
+def test_excluded_parameters_stay_dense(data):
+    pruner = MagnitudePruner(
+        make_net("classifier", max_epochs=1), exclude=("layers.1.*",), random_state=0
+    ).fit(*data)
+    assert list(pruner.mask_) == ["layers.0.weight"]
+    assert (weights(pruner)["layers.1.weight"] != 0).all()
+
+
+def test_the_l1_penalty_pulls_weights_to_zero_in_the_rounds_only(data):
+    """On constant targets plain SGD moves weights by lr * l1 * sign(w) a step, and no further."""
+    X = np.zeros((8, 3), dtype=np.float32)  # no gradient of the data
+    module = nn.Linear(3, 1)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[1.0, -2.0, 3.0]]))
+    net = make_net(
+        "regressor",
+        module=ModuleTemplate(module),
+        optimizer=torch.optim.SGD,
+        lr=0.1,
+        batch_size=4,
+        max_epochs=3,
+    )
+    pruner = MagnitudePruner(net, sparsity=0.3, round_epochs=2, rewind_epoch=None, l1=0.5)
+    pruner.fit(X, np.ones(8))
+    # Two epochs of two steps: 4 * 0.1 * 0.5. The ticket's own training adds nothing.
+    expected = torch.tensor([[0.0, -1.8, 2.8]])
+    torch.testing.assert_close(weights(pruner)["weight"], expected)
+
+
+def test_dead_ends_are_pruned_first():
+    """Once a unit's way out is cut, its incoming weights go, though they are the largest."""
+    module = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False))
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[9.0, 8.0], [2.0, 3.0]]))
+        module[2].weight.copy_(torch.tensor([[0.1, 5.0]]))
+    net = NeuralNetRegressor(ModuleTemplate(module), train_split=None, verbose=0)
+    pruner = MagnitudePruner(net, sparsity=0.5, n_rounds=2, train_ticket=False)
+    with pytest.warns(LayerCollapseWarning):
+        pruner.fit(X_SMALL, Y_SMALL)
+    assert pruner.mask_ == TicketMask({"0.weight": [[1, 1], [0, 0]], "2.weight": [[0, 1]]})
+    pruner.set_params(connected=True).fit(X_SMALL, Y_SMALL)
+    assert pruner.mask_["0.weight"][1].tolist() == [False, True]
+    assert pruner.mask_["2.weight"].tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize(
+    ("make_pruner", "complaint"),
+    [
+        (lambda: MagnitudePruner(make_net("classifier"), sparsity=1.0), "'sparsity' parameter"),
+        (lambda: MagnitudePruner(make_net("classifier"), sparsity=-0.1), "'sparsity' parameter"),
+        (lambda: MagnitudePruner(make_net("classifier"), scope="local"), "'scope' parameter"),
+        (
+            lambda: MagnitudePruner(
+                make_net("classifier", module__hidden=()), exclude=("layers*",)
+            ),
+            "no prunable parameters",
+        ),
+        (
+            lambda: MagnitudePruner(make_net("classifier"), exclude=("head.*",)),
+            r"exclude='head.\*' matches no parameter",
+        ),
+        (lambda: MagnitudePruner(make_net("classifier"), l1=-1.0), "'l1' parameter"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(make_pruner, complaint, data):
+    assert_refused(make_pruner(), data, complaint)

@@ -1,0 +1,34 @@
+"""SNIP: its scores by hand, and over all of the data."""
+
+import numpy as np
+import pytest
+
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import SNIPPruner
+from tests.instances import X_SMALL, Y_SMALL, make_net, score_of, small_data, two_layer_net
+
+
+@pytest.fixture
+def data():
+    return small_data()
+
+
+def test_half_of_a_small_network_is_kept_as_by_hand():
+    # |w dL/dw|, the residuals being 42 and 45: 450 0 2376 1008, 450 3384
+    pruner = SNIPPruner(two_layer_net(), sparsity=0.5, n_rounds=1, train_ticket=False)
+    pruner.fit(X_SMALL, Y_SMALL)
+    assert pruner.mask_ == TicketMask({"0.weight": [[0, 0], [1, 1]], "2.weight": [[0, 1]]})
+
+
+def test_snip_scores_are_weight_times_gradient():
+    scores = score_of(SNIPPruner(two_layer_net()), X_SMALL, Y_SMALL[:, None])
+    assert scores == {"0.weight": [450, 0, 2376, 1008], "2.weight": [450, 3384]}
+
+
+def test_snip_sums_up_the_gradient_over_all_data(data):
+    X, y = np.concatenate([data[0]] * 20), np.concatenate([data[1]] * 20)
+    pruner = SNIPPruner(make_net("classifier", module=ModuleTemplate(MLP(6, 2))))
+    once, twenty_times = score_of(pruner, *data), score_of(pruner, X, y)
+    for name, score in once.items():
+        np.testing.assert_allclose(score, twenty_times[name], rtol=1e-4, atol=1e-8)
