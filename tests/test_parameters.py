@@ -2,8 +2,8 @@
 
 import inspect
 from collections.abc import Mapping
-from numbers import Integral
-from typing import Annotated, Literal
+from numbers import Integral, Real
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from sklearn.base import clone
@@ -97,6 +97,8 @@ def test_the_nearest_base_decides():
         (tuple[str, ...] | list[str], [tuple, list]),
         (Literal["a", "b"] | None, [StrOptions({"a", "b"}), None]),
         (Literal[0] | None, [Options(Integral, {0}), None]),
+        (Literal[0.5, "auto"], [StrOptions({"auto"}), Options(Real, {0.5})]),
+        (Any, [object]),
         (Annotated[float, "first", "second"], ["first", "second"]),
     ],
 )
@@ -128,3 +130,69 @@ def test_no_class_has_parameters_that_it_does_not_have():
     assert "n_rounds" not in defaults(GivenMaskPruner)
     with pytest.raises(NotImplementedError):
         ScoringPruner(make_net("classifier")).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_a_constructor_written_by_hand_is_refused():
+    with pytest.raises(TypeError, match=r"ByHand.__init__: parameters are annotated attributes"):
+
+        class ByHand(MagnitudePruner):
+            def __init__(self, estimator):
+                self.estimator = estimator
+
+
+def test_positional_parameters_stay_positional():
+    class Preset(GivenMaskPruner):
+        mask = None
+        train_ticket = False
+
+    assert str(inspect.signature(Preset)).startswith("(estimator, mask=None, *, ")
+
+
+def test_a_class_variable_is_no_parameter():
+    class Fields(ParameterFields):
+        a: "ClassVar[int]" = 1
+        b: ClassVar = 2
+        c: Any = 3
+
+    assert (Fields.a, Fields.b, [*Fields._parameter_constraints]) == (1, 2, ["c"])
+
+
+def test_docs_of_several_names_and_of_attributes_are_kept():
+    class Fields(ParameterFields):
+        """Summary.
+
+        Parameters
+        ----------
+        b, c : int
+            Two.
+        mask : str, default="a\\\\b"
+            One.
+
+        Attributes
+        ----------
+        mask : str
+            The same name.
+        other_ : int
+            Another.
+        """
+
+        mask: str = "a\\b"
+        b: int = 1
+        c: int = 2
+
+    class Sub(Fields):
+        """Summary.
+
+        Parameters
+        ----------
+        <parameters>
+
+        Attributes
+        ----------
+        <attributes>
+        """
+
+        mask = r"\\d"
+
+    for text in ("b, c : int", "other_ : int", r'default="\\d"'):
+        assert text in Sub.__doc__

@@ -12,7 +12,12 @@ from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
-from sklearn_tickets.inspection import gradient_flow, sparse_flops, ticket_report
+from sklearn_tickets.inspection import (
+    gradient_flow,
+    instability_analysis,
+    sparse_flops,
+    ticket_report,
+)
 from sklearn_tickets.inspection._report import _controls, _summary
 from sklearn_tickets.metrics import ticket_overlap_score
 from sklearn_tickets.pruners import (
@@ -21,6 +26,7 @@ from sklearn_tickets.pruners import (
     MagnitudePruner,
     RandomPruner,
 )
+from tests.instances import instances
 
 PLANTED = PlantedTicketGenerator("circle", width=50, depth=3, random_state=0).generate(300)
 X, X_TEST, Y, Y_TEST = train_test_split(PLANTED.X, PLANTED.y, random_state=0)
@@ -201,3 +207,14 @@ def test_errors(ticket):
     other = MagnitudePruner(NET, sparsity=0.5, random_state=0).fit(X, Y)
     with pytest.raises(ValueError, match=r"pruner\[1\] differs .* MagnitudePruner"):
         report_of([pruner, other])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
+@pytest.mark.parametrize("pruner", instances("classifier"), ids=lambda p: type(p).__name__)
+def test_every_pruner_can_be_reported_and_analyzed(pruner):
+    """Also those that have no `rewind_epoch` and no `schedule`."""
+    fitted = pruner.fit(X, Y)
+    name = "strong ticket" if not pruner.train_ticket else ("sparse network", "weak ticket")
+    assert report_of(fitted, n_controls=1).index[1] in name
+    table = instability_analysis(fitted, X, Y, start_epochs=[0], n_pairs=1, n_points=2)
+    assert len(table) == 1

@@ -8,7 +8,7 @@ import pytest
 from sklearn_tickets.inspection import RoundsDisplay
 from sklearn_tickets.pruners import IterativeMagnitudePruner
 from tests.instances import make_net
-from tests.test_rounds import with_rounds
+from tests.test_round_connectivity import with_rounds
 
 matplotlib.use("agg")
 

@@ -19,7 +19,7 @@ from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.inspection._line import error_function, errors_on_line
 from sklearn_tickets.inspection._style import INK, Display, add_legend, styles, tidy
 from sklearn_tickets.pruners import GivenMaskPruner
-from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.pruners.base import BasePruner, Rounds
 from sklearn_tickets.training import Training, TrainingState, one_cycle
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _at_start(
     ).fit(X, y)
     net = network.estimator_
     plain_module(net.module_).load_state_dict(estimator.mask_.apply(estimator.initial_state_))
-    if estimator.schedule == "one-cycle":
+    if Rounds.of(estimator).schedule == "one-cycle":
         X_train, y_train, _ = network._check_data(X, y)
         schedule = one_cycle(net, X_train, y_train, net.max_epochs)
         net.callbacks_.append(("sklearn_tickets.one_cycle", schedule.initialize()))

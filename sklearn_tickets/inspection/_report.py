@@ -29,7 +29,7 @@ from sklearn_tickets.metrics import (
     ticket_overlap_score,
 )
 from sklearn_tickets.pruners import GivenMaskPruner
-from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.pruners.base import BasePruner, Rounds
 
 # By whether the task is classification: of the trained network, of the strong ticket, and of
 # the strong ticket with raw outputs.
@@ -164,7 +164,7 @@ def ticket_report(
     if not pruners[0].train_ticket:
         name = "strong ticket"
     else:
-        name = "sparse network" if pruners[0].rewind_epoch is None else "weak ticket"
+        name = "sparse network" if Rounds.of(pruners[0]).rewind_epoch is None else "weak ticket"
     data = X, y, X_test, y_test
     fits: dict[str, list[dict[str, Any]]] = {"dense": []}
     fits[name] = [_measure(fitted, *data) for fitted in pruners]
@@ -217,7 +217,8 @@ def _controls(pruner: BasePruner, seed: int) -> dict[str, GivenMaskPruner]:
         if not name.startswith(("module__", "_"))
     }
     net = type(pruner.estimator)(**params | {"module": partial(copy.deepcopy, module)})
-    rewind_epoch = pruner.rewind_epoch or 0
+    rounds = Rounds.of(pruner)
+    rewind_epoch = rounds.rewind_epoch or 0
     control = partial(
         GivenMaskPruner,
         net,
@@ -225,12 +226,12 @@ def _controls(pruner: BasePruner, seed: int) -> dict[str, GivenMaskPruner]:
         rewind_epoch=rewind_epoch,
         final_epochs=pruner.final_epochs or None,
         train_ticket=pruner.train_ticket,
-        schedule=pruner.schedule,
+        schedule=rounds.schedule,
         random_state=seed,
     )
     mask = pruner.mask_
     controls = {"dense": control(mask | ~mask)}
-    if pruner.rewind_epoch is None and pruner.train_ticket:
+    if rounds.rewind_epoch is None and rounds.train_ticket:
         controls["weak ticket"] = control(mask)
     controls["shuffled mask"] = control(mask.shuffled(seed))
     controls["re-initialized"] = control(mask, reinitialize=True)

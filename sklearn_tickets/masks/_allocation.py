@@ -94,7 +94,7 @@ def _erdos_renyi_kernel(
 ) -> list[int]:
     """Split a total in proportion to sum over product of the dimensions, up to the limits."""
     fullest = np.divide(limits, sizes)
-    ratios = np.array([sum(shape) / math.prod(shape) for shape in weights])
+    ratios = np.array([(sum(shape) or 1) / math.prod(shape) for shape in weights])
     # The total is piecewise linear in the factor; at each knot, a layer becomes full.
     knots = np.sort(fullest / ratios)
     totals = np.minimum(np.outer(knots, ratios), fullest) @ sizes

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils._param_validation import Interval
 
 from sklearn_tickets.pruners.base import Count, Run, Schedule, Search, SparsityPruner
-from sklearn_tickets.training import DropAndGrow
+from sklearn_tickets.training import DropAndGrow, n_batches
 
 
 class RigLPruner(SparsityPruner):
@@ -104,8 +104,7 @@ class RigLPruner(SparsityPruner):
 
     def _search(self, run: Run, density: float) -> Search:
         net, n_epochs = run.net, run.rounds.n_epochs(self.mask_epochs)
-        dataset, _ = net.get_split_datasets(run.X, run.y)
-        n_steps = n_epochs * len(net.get_iterator(dataset, training=True))
+        n_steps = n_epochs * n_batches(net, run.X, run.y)
         anything = {name: torch.zeros(kept.shape) for name, kept in run.mask.items()}
         moving = DropAndGrow(
             run.mask.shrink(anything, density, self.scope, run.rng),

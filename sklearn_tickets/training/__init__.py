@@ -1,6 +1,6 @@
 """Train a skorch net under a mask, and return to an earlier point of its training."""
 
-from sklearn_tickets.training._batches import ArrayBatches, batch_iterator
+from sklearn_tickets.training._batches import ArrayBatches, batch_iterator, n_batches
 from sklearn_tickets.training._drop_and_grow import DropAndGrow
 from sklearn_tickets.training._gates import Gates, Loss, PenalizedGates
 from sklearn_tickets.training._hold_mask import HoldMask, check_held, hold_mask
@@ -29,5 +29,6 @@ __all__ = [
     "check_held",
     "hold_mask",
     "last_train_loss",
+    "n_batches",
     "one_cycle",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from skorch import NeuralNet
 from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
@@ -98,3 +99,24 @@ def batch_iterator(
         return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
     X, y = as_tensor(source.X), as_tensor(source.y)
     return ArrayBatches(X[rows], y[rows], batch_size, shuffle)
+
+
+def n_batches(net: NeuralNet, X: Any, y: Any) -> int:
+    """Count the batches that an epoch of a net's training consists of.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Initialized.
+    X : array-like of shape (n_samples, ...)
+        The inputs that it is given.
+    y : array-like of shape (n_samples, ...)
+        The targets that it is given.
+
+    Returns
+    -------
+    n_batches : int
+        Without those of the validation data.
+    """
+    dataset, _ = net.get_split_datasets(X, y)
+    return len(net.get_iterator(dataset, training=True))

@@ -51,6 +51,12 @@ class DropAndGrow(HoldMask):
     --------
     sklearn_tickets.pruners.RigLPruner : Describes the method in detail.
 
+    Notes
+    -----
+    A ``partial_fit`` continues with the current mask. Callbacks that load earlier weights, such
+    as ``EarlyStopping(load_best=True)``, belong before this one, which then refuses weights of
+    an earlier mask.
+
     Examples
     --------
     >>> import numpy as np
@@ -88,12 +94,27 @@ class DropAndGrow(HoldMask):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Store the values that weights are grown from, and apply the mask."""
+        self._check_settings()
+        self.mask.check_fits(net.module_)
         parameters = dict(plain_module(net.module_).named_parameters())
         self.parameters_ = {name: parameters[name] for name in self.mask}
         self.start_ = {name: START[self.grow](p.detach()) for name, p in self.parameters_.items()}
         self.step_, self.in_step_ = 0, False
-        self.mask_, self.rng_ = self.mask, independent_rng(self.random_state)
-        super().on_train_begin(net)
+        # A partial_fit continues with the present mask.
+        if not (net.history and hasattr(self, "mask_")):
+            self.mask_, self.rng_ = self.mask, independent_rng(self.random_state)
+        self._hold(net, self.mask_)
+
+    def _check_settings(self) -> None:
+        """Raise a ValueError that names the first setting that cannot be used."""
+        for name, is_usable, expected in [
+            ("grow", self.grow in PROMISE, "'gradient' or 'random'"),
+            ("update_every", self.update_every >= 1, "an integer of at least 1"),
+            ("drop_fraction", 0 < self.drop_fraction < 1, "above 0 and below 1"),
+            ("end_step", self.end_step >= 0, "a number of steps, or inf"),
+        ]:
+            if not is_usable:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be {expected}.")
 
     @torch.no_grad()
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:

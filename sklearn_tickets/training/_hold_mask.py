@@ -45,11 +45,14 @@ class HoldMask(Callback):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Apply the mask, and collect the tensors to multiply in each step."""
-        self.mask.apply_(net.module_)
+        self._hold(net, self.mask)
+
+    def _hold(self, net: NeuralNet, mask: TicketMask) -> None:
+        mask.apply_(net.module_)
         parameters = dict(plain_module(net.module_).named_parameters())
-        self.held_: list[Tensor] = [parameters[name] for name in self.mask]
+        self.held_: list[Tensor] = [parameters[name] for name in mask]
         # With floating-point factors, the multiplication runs as one fused kernel.
-        self.factors_ = [self.mask[name].to(parameters[name]) for name in self.mask]
+        self.factors_ = [mask[name].to(parameters[name]) for name in mask]
 
     @torch.no_grad()
     def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_tickets._network import plain_module
+from sklearn_tickets.training._batches import n_batches
 from sklearn_tickets.training._gates import Gates
 from sklearn_tickets.training._layout import Layout
 
@@ -64,10 +65,9 @@ class LearnMask(Callback):
         self.views_ = list(self.layout.split(self.buffer_).values())
         self.criterion_ = net.criterion_
         net.criterion_ = _GatedLoss(self.gates, self.criterion_)
-        dataset, _ = net.get_split_datasets(X, y)
-        n_batches = len(net.get_iterator(dataset, training=True))
+        n_steps = self.n_epochs * n_batches(net, X, y)
         self.optimizer_ = self.gates.optimizer(self.lr)
-        self.schedule_ = CosineAnnealingLR(self.optimizer_, self.n_epochs * n_batches)
+        self.schedule_ = CosineAnnealingLR(self.optimizer_, n_steps)
         self.epoch_ = 0
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:

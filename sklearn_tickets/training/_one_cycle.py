@@ -5,6 +5,8 @@ from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import OneCycleLR
 
+from sklearn_tickets.training._batches import n_batches
+
 
 def one_cycle(net: NeuralNet, X: np.ndarray, y: np.ndarray, n_epochs: int) -> LRScheduler:
     """Make a one-cycle schedule for a whole training, with the net's learning rate as its peak.
@@ -35,11 +37,10 @@ def one_cycle(net: NeuralNet, X: np.ndarray, y: np.ndarray, n_epochs: int) -> LR
             "schedule='one-cycle' and the LRScheduler among estimator's callbacks both set the "
             "learning rate; remove one of them."
         )
-    dataset, _ = net.get_split_datasets(X, y)
     return LRScheduler(
         OneCycleLR,
         max_lr=[group["lr"] for group in net.optimizer_.param_groups],
-        total_steps=n_epochs * len(net.get_iterator(dataset, training=True)),
+        total_steps=n_epochs * n_batches(net, X, y),
         cycle_momentum=False,
         step_every="batch",
     )

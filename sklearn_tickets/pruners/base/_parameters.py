@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import MISSING, dataclass, field
 from numbers import Integral, Real
-from types import NoneType, SimpleNamespace, UnionType
+from types import NoneType, UnionType
 from typing import (
     Annotated,
     Any,
@@ -34,7 +34,7 @@ Schedule: TypeAlias = Literal["one-cycle"] | None
 
 # A section of a docstring, and the line break before each of its entries.
 _SECTION = re.compile(r"(Parameters|Attributes)\n-{10}\n(.+?)(?=\n\n[A-Z][\w ]+\n---|\n\Z)", re.S)
-_BETWEEN = re.compile(r"\n(?=\w+ : |<)")
+_BETWEEN = re.compile(r"\n(?=\w[\w, ]* : |<)")
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(field,))
@@ -66,19 +66,21 @@ class ParameterFields:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            raise TypeError(f"{cls.__name__}.__init__: parameters are annotated attributes.")
         # In the method resolution order; in a dataclass, the last base would win.
         declared: dict[str, tuple[Any, Any]] = {}
         for base in cls.__mro__[:0:-1]:
             declared |= vars(base).get("_declared", {})
-        own = SimpleNamespace(__annotations__=vars(cls).get("__annotations__", {}))
+        own = type("Own", (), {"__annotations__": vars(cls).get("__annotations__", {})})
         hints = get_type_hints(own, vars(sys.modules[cls.__module__]), include_extras=True)
         cls._declared = {
             name: (hint, vars(cls).get(name, MISSING))
             for name, hint in hints.items()
-            if get_origin(hint) is not ClassVar
+            if ClassVar not in (hint, get_origin(hint))
         } | {
-            name: (hint, vars(cls)[name])
-            for name, (hint, _) in declared.items()
+            name: (hint, field(default=vars(cls)[name], kw_only=getattr(old, "kw_only", True)))
+            for name, (hint, old) in declared.items()
             if name in vars(cls) and name not in hints
         }
         declared |= cls._declared
@@ -108,14 +110,16 @@ def _constraints(hint: Any) -> Iterator[Any]:
         yield from hint.__metadata__
     elif get_origin(hint) is Literal:
         options = set(get_args(hint))
-        is_text = all(isinstance(option, str) for option in options)
-        yield StrOptions(options) if is_text else Options(Integral, options)
+        if texts := {option for option in options if isinstance(option, str)}:
+            yield StrOptions(texts)
+        if numbers := options - texts:
+            yield Options(Integral if all(isinstance(n, int) for n in numbers) else Real, numbers)
     elif hint is bool:
         yield "boolean"
     elif hint in (int, float):
         yield Interval({int: Integral, float: Real}[hint], None, None, closed="neither")
     else:
-        yield None if hint is NoneType else get_origin(hint) or hint
+        yield {NoneType: None, Any: object}.get(hint, get_origin(hint) or hint)
 
 
 def _signature(cls: type[ParameterFields]) -> inspect.Signature:
@@ -138,8 +142,12 @@ def _completed(cls: type[ParameterFields], title: str, text: str) -> str:
         for name in inherited.keys() & parameters.keys():
             default = parameters[name].default
             shown = f'"{default}"' if isinstance(default, str) else repr(default)
-            inherited[name] = re.sub("default=.*", f"default={shown}", inherited[name], count=1)
+            head, line, text = inherited[name].partition("\n")
+            before, default_is, _ = head.partition("default=")
+            inherited[name] = before + default_is + (shown if default_is else "") + line + text
         entries = inherited | entries
     cls._documented[title] = entries
-    order = [name for name in parameters if name in entries] or list(entries)
+    ordered = parameters if title == "Parameters" else {}
+    order = [name for name in ordered if name in entries]
+    order += [name for name in entries if name not in order]
     return "\n".join([title, "-" * 10, *(entries[name] for name in order)])

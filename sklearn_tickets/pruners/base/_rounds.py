@@ -1,17 +1,15 @@
 """`Rounds`: settings of the rounds of a fit; `Run`: the state of a fit."""
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base._parameters import Schedule
 from sklearn_tickets.training import Training, TrainingState
-
-if TYPE_CHECKING:
-    from sklearn_tickets.pruners.base._base import BasePruner
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,11 @@ class Rounds:
     rewind_epoch: int | None = 0
     final_epochs: int | None = None
     train_ticket: bool = True
-    schedule: str | None = None
+    schedule: Schedule = None
     store_rounds: bool = False
 
     @classmethod
-    def of(cls, pruner: "BasePruner") -> Self:
+    def of(cls, pruner: Any) -> Self:
         """Read the settings from the parameters of a pruner.
 
         Parameters
