@@ -128,7 +128,7 @@ def test_constraints_are_checked_as_scikit_learn_checks_them():
 
 def test_no_class_has_parameters_that_it_does_not_have():
     assert "n_rounds" not in defaults(GivenMaskPruner)
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError, match="ScoringPruner does not implement _score"):
         ScoringPruner(make_net("classifier")).fit([[0.0], [1.0]], [0, 1])
 
 

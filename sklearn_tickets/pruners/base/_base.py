@@ -131,7 +131,7 @@ class BasePruner(
 
     def _full_mask(self, net: NeuralNet) -> TicketMask:
         """Return the mask before the first round."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _full_mask.")
 
     def _round_training(self, run: Run, density: Any) -> Training | None:
         """Return the training that precedes the search of a round, if any."""
@@ -144,7 +144,7 @@ class BasePruner(
         A search may train ``run.net``, which is rewound afterwards: it is then a generator
         that yields its trainings, each to be run before it resumes, and returns the mask.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _search.")
 
     # Fitting ----------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class GatesPruner(SparsityPruner):
 
     def _gates(self, weights: Tensor, layout: Layout, density: Any) -> Gates:
         """Make the gates of the weights in a layout, for a density unless it is None."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _gates.")
 
     def _choose(self, run: Run, gates: Gates, layout: Layout, density: float | None) -> TicketMask:
         """Keep the highest scores or, without a density, the scores above the threshold."""

@@ -122,7 +122,7 @@ class ScoringPruner(RoundPruner):
 
     def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         """Score the parameters that `mask` covers at the weights of `net`; higher is kept."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _score.")
 
     def _round_training(self, run: Run, density: Any) -> Training | None:
         training = super()._round_training(run, density)
@@ -172,7 +172,7 @@ class GradientPruner(ScoringPruner):
 
     def _saliency(self, theta: Scores, losses: Callable[..., Iterator[Tensor]]) -> Scores:
         """Score parameters by ``losses(temperature)``, which sum to the training loss."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement _saliency.")
 
     def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         X, y = scoring_sample(net, X, y, self.n_score_samples)
