@@ -196,3 +196,10 @@ def test_docs_of_several_names_and_of_attributes_are_kept():
 
     for text in ("b, c : int", "other_ : int", r'default="\\d"'):
         assert text in Sub.__doc__
+
+
+def test_a_misspelt_default_is_refused():
+    with pytest.raises(TypeError, match=r"Preset.n_round: parameters are annotated attributes"):
+
+        class Preset(MagnitudePruner):
+            n_round = 4

@@ -32,6 +32,7 @@ Positive: TypeAlias = Annotated[float, Interval(Real, 0, None, closed="neither")
 RandomState: TypeAlias = Annotated[int | np.random.RandomState | None, "random_state"]
 Schedule: TypeAlias = Literal["one-cycle"] | None
 
+_PLAIN = (str, Real, tuple, list, NoneType)
 # A section of a docstring, and the line break before each of its entries.
 _SECTION = re.compile(r"(Parameters|Attributes)\n-{10}\n(.+?)(?=\n\n[A-Z][\w ]+\n---|\n\Z)", re.S)
 _BETWEEN = re.compile(r"\n(?=\w[\w, ]* : |<)")
@@ -66,14 +67,15 @@ class ParameterFields:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls):
-            raise TypeError(f"{cls.__name__}.__init__: parameters are annotated attributes.")
         # In the method resolution order; in a dataclass, the last base would win.
         declared: dict[str, tuple[Any, Any]] = {}
         for base in cls.__mro__[:0:-1]:
             declared |= vars(base).get("_declared", {})
         own = type("Own", (), {"__annotations__": vars(cls).get("__annotations__", {})})
         hints = get_type_hints(own, vars(sys.modules[cls.__module__]), include_extras=True)
+        for name in vars(cls).keys() - declared.keys() - hints.keys():
+            if name == "__init__" or (name[0] != "_" and isinstance(vars(cls)[name], _PLAIN)):
+                raise TypeError(f"{cls.__name__}.{name}: parameters are annotated attributes.")
         cls._declared = {
             name: (hint, vars(cls).get(name, MISSING))
             for name, hint in hints.items()
@@ -147,7 +149,6 @@ def _completed(cls: type[ParameterFields], title: str, text: str) -> str:
             inherited[name] = before + default_is + (shown if default_is else "") + line + text
         entries = inherited | entries
     cls._documented[title] = entries
-    ordered = parameters if title == "Parameters" else {}
-    order = [name for name in ordered if name in entries]
+    order = [name for name in parameters if name in entries and title == "Parameters"]
     order += [name for name in entries if name not in order]
     return "\n".join([title, "-" * 10, *(entries[name] for name in order)])
