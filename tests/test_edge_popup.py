@@ -5,10 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from sklearn_tickets._random import seeded
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import ModuleTemplate
 from sklearn_tickets.pruners import EdgePopupPruner
-from tests.instances import linear_net, make_net, small_data, weights
+from sklearn_tickets.pruners._edge_popup import _BestScored, _initial_scores
+from tests.instances import layout_of, linear_net, make_net, small_data, weights
 
 
 @pytest.fixture
@@ -48,3 +50,50 @@ def test_edge_popup_empties_no_layer(data):
         make_net("classifier", max_epochs=2), sparsity=0.99, prune_bias=True, random_state=0
     )
     assert all(kept.any() for kept in pruner.fit(*data).mask_.values() if kept.ndim > 1)
+
+
+def gates_of(*scores, density, anneal=False):
+    """Gates of weights with these scores."""
+    layout = layout_of(*[(1, len(own)) for own in scores])
+    joined = torch.tensor([score for own in scores for score in own])
+    return _BestScored(joined, layout=layout, density=density, anneal=anneal)
+
+
+def test_the_best_entry_of_each_weight_is_open():
+    gates = gates_of([0.9, 0.8], [0.2, 0.1], density=0.5)
+    gates.begin_epoch(1, 1)
+    assert gates().tolist() == [1, 0, 1, 0]
+
+
+def test_the_density_falls_to_its_target():
+    gates = gates_of([float(i) for i in range(16)], density=1 / 16, anneal=True)
+    n_open = []
+    for epoch in (1, 2, 3, 4):
+        gates.begin_epoch(epoch, 4)
+        n_open.append(int(gates().sum()))
+    assert n_open == [8, 4, 2, 1]  # 16 rho^(i / E)
+
+
+def test_scores_are_trained_with_momentum_and_decay():
+    gates = gates_of([1.0, -1.0], density=0.5)
+    optimizer = gates.optimizer(lr=0.1)
+    expected, velocity = torch.tensor([1.0, -1.0]), torch.zeros(2)
+    for _ in range(3):
+        gates.scores.grad = torch.ones(2)
+        optimizer.step()
+        velocity = 0.9 * velocity + 1 + 5e-4 * expected
+        expected = expected - 0.1 * velocity
+    torch.testing.assert_close(gates.scores.detach(), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fan_in"), [((500, 16), 16), ((500, 4, 3, 3), 36), ((4000,), 4000)]
+)
+def test_initial_scores_are_uniform_and_smaller_with_more_inputs(shape, fan_in):
+    with seeded(0, "cpu"):
+        scores = _initial_scores(torch.ones(shape)).flatten() * fan_in**0.5
+    # Mean 1/2, deviation 12 ** -0.5, within four standard errors of 4000 draws or more.
+    assert scores.min() >= 0
+    assert 0.99 < scores.max() <= 1 + 1e-6
+    assert abs(scores.mean() - 0.5) < 0.02
+    assert abs(scores.std() - 12**-0.5) < 0.01

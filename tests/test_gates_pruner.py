@@ -183,3 +183,30 @@ def test_errors_name_the_parameter(data, cls, params, message):
     pruner = cls(make_net("classifier", max_epochs=2), **params)
     with pytest.raises(ValueError, match=message):
         pruner.fit(*data)
+
+
+@pytest.mark.parametrize(
+    ("cls", "params", "gate"),
+    [
+        # sigma(-1) / sigma(-0.01), at the temperature of a single epoch
+        (
+            ContinuousSparsificationPruner,
+            {"mask_init": -0.01, "final_temperature": 100},
+            0.540597,
+        ),
+        (
+            StochasticSparsificationPruner,
+            {"mask_init": -0.01, "final_temperature": 100},
+            0.540597,
+        ),
+        (HardConcretePruner, {"mask_init": 0.0}, 0.5),
+    ],
+)
+def test_gates_become_part_of_the_kept_weights(data, cls, params, gate):
+    # Neither weights nor scores move.
+    net = make_net("classifier", max_epochs=1, optimizer=torch.optim.SGD, lr=1e-20)
+    pruner = cls(net, sparsity=0.5, rewind_epoch=None, final_epochs=0, mask_lr=1e-20)
+    pruner.set_params(**params, penalty=0.0, random_state=0).fit(*data)
+    for name, kept in pruner.mask_.items():
+        trained = pruner.estimator_.module_.get_parameter(name).detach()[kept]
+        torch.testing.assert_close(trained, gate * pruner.initial_state_[name][kept])

@@ -35,3 +35,18 @@ def test_frozen_gates_do_not_come_back_when_others_fall_to_zero():
         gates.project_()
     gates.begin_epoch(2, 4)
     assert gates.active.tolist() == [1, 1, 1, 0]
+
+
+def test_the_last_epoch_freezes_whatever_the_interval():
+    gates = _Rounded(
+        torch.linspace(0.9, 0.6, 4),
+        layout=layout_of((1, 4)),
+        density=0.25,
+        penalty=0.0,
+        freeze_every=2,
+    )
+    n_active = []
+    for epoch in (1, 2, 3):
+        gates.begin_epoch(epoch, 3)
+        n_active.append(int(gates.active.sum()))
+    assert n_active == [4, 2, 1]  # 4 rho^(2/3) = 1.6, 4 rho = 1

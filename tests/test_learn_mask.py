@@ -63,3 +63,34 @@ def test_validation_sees_the_gated_network(data):
     net.partial_fit(data[0], np.ones((80, 1), dtype=np.float32))
     assert net.history[-1]["valid_loss"] == pytest.approx(1, abs=1e-4)
     assert net.module_.weight.tolist() == [[1.0] * 6]
+
+
+class Pulled(Linear):
+    """Gates whose scores have the gradient 1, whatever the loss."""
+
+    def gradient(self, task):
+        return torch.ones_like(task)
+
+
+def test_the_rate_of_the_scores_falls_as_a_cosine(data):
+    net = linear_net([1.0] * 6, max_epochs=2, lr=1e-9).set_params(
+        batch_size=40, criterion=nn.MSELoss
+    )
+    net.initialize()
+    gates, layout = Pulled(torch.zeros(6)), Layout(TicketMask.ones_like(net.module_), "global")
+    net.callbacks_.append(("mask", LearnMask(gates, layout, lr=1.0, n_epochs=2, frozen=True)))
+    net.partial_fit(data[0], np.ones((80, 1), dtype=np.float32))
+    # Four steps with the rates (1 + cos(pi t / 4)) / 2
+    np.testing.assert_allclose(gates.scores.detach(), [-2.5] * 6, rtol=1e-6)
+
+
+def test_the_rate_is_still_high_halfway(data):
+    net = linear_net([1.0] * 6, max_epochs=1, lr=1e-9).set_params(
+        batch_size=40, criterion=nn.MSELoss
+    )
+    net.initialize()
+    gates, layout = Pulled(torch.zeros(6)), Layout(TicketMask.ones_like(net.module_), "global")
+    net.callbacks_.append(("mask", LearnMask(gates, layout, lr=1.0, n_epochs=2, frozen=True)))
+    net.partial_fit(data[0], np.ones((80, 1), dtype=np.float32))
+    expected = -1 - (1 + np.cos(np.pi / 4)) / 2
+    np.testing.assert_allclose(gates.scores.detach(), [expected] * 6, rtol=1e-6)

@@ -57,3 +57,12 @@ def test_a_scaled_layer_becomes_a_plain_one(bias):
     torch.testing.assert_close(plain(X), scaled(X))
     assert (plain.bias is None) is not bias
     assert plain.weight.data_ptr() != scaled.weight.data_ptr()
+
+
+def test_folding_adds_eps_to_small_variances():
+    layer, norm = nn.Linear(2, 3).double(), nn.BatchNorm1d(3, eps=0.1).double().eval()
+    norm.running_var.fill_(1e-3)
+    folded = LinearMap.of(layer, n_inputs=2).fold(norm)
+    X = torch.randn(5, 2).double()
+    torch.testing.assert_close(X @ folded.weight[:, :, 0].T + folded.bias, norm(layer(X)))
+    torch.testing.assert_close(folded.weight[:, :, 0], layer.weight.detach() / 0.101**0.5)

@@ -1,6 +1,6 @@
 """Overlap after matching the hidden units."""
 
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -140,3 +140,28 @@ def test_matched_overlap_without_hidden_layers_is_the_overlap():
 def test_matching_refuses_what_is_not_a_chain(kept, message):
     with pytest.raises(ValueError, match=message):
         ticket_matched_overlap_score(TicketMask(kept), TicketMask(kept))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_hidden_layer_is_matched_exactly(seed):
+    rng = np.random.RandomState(seed)
+    shapes = {"0.weight": (4, 2), "0.bias": (4,), "1.weight": (2, 4), "1.bias": (2,)}
+    true, pred = (
+        TicketMask({name: rng.rand(*shape) < 0.5 for name, shape in shapes.items()})
+        for _ in range(2)
+    )
+    best = max(
+        ticket_overlap_score(
+            true,
+            TicketMask(
+                {
+                    "0.weight": pred["0.weight"][order],
+                    "0.bias": pred["0.bias"][order],
+                    "1.weight": pred["1.weight"][:, order],
+                    "1.bias": pred["1.bias"],
+                }
+            ),
+        )
+        for order in map(list, permutations(range(4)))
+    )
+    assert ticket_matched_overlap_score(true, pred) == pytest.approx(best)

@@ -237,3 +237,20 @@ def test_a_host_of_zeros_has_nowhere_to_hide():
 def test_unknown_scaling_is_refused():
     with pytest.raises(ValueError, match="scaling must be 'hidden' or 'trainable'; got 'big'"):
         plant_ticket(ReluTask().construct(3), MLP(1, 1, (5,)), scaling="big")
+
+
+def test_no_planted_weight_stands_out():
+    """A unit of unequal weights is scaled by its largest, which stays within 3 * 1.2 deviations."""
+    target = [
+        (np.array([[1.0, *[0.01] * 19], *[[1.0] * 20] * 3]), np.zeros(4)),
+        (np.ones((1, 4)), np.zeros(1)),
+    ]
+    for seed in range(5):
+        torch.manual_seed(seed)
+        host = MLP(20, 1, hidden=(50,))
+        deviation = host.layers[0].weight.detach().square().mean().sqrt()
+        module = plant_ticket(target, host, random_state=seed)()
+        planted = module.layers[0].weight.detach()[module.ticket["layers.0.weight"]].abs()
+        # The largest weight of the unequal unit is 4.4 times the unit's root mean square.
+        assert planted.max() <= 3.6 * deviation
+        assert planted.max() >= 2.4 * deviation

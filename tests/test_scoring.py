@@ -9,6 +9,7 @@ from torch import nn
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.models import ModuleTemplate
 from sklearn_tickets.pruners import MagnitudePruner
+from sklearn_tickets.pruners.base import ScoringPruner
 from tests.instances import X_SMALL, Y_SMALL, assert_refused, make_net, small_data, weights
 
 
@@ -90,3 +91,51 @@ def test_dead_ends_are_pruned_first():
 )
 def test_what_cannot_be_scored_is_refused(make_pruner, complaint, data):
     assert_refused(make_pruner(), data, complaint)
+
+
+def test_the_l1_penalty_leaves_biases_alone():
+    X = np.zeros((8, 3), dtype=np.float32)
+    module = nn.Linear(3, 1)
+    nn.init.constant_(module.bias, 2.0)
+    net = make_net("regressor", module=ModuleTemplate(module), optimizer=torch.optim.SGD, lr=0.1)
+    pruner = MagnitudePruner(
+        net, sparsity=0.25, prune_bias=True, round_epochs=2, rewind_epoch=None, l1=0.5
+    ).fit(X, np.full(8, 2.0))
+    assert weights(pruner)["bias"].item() == 2.0
+
+
+@pytest.mark.parametrize(("kind", "strength"), [("classifier", 3e-4), ("regressor", 1e-4)])
+def test_the_automatic_l1_penalty_depends_on_the_loss(kind, strength):
+    X, y = np.zeros((8, 3), dtype=np.float32), np.arange(8) % 2
+    module = nn.Linear(3, 2 if kind == "classifier" else 1)
+    nn.init.ones_(module.weight)
+    net = make_net(
+        kind, module=ModuleTemplate(module), optimizer=torch.optim.SGD, lr=100.0, max_epochs=1
+    ).set_params(batch_size=8)
+    pruner = MagnitudePruner(
+        net, sparsity=0.0, round_epochs=1, rewind_epoch=None, final_epochs=0, l1="auto"
+    ).fit(X, y)
+    # One step of plain SGD, in which the data have no gradient.
+    assert weights(pruner)["weight"].flatten().tolist() == pytest.approx(
+        [1 - 100 * strength] * module.weight.numel()
+    )
+
+
+class KeepsTheSmallest(ScoringPruner):
+    """Scores are all negative."""
+
+    def _score(self, net, mask, X, y):
+        return {name: -net.module_.get_parameter(name).detach().abs() for name in mask}
+
+
+def test_dead_ends_rank_below_negative_scores():
+    """Once the largest weight is cut, the smallest ones lead nowhere and go first."""
+    module = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False))
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[0.1, 0.2], [2.0, 3.0]]))
+        module[2].weight.copy_(torch.tensor([[9.0, 1.0]]))
+    net = NeuralNetRegressor(ModuleTemplate(module), train_split=None, verbose=0)
+    pruner = KeepsTheSmallest(net, sparsity=0.5, n_rounds=2, connected=True, train_ticket=False)
+    pruner.fit(X_SMALL, Y_SMALL)
+    assert pruner.mask_["0.weight"][1].tolist() == [True, False]
+    assert pruner.mask_["2.weight"].tolist() == [[False, True]]

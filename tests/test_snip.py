@@ -6,7 +6,15 @@ import pytest
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import SNIPPruner
-from tests.instances import X_SMALL, Y_SMALL, make_net, score_of, small_data, two_layer_net
+from tests.instances import (
+    X_SMALL,
+    Y_SMALL,
+    linear_net,
+    make_net,
+    score_of,
+    small_data,
+    two_layer_net,
+)
 
 
 @pytest.fixture
@@ -32,3 +40,9 @@ def test_snip_sums_up_the_gradient_over_all_data(data):
     once, twenty_times = score_of(pruner, *data), score_of(pruner, X, y)
     for name, score in once.items():
         np.testing.assert_allclose(score, twenty_times[name], rtol=1e-4, atol=1e-8)
+
+
+def test_a_weight_that_lowers_the_loss_counts_as_much_as_one_that_raises_it():
+    # y = 0: dL/df = 2 f. Of f = 3 x1 - 2 x2 = 1, the products w dL/dw are 6 and -4.
+    X, y = np.ones((1, 2), np.float32), np.zeros((1, 1), np.float32)
+    assert score_of(SNIPPruner(linear_net([3.0, -2.0])), X, y) == {"weight": [6, 4]}

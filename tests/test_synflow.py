@@ -1,6 +1,7 @@
 """SynFlow: its scores by hand, and a module without flow."""
 
 import pytest
+import torch
 from sklearn.datasets import make_regression
 
 from sklearn_tickets.masks import TicketMask
@@ -25,3 +26,13 @@ def test_synflow_refuses_a_softmax_in_a_regressor():
     net = make_net("regressor", module=Softmax)
     with pytest.raises(ValueError, match="softmax inside"):
         SynFlowPruner(net).fit(X, y)
+
+
+def test_an_excluded_layer_takes_part_with_its_absolute_weights():
+    net = two_layer_net().initialize()
+    with torch.no_grad():
+        net.module_[2].weight.copy_(torch.tensor([[-5.0, 6.0]]))
+    mask = TicketMask.ones_like(net.module_, exclude=["2.*"])
+    scores = SynFlowPruner(net)._score(net, mask, X_SMALL, Y_SMALL)
+    # Flow through each weight: 1*5 2*5 3*6 4*6. Signed, it would be -5 -10 18 24.
+    assert scores["0.weight"].flatten().tolist() == [5, 10, 18, 24]
