@@ -102,7 +102,9 @@ def test_none_and_one_are_fitted(n_jobs):
 
 
 def test_memory_is_limited(stacked):
-    fit_replicates(MagnitudePruner(NET, sparsity=0.5, random_state=0), CIRCLES, max_batch_bytes=1)
+    pruner = MagnitudePruner(NET, sparsity=0.5, random_state=0)
+    with pytest.warns(UserWarning, match="max_batch_bytes=1 per job has room for 1"):
+        fit_replicates(pruner, CIRCLES, max_batch_bytes=1)
     assert stacked() == []
 
 

@@ -1,13 +1,18 @@
 """`fit_together`: stacks within the limits of memory, in one process and in several."""
 
 import logging
+from contextlib import nullcontext
 
 import pytest
+from joblib import parallel_config, register_parallel_backend
+from joblib.parallel import ThreadingBackend
 from numpy.testing import assert_array_equal
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.parallel import delayed
 
 from sklearn_tickets.model_selection import BatchedGridSearchCV, _stack
+from sklearn_tickets.model_selection._together import make_parallel
 from sklearn_tickets.pruners import (
     EdgePopupPruner,
     MagnitudePruner,
@@ -38,7 +43,8 @@ def test_fits_that_fail_in_another_process_say_where():
 
 def test_several_jobs_fit_what_cannot_be_stacked(caplog):
     pruner = EdgePopupPruner(CIRCLE.make_net(), mask_epochs=1, random_state=0)
-    check_same(pruner, {"sparsity": [0.4, 0.5]}, n_jobs=2)
+    with pytest.warns(UserWarning, match="the pruner defines the training itself"):
+        check_same(pruner, {"sparsity": [0.4, 0.5]}, n_jobs=2)
     assert caplog.messages == ["Trainings are not stacked: the pruner defines the training itself."]
 
 
@@ -56,7 +62,9 @@ def test_memory_limits_what_is_stacked_at_a_time(caplog):
     for limit, sizes in [(8 * each, [8]), (3 * each, [3, 3]), (2 * each, []), (1, [])]:
         caplog.clear()
         search = BatchedGridSearchCV(pruner, GRID, cv=2, refit=False, max_batch_bytes=limit)
-        scores = search.fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
+        is_slow = pytest.warns(UserWarning, match=f"max_batch_bytes={limit}")
+        with nullcontext() if sizes else is_slow:
+            scores = search.fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
         assert stacked(caplog) == sizes
         assert_array_equal(scores, expected.cv_results_["mean_test_score"])
 
@@ -68,14 +76,20 @@ def test_jobs_share_the_memory(caplog):
     assert stacked(caplog) == [3, 3]
 
 
-def test_a_stack_that_goes_wrong_is_trained_one_by_one(caplog, monkeypatch):
+def test_a_stack_that_goes_wrong_is_trained_one_by_one(monkeypatch):
     def fail(stack):
         raise RuntimeError("no kernel")
 
     monkeypatch.setattr(_stack.Stack, "train", fail)
     pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), schedule="one-cycle", random_state=0)
-    check_same(pruner, {"sparsity": [0.1, 0.3]})
-    assert "4 fits are trained one by one: no kernel" in caplog.messages
+    with pytest.warns(UserWarning, match="4 fits are trained one by one: no kernel"):
+        check_same(pruner, {"sparsity": [0.1, 0.3]})
+
+
+def test_too_few_networks_alike_are_not_stacked():
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), sparsity=0.3, random_state=0)
+    with pytest.warns(UserWarning, match="fewer than 3 have the same network"):
+        check_same(pruner, {"estimator__batch_size": [20, 30]})
 
 
 @pytest.mark.parametrize(
@@ -98,3 +112,17 @@ def test_a_stack_that_memory_does_not_suffice_for_is_split(error, caplog, monkey
     # Equal messages are logged once.
     assert stacked(caplog) == [4, 3, 4, 3]
     assert sum("fits is split: " in message for message in caplog.messages) == 3
+
+
+class WithoutGenerators(ThreadingBackend):
+    """A backend that returns lists only, as ray's does."""
+
+    supports_return_generator = False
+
+
+def test_a_backend_without_generators_returns_lists():
+    register_parallel_backend("without_generators", WithoutGenerators)
+    with parallel_config(backend="without_generators"):
+        parallel = make_parallel(2)
+    assert not parallel.return_generator
+    assert [*parallel(delayed(abs)(i) for i in (-1, 2))] == [1, 2]

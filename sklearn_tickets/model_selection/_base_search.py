@@ -6,6 +6,7 @@ estimators that scikit-learn then clones, fits and scores are fitted already.
 
 import copy
 import types
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from numbers import Integral
@@ -17,10 +18,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.parallel import Parallel
 
 from sklearn_tickets.model_selection._fit import pruner_of
-from sklearn_tickets.model_selection._together import LOGGER, Outcome, Task, fit_together
+from sklearn_tickets.model_selection._together import Outcome, Task, fit_together, make_parallel
 
 BATCH_CONSTRAINTS = {"max_batch_bytes": [Interval(Integral, 1, None, closed="left")]}
 
@@ -47,12 +47,21 @@ class BatchedSearch(BaseSearchCV):
         -------
         self : object
             The fitted search.
+
+        Warns
+        -----
+        UserWarning
+            If no networks are trained together; names the cause.
         """
         if obstacle := self._obstacle(params):
-            LOGGER.info("%s stacks no fits: %s.", type(self).__name__, obstacle)
+            warnings.warn(
+                f"{type(self).__name__} stacks no networks, so the fits run one after the other: "
+                f"{obstacle}.",
+                stacklevel=2,
+            )
             return super().fit(X, y, **params)
         given, stand_in = self.estimator, clone(self.estimator)
-        self._jobs = Parallel(self.n_jobs, return_as="generator"), effective_n_jobs(self.n_jobs)
+        self._jobs = make_parallel(self.n_jobs), effective_n_jobs(self.n_jobs)
         # scikit-learn clones the estimator, then fits and scores clones of that clone.
         stand_in.__sklearn_clone__ = lambda: stand_in
         self.estimator = stand_in

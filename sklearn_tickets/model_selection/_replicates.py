@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from joblib import effective_n_jobs
-from sklearn.utils.parallel import Parallel
 
 from sklearn_tickets.datasets import PlantedTicket
-from sklearn_tickets.model_selection._together import Task, fit_together
+from sklearn_tickets.model_selection._together import Task, fit_together, make_parallel
 from sklearn_tickets.pruners.base import BasePruner
 
 
@@ -83,7 +82,7 @@ def fit_replicates(
     tasks = [
         Task(pruner, {"estimator__module": each.module}, each.X, each.y) for each in planted_list
     ]
-    parallel = Parallel(n_jobs, return_as="generator")
+    parallel = make_parallel(n_jobs)
     fitted = []
     for outcome in fit_together(tasks, parallel, effective_n_jobs(n_jobs), max_batch_bytes):
         if outcome.error is not None:

@@ -77,9 +77,10 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     - no batch normalization, no randomness in the module, and no hooks;
     - trainings of weights. Learned masks are learned one after the other.
 
-    All other trainings run one by one. The reason is logged once, at level INFO by the logger
-    ``"sklearn_tickets"``. A stack that does not fit into memory is split in two. With several
-    jobs, each gets its share of the fits, and trains stacks of its own.
+    All other trainings run one by one. If none can be stacked, a warning names the reasons;
+    otherwise they are logged once, at level INFO by the logger ``"sklearn_tickets"``. A stack
+    that does not fit into memory is split in two. With several jobs, each gets its share of the
+    fits, and trains stacks of its own.
 
     References
     ----------

@@ -80,6 +80,14 @@ class Outcome:
         return vars(self)
 
 
+def make_parallel(n_jobs: int | None) -> Parallel:
+    """Make jobs that return a generator, or a list where joblib's backend has no generators."""
+    try:
+        return Parallel(n_jobs, return_as="generator")
+    except ValueError:
+        return Parallel(n_jobs)
+
+
 def fit_together(
     tasks: Sequence[Task], parallel: Parallel, n_jobs: int, max_batch_bytes: int
 ) -> Iterator[Outcome]:
@@ -90,7 +98,7 @@ def fit_together(
     tasks : sequence of Task
         The fits.
     parallel : Parallel
-        Runs the jobs, and returns a generator.
+        Runs the jobs, as made by `make_parallel`.
     n_jobs : int
         Number of jobs that it runs at a time.
     max_batch_bytes : int
@@ -100,18 +108,43 @@ def fit_together(
     ------
     outcome : Outcome
         The results, in order.
+
+    Warns
+    -----
+    UserWarning
+        If none of the first fits could be stacked; names the causes.
     """
-    logged: set[str] = set()
+    logged: dict[str, int] = {}
 
     def log(level: int, message: str) -> None:
         """Log each message of level INFO only once."""
         if level < logging.INFO or message not in logged:
-            logged.add(message)
             LOGGER.log(level, message)
+        logged[message] = level
 
     if n_jobs == 1 or len(tasks) < 2:
-        yield from _fit_in_batches(tasks, max_batch_bytes, log)
-        return
+        outcomes = _fit_in_batches(tasks, max_batch_bytes, log)
+    else:
+        outcomes = _fit_in_jobs(tasks, parallel, n_jobs, max_batch_bytes, log)
+    for i, outcome in enumerate(outcomes):
+        # The messages of a batch come before its outcomes.
+        if i == 0 and logged and min(logged.values()) >= logging.INFO:
+            causes = " ".join(logged)
+            warnings.warn(
+                f"No networks are stacked, so the fits run one after the other. {causes}",
+                stacklevel=2,
+            )
+        yield outcome
+
+
+def _fit_in_jobs(
+    tasks: Sequence[Task],
+    parallel: Parallel,
+    n_jobs: int,
+    max_batch_bytes: int,
+    log: Callable[[int, str], None],
+) -> Iterator[Outcome]:
+    """Give each job its share of the fits."""
     size = _part_size(tasks, n_jobs, max_batch_bytes)
     parts = [tasks[start : start + size] for start in range(0, len(tasks), size)]
     for outcomes, messages in parallel(
@@ -154,6 +187,12 @@ def _fit_in_batches(
         waiting.append(fit)
         taken += 0 if fit.training is None else n_bytes(fit.training)
         if not 0 < taken < max_batch_bytes or i == len(tasks):
+            if taken and len(waiting) < _MIN_MEMBERS and i < len(tasks):
+                log(
+                    logging.INFO,
+                    f"Trainings are not stacked: max_batch_bytes={max_batch_bytes} per job has "
+                    f"room for {len(waiting)}, and a stack needs {_MIN_MEMBERS}.",
+                )
             _finish(waiting, log)
             yield from (Outcome(fit.estimator, fit.error, fit.seconds) for fit in waiting)
             waiting, taken = [], 0
@@ -176,6 +215,12 @@ def _finish(fits: list[Fit], log: Callable[[int, str], None]) -> None:
                     fit.train()
                 else:
                     groups[member.key].append((fit, member))
+            if len(waiting) >= _MIN_MEMBERS > max(map(len, groups.values()), default=len(fits)):
+                log(
+                    logging.INFO,
+                    f"Trainings are not stacked: fewer than {_MIN_MEMBERS} have the same network, "
+                    "optimizer, loss, batch size and numbers of samples and epochs.",
+                )
             for group in groups.values():
                 _train(group, log)
     finally:
