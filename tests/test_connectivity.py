@@ -183,3 +183,17 @@ def test_connectivity_display_draws_a_line_for_each_pair():
     display = ConnectivityDisplay.from_estimator(net, net, SIGNS, SIGNS, n_points=4, name="self")
     assert len(display.connectivities["self"].errors) == 4
     plt.close("all")
+
+
+def test_the_display_takes_one_line_or_several():
+    line = ModeConnectivity([0, 0.5, 1], [0.1, 0.5, 0.3])
+    for lines, labels in [
+        (line, ["a to b"]),
+        ([line, line], ["a to b", "a to b 2"]),
+        ({"scratch": line}, ["scratch"]),
+    ]:
+        assert list(ConnectivityDisplay(lines).connectivities) == labels
+    with pytest.raises(TypeError, match="connectivities must be a ModeConnectivity, a list"):
+        ConnectivityDisplay([0.1, 0.2])
+    with pytest.raises(ValueError, match="connectivities is empty"):
+        ConnectivityDisplay({})

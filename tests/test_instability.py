@@ -3,6 +3,7 @@
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose
@@ -173,3 +174,15 @@ def test_instability_display_shows_medians_and_ranges():
     assert places == pytest.approx([-0.01, 0.01])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "other"]
     plt.close("all")
+
+
+def test_the_display_takes_one_table_or_several():
+    table = pd.DataFrame({"start_epoch": [0, 1], "barrier": [0.3, 0.0]})
+    for tables, labels in [
+        (table, ["network"]),
+        ([table, table], ["network", "network 2"]),
+        ({"dense": table}, ["dense"]),
+    ]:
+        assert list(InstabilityDisplay(tables).plot().tables) == labels
+    with pytest.raises(TypeError, match="tables must be a DataFrame, a list of them"):
+        InstabilityDisplay("dense")

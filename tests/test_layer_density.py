@@ -95,5 +95,16 @@ def test_densities_need_fitted_pruners_and_masks(planted):
         LayerDensityDisplay.from_estimator(RandomPruner(planted.make_net()))
     with pytest.raises(ValueError, match="masks is empty"):
         LayerDensityDisplay.from_masks({})
-    with pytest.raises(TypeError, match=r"masks\['a'\] must be a TicketMask; got 3"):
+    with pytest.raises(TypeError, match=r"masks must be a TicketMask, .*; got 3 as 'a'"):
         LayerDensityDisplay.from_masks({"a": 3})
+
+
+def test_masks_are_one_or_several_or_labeled():
+    mask = TicketMask({"0.weight": [[1, 0]]})
+    for masks, labels in [
+        (mask, ["mask"]),
+        ([mask, ~mask], ["mask", "mask 2"]),
+        ({"a": mask, "b": ~mask}, ["a", "b"]),
+    ]:
+        table = LayerDensityDisplay.from_masks(masks).table
+        assert table["mask"].unique().tolist() == labels

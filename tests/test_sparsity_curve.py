@@ -173,3 +173,20 @@ def test_curves_refuse_other_searches(params, scoring, message):
     results = {"params": [params], "split0_test_score": [1.0], "split0_test_other": [2.0]}
     with pytest.raises(ValueError, match=message):
         SparsityCurveDisplay.from_cv_results(results, scoring=scoring)
+
+
+def test_curves_of_several_pruners_and_of_pipelines(planted):
+    pruner = RandomPruner(planted.make_net(max_epochs=1))
+    display = SparsityCurveDisplay.from_estimator(
+        [pruner, pruner, make_pipeline(StandardScaler(), pruner)],
+        planted.X,
+        planted.y,
+        sparsities=[0.5],
+        X_test=planted.X,
+        y_test=planted.y,
+    )
+    assert legend_of(display.ax_) == ["RandomPruner", "RandomPruner 2", "Pipeline"]
+    assert display.table["density"].tolist() == [0.5] * 3
+    data = {"sparsities": [0.5], "X_test": planted.X, "y_test": planted.y}
+    with pytest.raises(TypeError, match="pruners must be a BaseEstimator, a list of them"):
+        SparsityCurveDisplay.from_estimator(3, planted.X, planted.y, **data)

@@ -1,6 +1,6 @@
 """Linear mode connectivity: the error on the straight line between two networks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from sklearn_tickets._network import plain_module
+from sklearn_tickets.inspection._labeled import labeled
 from sklearn_tickets.inspection._line import ModeConnectivity, error_function, errors_on_line
 from sklearn_tickets.inspection._style import Display, add_legend, styles, tidy
 
@@ -137,8 +138,8 @@ class ConnectivityDisplay(Display):
 
     Parameters
     ----------
-    connectivities : mapping of str to ModeConnectivity
-        Results of `linear_mode_connectivity`, by label.
+    connectivities : ModeConnectivity, or list or mapping of str to ModeConnectivity
+        Results of `linear_mode_connectivity`. The keys of a mapping are their labels.
 
     Attributes
     ----------
@@ -158,8 +159,15 @@ class ConnectivityDisplay(Display):
     'from scratch: barrier 0.3'
     """
 
-    def __init__(self, connectivities: Mapping[str, ModeConnectivity]) -> None:
-        self.connectivities = connectivities
+    def __init__(
+        self,
+        connectivities: ModeConnectivity
+        | Sequence[ModeConnectivity]
+        | Mapping[str, ModeConnectivity],
+    ) -> None:
+        self.connectivities = labeled(
+            connectivities, ModeConnectivity, "connectivities", label="a to b"
+        )
 
     @classmethod
     def from_estimator(

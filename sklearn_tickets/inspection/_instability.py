@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets._random import independent_rng, seeded
+from sklearn_tickets.inspection._labeled import labeled
 from sklearn_tickets.inspection._line import error_function, errors_on_line
 from sklearn_tickets.inspection._style import INK, Display, add_legend, styles, tidy
 from sklearn_tickets.pruners import GivenMaskPruner
@@ -201,8 +202,8 @@ class InstabilityDisplay(Display):
 
     Parameters
     ----------
-    tables : mapping of str to DataFrame
-        Results of `instability_analysis`, by label.
+    tables : DataFrame, or list or mapping of str to DataFrame
+        Results of `instability_analysis`. The keys of a mapping are their labels.
 
     Attributes
     ----------
@@ -222,8 +223,10 @@ class InstabilityDisplay(Display):
     'error barrier'
     """
 
-    def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
-        self.tables = tables
+    def __init__(
+        self, tables: pd.DataFrame | Sequence[pd.DataFrame] | Mapping[str, pd.DataFrame]
+    ) -> None:
+        self.tables = labeled(tables, pd.DataFrame, "tables", label="network")
 
     @classmethod
     def from_estimator(

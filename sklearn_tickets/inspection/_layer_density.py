@@ -1,11 +1,12 @@
 """`LayerDensityDisplay`: the density of each layer under one or several masks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_tickets.inspection._labeled import labeled
 from sklearn_tickets.inspection._style import (
     FAINT,
     INK,
@@ -68,7 +69,7 @@ class LayerDensityDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        pruners: BasePruner | Mapping[str, BasePruner],
+        pruners: BasePruner | Sequence[BasePruner] | Mapping[str, BasePruner],
         *,
         ticket: TicketMask | None = None,
         ax: "Axes | None" = None,
@@ -77,8 +78,8 @@ class LayerDensityDisplay(Display):
 
         Parameters
         ----------
-        pruners : BasePruner or mapping of str to BasePruner
-            Fitted pruners, by label.
+        pruners : BasePruner, or list or mapping of str to BasePruner
+            Fitted pruners. The keys of a mapping are their labels.
         ticket : TicketMask, default=None
             The true ticket. If None, the planted one, if a pruned network has one.
         ax : matplotlib Axes, default=None
@@ -89,18 +90,17 @@ class LayerDensityDisplay(Display):
         display : LayerDensityDisplay
             The plotted densities.
         """
-        if not isinstance(pruners, Mapping):
-            pruners = {type(pruners).__name__: pruners}
-        for pruner in pruners.values():
+        fitted = labeled(pruners, BasePruner, "pruners")
+        for pruner in fitted.values():
             check_is_fitted(pruner)
             ticket = planted_ticket(pruner) if ticket is None else ticket
-        masks = {name: pruner.mask_ for name, pruner in pruners.items()}
+        masks = {name: pruner.mask_ for name, pruner in fitted.items()}
         return cls.from_masks(masks, ticket=ticket, ax=ax)
 
     @classmethod
     def from_masks(
         cls,
-        masks: Mapping[str, TicketMask],
+        masks: TicketMask | Sequence[TicketMask] | Mapping[str, TicketMask],
         *,
         ticket: TicketMask | None = None,
         ax: "Axes | None" = None,
@@ -109,8 +109,8 @@ class LayerDensityDisplay(Display):
 
         Parameters
         ----------
-        masks : mapping of str to TicketMask
-            Masks, by label.
+        masks : TicketMask, or list or mapping of str to TicketMask
+            Masks. The keys of a mapping are their labels.
         ticket : TicketMask, default=None
             The true ticket.
         ax : matplotlib Axes, default=None
@@ -129,13 +129,11 @@ class LayerDensityDisplay(Display):
         TypeError
             If one of them is not a TicketMask.
         """
-        masks = dict(masks) | ({} if ticket is None else {TICKET: ticket})
-        if not masks:
-            raise ValueError("masks is empty; pass at least one mask.")
+        drawn = labeled(masks, TicketMask, "masks", label="mask")
+        if ticket is not None:
+            drawn |= labeled({TICKET: ticket}, TicketMask, "ticket")
         rows = []
-        for label, mask in masks.items():
-            if not isinstance(mask, TicketMask):
-                raise TypeError(f"masks[{label!r}] must be a TicketMask; got {mask!r}.")
+        for label, mask in drawn.items():
             counts = mask.summary()[["n_kept", "n_parameters"]]
             layers = {names[0].removesuffix(".weight"): names for names in mask.allocation().groups}
             for layer, names in (layers | {_POOLED: list(mask)}).items():

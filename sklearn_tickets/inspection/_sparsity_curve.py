@@ -1,18 +1,19 @@
 """`SparsityCurveDisplay`: the scores of pruners at several densities."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
-from sklearn.base import clone, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.metrics import check_scoring
+from sklearn.pipeline import Pipeline
 
+from sklearn_tickets.inspection._labeled import labeled
 from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
 from sklearn_tickets.masks import LayerCollapseWarning
-from sklearn_tickets.pruners.base import BasePruner
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -83,7 +84,7 @@ class SparsityCurveDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        pruners: BasePruner | Mapping[str, BasePruner],
+        pruners: BaseEstimator | Sequence[BaseEstimator] | Mapping[str, BaseEstimator],
         X: ArrayLike,
         y: ArrayLike,
         *,
@@ -100,8 +101,9 @@ class SparsityCurveDisplay(Display):
 
         Parameters
         ----------
-        pruners : BasePruner or mapping of str to BasePruner
-            Unfitted pruners, by label. Clones of them are fitted.
+        pruners : pruner or Pipeline, or list or mapping of str to these
+            Unfitted pruners, or pipelines that end in one. The keys of a mapping are their
+            labels. Clones of them are fitted.
         X, y : array-like
             The training data.
         sparsities : iterable of float
@@ -129,11 +131,11 @@ class SparsityCurveDisplay(Display):
         ValueError
             If a pruner has no parameter `sparsity`, or there is nothing to fit.
         """
-        if not isinstance(pruners, Mapping):
-            pruners = {type(pruners).__name__: pruners}
+        named = labeled(pruners, BaseEstimator, "pruners")
         rows = Parallel(n_jobs=n_jobs)(
             delayed(_measure)(
-                clone(pruner).set_params(sparsity=sparsity, random_state=random_state),
+                clone(pruner),
+                {"sparsity": sparsity, "random_state": random_state},
                 X,
                 y,
                 X_test,
@@ -141,18 +143,18 @@ class SparsityCurveDisplay(Display):
                 scorer=check_scoring(pruner, scoring=scoring),
                 name=name,
             )
-            for name, pruner in pruners.items()
+            for name, pruner in named.items()
             for sparsity in sparsities
             for random_state in random_states
         )
         if not rows:
             raise ValueError(
                 "pruners, sparsities and random_states must not be empty; got "
-                f"{len(pruners)} pruners, sparsities={sparsities!r} and "
+                f"{len(named)} pruners, sparsities={sparsities!r} and "
                 f"random_states={random_states!r}."
             )
         if scoring is None:
-            score_name = "accuracy" if all(map(is_classifier, pruners.values())) else "R2"
+            score_name = "accuracy" if all(map(is_classifier, named.values())) else "R2"
         else:
             score_name = str(getattr(scoring, "__name__", scoring))
         return cls(pd.DataFrame(rows), ticket=ticket, score_name=score_name).plot(ax)
@@ -298,7 +300,8 @@ class SparsityCurveDisplay(Display):
 
 
 def _measure(
-    pruner: BasePruner,
+    estimator: BaseEstimator,
+    parameters: dict[str, Any],
     X: ArrayLike,
     y: ArrayLike,
     X_test: ArrayLike,
@@ -307,14 +310,18 @@ def _measure(
     scorer: Callable[..., float],
     name: str,
 ) -> dict[str, Any]:
-    """Fit a pruner, and return its row of the table."""
+    """Fit a pruner with these parameters, and return its row of the table."""
+    pruner = estimator
+    while isinstance(pruner, Pipeline):
+        pruner = pruner[-1]
+    pruner.set_params(**parameters)
     # The table has a column for collapsed networks.
     with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
-        pruner.fit(X, y)
+        estimator.fit(X, y)
     return {
         "pruner": name,
         "random_state": pruner.random_state,
         "density": pruner.mask_.density,
-        "score": scorer(pruner, X_test, y_test),
+        "score": scorer(estimator, X_test, y_test),
         "collapsed": pruner.rounds_[-1]["collapsed"],
     }
