@@ -240,11 +240,7 @@ def examine(case, kind, checks=tuple(CHECKS)):
         try:
             return function(*args)
         except RefusedError as refusal:
-            listed = (
-                case.mistake or case.refuses & {what, kind}
-                if what == "fit"
-                else (what in case.refuses)
-            )
+            listed = case.mistake or case.refuses & {what, kind}
             found[what] = "refused" if listed else f"refused: {refusal}"
         except AssertionError as error:
             found[what] = str(error)

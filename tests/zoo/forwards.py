@@ -99,6 +99,28 @@ class InPlace(nn.Module):
         return self.net(x).mul_(3)
 
 
+@case("vectors", random=True)
+class NoiseInTraining(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = hidden()
+
+    def forward(self, x):
+        if self.training:
+            x = x + 0.1 * torch.randn_like(x)
+        return self.net(x)
+
+
+@case("vectors")
+class Difference(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.plus, self.minus = nn.Linear(6, 2), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.plus(x) - self.minus(x)
+
+
 @case("vectors")
 class OptionalSkip(nn.Module):
     def __init__(self):

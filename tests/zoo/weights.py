@@ -168,6 +168,19 @@ def one_layer_under_two_names():
     return nn.Sequential(layer, nn.ReLU(), layer, nn.ReLU(), nn.Linear(6, 2))
 
 
+@case("vectors")
+class OneLayerInALoop(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(6, 6)] * 3)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.tanh(layer(x))
+        return self.head(x)
+
+
 class StandardizedLinear(nn.Linear):
     def forward(self, x):
         weight = self.weight - self.weight.mean(dim=1, keepdim=True)
