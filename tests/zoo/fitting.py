@@ -93,7 +93,9 @@ def named_refusal(case, error):
     """Make a RefusedError of an error, which names the module, a layer or a parameter."""
     module = case.module()
     names = {type(layer).__name__ for layer in module.modules()}
-    names |= {name for name, _ in (*module.named_parameters(), *module.named_modules()) if name}
+    # A name without a dot, such as "head", may be there by chance.
+    paths = (*module.named_parameters(), *module.named_modules())
+    names |= {name for name, _ in paths if "." in name}
     is_named = any(re.search(rf"\b{re.escape(name)}\b", str(error)) for name in names)
     assert is_named, f"the refusal names neither the module nor a parameter: {error}"
     return RefusedError(str(error))
