@@ -53,6 +53,58 @@ def test_shared_weights_are_listed_once():
     assert list(prunable_parameters(module, prune_bias=True)) == ["0.weight", "0.bias", "3.bias"]
 
 
+class Lists(nn.Module):
+    """Weights and biases in lists of parameters of their own; it need not run."""
+
+    def __init__(self):
+        super().__init__()
+        self.ws = nn.ParameterList([torch.zeros(2, 2), torch.zeros(2, 1)])
+        self.bs = nn.ParameterList([torch.zeros(2), torch.zeros(1)])
+        self.by_name = nn.ParameterDict({"w": torch.zeros(2, 2), "b": torch.zeros(2)})
+        self.scales = nn.ModuleList([nn.PReLU(3)])
+
+
+def test_a_layer_owns_the_parameters_in_its_lists():
+    assert list(prunable_parameters(Lists())) == ["ws.0", "ws.1", "by_name.w"]
+    with_biases = ["ws.0", "ws.1", "bs.0", "bs.1", "by_name.w", "by_name.b"]
+    assert sorted(prunable_parameters(Lists(), prune_bias=True)) == sorted(with_biases)
+
+
+def test_normalization_layers_own_no_weights_in_lists_either():
+    norm = nn.LayerNorm(3)
+    norm.more = nn.ParameterList([torch.zeros(2, 2), torch.zeros(2)])
+    module = nn.Sequential(norm, nn.Linear(3, 2))
+    assert list(prunable_parameters(module, prune_bias=True)) == ["1.weight", "1.bias"]
+
+
+@pytest.mark.parametrize(
+    ("exclude", "left"),
+    [
+        (["b[1].weight"], ["b1.weight", "b*.weight"]),
+        (["b*.weight"], ["b[1].weight", "b1.weight"]),
+        (["b[[]1].weight"], ["b1.weight", "b*.weight"]),
+        (["b[0-9].weight"], ["b[1].weight", "b*.weight"]),
+        (["b1.*"], ["b[1].weight", "b*.weight"]),
+        (["b[1].*"], ["b[1].weight", "b*.weight"]),
+    ],
+)
+def test_names_with_brackets_are_names_before_they_are_patterns(exclude, left):
+    module = nn.ModuleDict({name: nn.Linear(2, 2) for name in ("b[1]", "b1", "b*")})
+    assert list(prunable_parameters(module, exclude=exclude)) == left
+
+
+@pytest.mark.parametrize("exclude", ["0.weight", "1.weight", "1.*"])
+def test_a_shared_weight_is_excluded_by_any_of_its_names(exclude):
+    module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 1))
+    module[1].weight = module[0].weight
+    assert list(prunable_parameters(module, exclude=[exclude])) == ["2.weight"]
+
+
+def test_frozen_weights_are_prunable():
+    module = nn.Linear(2, 2).requires_grad_(False)
+    assert list(prunable_parameters(module)) == ["weight"]
+
+
 @pytest.mark.parametrize(
     ("exclude", "expected"),
     [

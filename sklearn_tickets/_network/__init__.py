@@ -10,6 +10,7 @@ from sklearn_tickets._network._inference import (
 from sklearn_tickets._network._linear_map import BATCH_NORMS, LinearMap
 from sklearn_tickets._network._module import (
     NORMALIZATION_LAYERS,
+    check_own_weights,
     evaluating,
     plain_module,
     prunable_parameters,
@@ -23,6 +24,7 @@ __all__ = [
     "LinearMap",
     "Tracer",
     "as_tensor",
+    "check_own_weights",
     "evaluating",
     "hidden_features",
     "infer",

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 _EVALUATIONS = threading.RLock()
 
@@ -39,14 +40,46 @@ def evaluating(module: nn.Module) -> Iterator[None]:
                 layer.training = flag
 
 
+def check_own_weights(module: nn.Module) -> None:
+    """Check that layers use their parameters as they are.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+
+    Raises
+    ------
+    ValueError
+        If a layer computes its weight from other parameters, by a parametrization or a hook.
+        A mask over those would not prune the weight.
+    """
+    module = plain_module(module)
+    for path, layer in module.named_modules():
+        # `torch.nn.utils` turns the weight into an attribute that a hook computes.
+        is_hooked = bool(layer._forward_pre_hooks) and any(
+            isinstance(value, Tensor) for value in vars(layer).values()
+        )
+        if is_hooked or is_parametrized(layer):
+            names = ", ".join(name for name, _ in layer.named_parameters())
+            raise ValueError(
+                f"The layer {path!r} of {type(module).__name__} computes a weight from its "
+                f"parameters ({names}), so pruning these would not prune the weight. Make it a "
+                "plain weight with torch.nn.utils.parametrize.remove_parametrizations, "
+                "torch.nn.utils.remove_weight_norm, torch.nn.utils.remove_spectral_norm or "
+                "torch.nn.utils.prune.remove."
+            )
+
+
 def prunable_parameters(
     module: nn.Module, *, prune_bias: bool = False, exclude: Iterable[str] = ()
 ) -> dict[str, nn.Parameter]:
     """List the parameters that a pruner may remove.
 
     Weights are parameters with two or more axes, except those of normalization layers. Biases
-    are the one-axis parameters of layers that own such a weight. A shared parameter is listed
-    once.
+    are the one-axis parameters of layers that own such a weight; a layer owns the parameters
+    in its lists and dictionaries of parameters, too. A shared parameter is listed once. Frozen
+    parameters are listed like others.
 
     Parameters
     ----------
@@ -55,7 +88,8 @@ def prunable_parameters(
     prune_bias : bool, default=False
         Whether biases are listed as well.
     exclude : iterable of str, default=()
-        Glob patterns (``"head.*"``) of names to leave out.
+        Names, or glob patterns of names (``"head.*"``), to leave out. What is the name of a
+        parameter is not read as a pattern. A shared parameter is left out by any of its names.
 
     Returns
     -------
@@ -65,27 +99,29 @@ def prunable_parameters(
     Raises
     ------
     ValueError
-        If a pattern of `exclude` matches no parameter, or nothing is left to prune.
+        If an entry of `exclude` matches no parameter, nothing is left to prune, or a layer
+        computes its weight from other parameters.
     """
     module, exclude = plain_module(module), tuple(exclude)
-    names = [name for name, _ in module.named_parameters()]
+    check_own_weights(module)
+    # With all names of a shared parameter.
+    named = dict(module.named_parameters(remove_duplicate=False))
+    excluded = set()
     for pattern in exclude:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        matches = [pattern] if pattern in named else [n for n in named if fnmatchcase(n, pattern)]
+        if not matches:
             raise ValueError(
-                f"exclude={pattern!r} matches no parameter. The parameters are: {', '.join(names)}."
+                f"exclude={pattern!r} matches no parameter. The parameters are: {', '.join(named)}."
             )
-    owners = {
-        path
-        for path, layer in module.named_modules()
-        if not isinstance(layer, NORMALIZATION_LAYERS)
-        and any(p.ndim > 1 for p in layer.parameters(recurse=False))
-    }
+        excluded |= {named[name] for name in matches}
+    owners = {_owner(module, name) for name, parameter in named.items() if parameter.ndim > 1}
     prunable = {
         name: parameter
         for name, parameter in module.named_parameters()
-        if name.rpartition(".")[0] in owners
+        if (owner := _owner(module, name)) in owners
+        and not isinstance(owner, NORMALIZATION_LAYERS)
         and (parameter.ndim > 1 or (prune_bias and parameter.ndim == 1))
-        and not any(fnmatchcase(name, pattern) for pattern in exclude)
+        and parameter not in excluded
     }
     if not prunable:
         raise ValueError(
@@ -93,3 +129,11 @@ def prunable_parameters(
             f"axes outside normalization layers) left by exclude={exclude!r}."
         )
     return prunable
+
+
+def _owner(module: nn.Module, name: str) -> nn.Module:
+    """Return the layer that a parameter belongs to, behind lists and dictionaries of them."""
+    path = name.rpartition(".")[0]
+    while isinstance(module.get_submodule(path), nn.ParameterList | nn.ParameterDict):
+        path = path.rpartition(".")[0]
+    return module.get_submodule(path)
