@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_tickets._network import evaluating, plain_module, prunable_parameters
+from sklearn_tickets._network import (
+    evaluating,
+    functional_call,
+    plain_module,
+    prunable_parameters,
+)
 from sklearn_tickets.models import MLP
 
 
@@ -165,3 +170,58 @@ def test_evaluating_puts_modes_back_after_an_error():
     with pytest.raises(KeyError), evaluating(module):
         raise KeyError
     assert module[0].training
+
+
+def one_layer_twice():
+    layer = nn.Linear(3, 3)
+    return nn.Sequential(layer, nn.ReLU(), layer)
+
+
+def one_block_twice():
+    block = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    return nn.ModuleDict({"a": block, "b": nn.Sequential(nn.ReLU(), block)})
+
+
+def tied():
+    module = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    module[2].weight = module[0].weight
+    return module
+
+
+def shared_buffer():
+    module = nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3))
+    module[1].running_mean = module[0].running_mean
+    return module
+
+
+def listed():
+    module = nn.Linear(3, 3)
+    module.also = nn.ParameterList([module.weight])
+    return module
+
+
+@pytest.mark.parametrize("make", [one_layer_twice, one_block_twice, tied, shared_buffer, listed])
+@pytest.mark.parametrize("name", ["first", "last"])
+def test_a_call_with_other_tensors_replaces_shared_ones_and_puts_all_back(make, name):
+    module = make().eval()
+    if isinstance(module, nn.ModuleDict):
+        module.forward = lambda x: module["b"](module["a"](x))
+    x, before = torch.randn(5, 3), dict(module.state_dict(keep_vars=True))
+    names = {id(value): key for key, value in before.items()}
+    if name == "first":
+        names = {id(value): key for key, value in reversed(before.items())}
+    others = {key: before[key].double() + 1 for key in names.values()}
+    for _ in range(2):
+        output = functional_call(module, others, x.double())
+        after = module.state_dict(keep_vars=True)
+        assert all(after[key] is value for key, value in before.items())
+    with torch.no_grad():
+        for key, value in others.items():
+            before[key].copy_(value)
+    torch.testing.assert_close(output, module.double()(x.double()), rtol=1e-5, atol=1e-5)
+
+
+def test_a_call_with_some_other_tensors_keeps_the_rest():
+    module = nn.Linear(2, 1)
+    output = functional_call(module, {"weight": torch.zeros(1, 2)}, torch.ones(3, 2))
+    assert torch.equal(output, module.bias.expand(3, 1))

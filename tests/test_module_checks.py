@@ -16,7 +16,7 @@ from sklearn_tickets._network import infer
 from sklearn_tickets._random import seeded
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
-from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, SNIPPruner
+from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, SNIPPruner, SynFlowPruner
 from sklearn_tickets.pruners.base import _net
 from tests.instances import assert_refused, make_net, small_data
 
@@ -580,6 +580,23 @@ def test_modules_that_work_in_float32_are_taken_and_read_as_they_compute(module)
     np.testing.assert_allclose(infer(net.module_, X), expected, atol=1e-5)
     np.testing.assert_allclose(infer(net.module_, X[:1]), expected[:1], atol=1e-5)
     np.testing.assert_array_equal(X, before)
+
+
+def one_layer_twice():
+    layer = nn.Linear(6, 6)
+    return nn.Sequential(layer, nn.ReLU(), layer, nn.ReLU(), nn.Linear(6, 2))
+
+
+@pytest.mark.parametrize("pruner_class", [MagnitudePruner, SNIPPruner, SynFlowPruner])
+def test_a_layer_with_two_names_is_trained_and_read_as_one(pruner_class):
+    pruner = fitted(one_layer_twice, pruner=pruner_class)
+    module = pruner.estimator_.module_
+    assert module[0].weight is module[2].weight
+    assert list(pruner.mask_) == ["0.weight", "4.weight"]
+    with torch.no_grad():
+        expected = module.eval()(torch.from_numpy(X)).softmax(dim=1)
+    np.testing.assert_allclose(pruner.predict_proba(X), expected, atol=1e-6)
+    assert {p.dtype for p in module.parameters()} == {torch.float32}
 
 
 def test_frozen_parameters_are_pruned_unless_excluded():

@@ -12,6 +12,7 @@ from sklearn_tickets._network._module import (
     NORMALIZATION_LAYERS,
     check_own_weights,
     evaluating,
+    functional_call,
     plain_module,
     prunable_parameters,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "as_tensor",
     "check_own_weights",
     "evaluating",
+    "functional_call",
     "hidden_features",
     "infer",
     "normalization_statistics",

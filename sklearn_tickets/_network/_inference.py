@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_tickets._network._module import evaluating, plain_module
+from sklearn_tickets._network._module import evaluating, functional_call, plain_module
 
 _BATCH = 1024
 
@@ -139,8 +139,7 @@ def _run_in(
         for name, value in own.items()
     }
     outputs = [
-        torch.func.functional_call(module, tensors, (rows.to(device, dtype, copy=True),))
-        for rows in batches
+        functional_call(module, tensors, rows.to(device, dtype, copy=True)) for rows in batches
     ]
     return outputs, tensors
 

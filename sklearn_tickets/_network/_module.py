@@ -1,10 +1,12 @@
-"""A module's prunable parameters, and its evaluation mode for the length of a block."""
+"""A module's prunable parameters, its evaluation mode for a block, and calls with other ones."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from itertools import chain
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -24,11 +26,46 @@ def plain_module(module: nn.Module) -> nn.Module:
     return getattr(module, "_orig_mod", module)
 
 
+def functional_call(module: nn.Module, tensors: Mapping[str, Tensor], *inputs: Tensor) -> Tensor:
+    """Call a module with other tensors in place of some of its parameters and buffers.
+
+    It is ``torch.func.functional_call`` but for a layer that has several names in the module:
+    torch replaces the tensors of such a layer twice, and then puts the first replacement back.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network. It is not changed.
+    tensors : mapping of str to Tensor
+        The replacements, by any name of a parameter or buffer. They replace it wherever it is
+        shared.
+    *inputs : Tensor
+        The inputs.
+
+    Returns
+    -------
+    output : Tensor
+        The output.
+    """
+    named = chain(
+        module.named_parameters(remove_duplicate=False),
+        module.named_buffers(remove_duplicate=False),
+    )
+    replaced = {id(own): tensors[name] for name, own in named if name in tensors}
+    once = {
+        f"{path}.{name}".lstrip("."): replaced[id(own)]
+        for path, layer in module.named_modules()
+        for name, own in (layer._parameters | layer._buffers).items()
+        if id(own) in replaced
+    }
+    return torch.func.functional_call(module, once, inputs, tie_weights=False)
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Put every layer in evaluation mode for a block, then back in its own mode.
 
-    The flags and ``functional_call`` change the module temporarily, so threads take turns.
+    The flags and `functional_call` change the module temporarily, so threads take turns.
     """
     with _EVALUATIONS:
         was_training = {layer: layer.training for layer in module.modules()}
