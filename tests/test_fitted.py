@@ -1,6 +1,7 @@
 """Fitted pruners: their predictions, probabilities and outputs."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import make_regression
@@ -42,11 +43,77 @@ def test_several_regression_outputs():
     assert pruner.output_scale_.shape == (3,)
 
 
-def test_read_only_data_are_taken(data):
+def memmap(X, tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    return np.load(tmp_path / "X.npy", mmap_mode="r")
+
+
+def read_only(X, tmp_path):
+    array = X.copy()
+    array.setflags(write=False)
+    return array
+
+
+LAYOUTS = {
+    "reversed": lambda X, tmp_path: X[::-1].copy()[::-1],
+    "mirrored": lambda X, tmp_path: X[:, ::-1].copy()[:, ::-1],
+    "frame": lambda X, tmp_path: pd.DataFrame(X[::-1].copy()).iloc[::-1].reset_index(drop=True),
+    "Fortran": lambda X, tmp_path: np.asfortranarray(X),
+    "big-endian": lambda X, tmp_path: X.astype(">f4"),
+    "double": lambda X, tmp_path: X.astype(">f8")[::-1].copy()[::-1],
+    "read-only": read_only,
+    "memmap": memmap,
+    "list": lambda X, tmp_path: X.tolist(),
+}
+
+
+@pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS)
+def test_data_of_any_layout_are_taken(make, data, tmp_path):
     X, y = data
-    X.setflags(write=False)
-    pruner = SNIPPruner(make_net("classifier", max_epochs=1), random_state=0).fit(X, y)
-    pruner.transform(X)
+    other = make(X, tmp_path)
+    net = make_net("classifier", max_epochs=1)
+    plain, laid_out = (
+        SNIPPruner(net, sparsity=0.5, random_state=0).fit(data, y) for data in (X, other)
+    )
+    assert plain.mask_ == laid_out.mask_
+    for method in ("predict", "predict_proba", "transform", "strong_predict", "strong_output"):
+        np.testing.assert_array_equal(
+            getattr(plain, method)(X), getattr(laid_out, method)(other), err_msg=method
+        )
+    assert plain.score(X, y) == laid_out.score(other, y)
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "transform", "strong_predict", "strong_output"]
+)
+def test_predictions_in_inference_mode_are_the_same(method, data):
+    pruner = SNIPPruner(make_net("classifier", max_epochs=1), random_state=0).fit(*data)
+    expected = getattr(pruner, method)(data[0])
+    with torch.inference_mode():
+        np.testing.assert_array_equal(getattr(pruner, method)(data[0]), expected)
+
+
+class ParametersOnly(nn.Module):
+    """No layer of its own is called."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.ws = nn.ParameterList([torch.randn(n_features, 8), torch.randn(8, n_outputs)])
+        self.bs = nn.ParameterList([torch.zeros(8), torch.zeros(n_outputs)])
+
+    def forward(self, x):
+        hidden = (x @ self.ws[0] + self.bs[0]).relu()
+        return hidden @ self.ws[1] + self.bs[1]
+
+
+def test_a_network_of_listed_parameters_is_pruned_with_its_biases(data):
+    net = make_net("classifier", module=ParametersOnly)
+    pruner = MagnitudePruner(net, sparsity=0.2, prune_bias=True, round_epochs=5, random_state=0)
+    pruner.fit(*data)
+    assert set(pruner.mask_) == {"ws.0", "ws.1", "bs.0", "bs.1"}
+    assert pruner.score(*data) > 0.8
+    np.testing.assert_array_equal(pruner.transform(data[0]), data[0])
+    assert len(pruner.get_feature_names_out()) == 6
 
 
 def test_the_threshold_of_a_binary_net_counts(data):

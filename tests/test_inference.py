@@ -4,10 +4,16 @@ import copy
 import threading
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
-from sklearn_tickets._network import hidden_features, infer
+from sklearn_tickets._network import (
+    as_tensor,
+    hidden_features,
+    infer,
+    normalization_statistics,
+)
 from sklearn_tickets._random import seeded
 from sklearn_tickets.masks import TicketMask
 from tests.small_nets import X, assert_same_state, initialized
@@ -117,6 +123,151 @@ def test_hidden_features_are_the_inputs_of_the_last_layer():
     np.testing.assert_allclose(hidden, expected, rtol=1e-5, atol=1e-6)
 
 
+class FloatInside(nn.Module):
+    """Its initial state has torch's default dtype, as in many recurrent networks."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.gru, self.head = nn.BatchNorm1d(3), nn.GRU(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        start = torch.zeros(1, len(x), 4)
+        return self.head(self.gru(self.norm(x)[None], start)[0][-1])
+
+
+class CastInside(FloatInside):
+    def forward(self, x):
+        return self.head(self.gru(self.norm(x).float()[None])[0][-1])
+
+
+class TableInside(FloatInside):
+    table = torch.eye(3)
+
+    def forward(self, x):
+        return self.head(self.gru((self.norm(x) @ self.table)[None])[0][-1])
+
+
+class BuiltInside(FloatInside):
+    def forward(self, x):
+        rows = torch.stack([torch.tensor(row) for row in self.norm(x).tolist()])
+        return self.head(self.gru(rows[None])[0][-1])
+
+
+class NumpyInside(FloatInside):
+    def forward(self, x):
+        rows = torch.from_numpy(self.norm(x).detach().numpy().astype("float32"))
+        return self.head(self.gru(rows[None])[0][-1])
+
+
+@pytest.mark.parametrize("kind", [FloatInside, CastInside, TableInside, BuiltInside, NumpyInside])
+def test_a_forward_in_float32_is_computed_in_float32(kind):
+    with seeded(0, "cpu"):
+        module = kind()
+    module.eval()
+    with torch.no_grad():
+        expected = module(torch.from_numpy(X))
+    outputs = infer(module, X)
+    assert outputs.dtype == np.float64
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        infer(module, X, {"head.weight": torch.zeros(2, 4)}),
+        module.head.bias.detach().expand(60, 2),
+    )
+    statistics = normalization_statistics(module, X, {})
+    np.testing.assert_allclose(
+        statistics["norm.running_mean"], X.mean(axis=0), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        statistics["norm.running_var"], X.var(axis=0, ddof=1), rtol=1e-5, atol=1e-6
+    )
+    assert statistics["norm.num_batches_tracked"] == 1
+    assert hidden_features(module, X, ["head.weight"]).shape == (60, 4)
+    assert module.norm.num_batches_tracked == 0
+
+
+class WorksInPlace(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x):
+        self.calls += 1
+        hidden = self.a(x.mul_(2))
+        hidden += self.b(hidden).mul_(0) - 1
+        return hidden
+
+
+def test_a_forward_that_works_in_place_changes_nothing_outside():
+    module, data = WorksInPlace(), X.copy()
+    expected = module.a(2 * torch.from_numpy(X)).detach() - 1
+    np.testing.assert_allclose(infer(module, data), expected, atol=1e-6)
+    hidden = hidden_features(module, data, ["b.weight"])
+    np.testing.assert_allclose(hidden, expected + 1, atol=1e-6)
+    np.testing.assert_array_equal(data, X)
+    assert module.calls == 0
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(nn.Linear(3, 2), nn.Flatten(0)),
+        nn.Sequential(nn.Linear(3, 60), nn.Unflatten(1, (2, 30)), nn.Flatten(0, 1)),
+    ],
+)
+def test_outputs_without_an_axis_of_rows_are_an_error(module):
+    with pytest.raises(ValueError, match=r"outputs of shape \(120.* for 60 rows\. The first axis"):
+        infer(module, X)
+
+
+def memmap(tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    return np.load(tmp_path / "X.npy", mmap_mode="r")
+
+
+def read_only(tmp_path):
+    array = X.copy()
+    array.setflags(write=False)
+    return array
+
+
+LAYOUTS = {
+    "reversed": lambda tmp_path: X[::-1].copy()[::-1],
+    "mirrored": lambda tmp_path: X[:, ::-1].copy()[:, ::-1],
+    "every second": lambda tmp_path: np.repeat(X, 2, axis=0)[::2],
+    "Fortran": lambda tmp_path: np.asfortranarray(X),
+    "big-endian": lambda tmp_path: X.astype(">f4"),
+    "broadcast": lambda tmp_path: np.broadcast_to(X[0], X.shape),
+    "memmap": memmap,
+    "read-only": read_only,
+}
+
+
+@pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS)
+def test_arrays_of_any_layout_become_tensors(make, tmp_path):
+    array = make(tmp_path)
+    tensor = as_tensor(array)
+    np.testing.assert_array_equal(tensor, array)
+    assert tensor.is_contiguous()
+    tensor += 1
+    np.testing.assert_array_equal(array, make(tmp_path))
+
+
+def test_plain_arrays_are_shared():
+    array = X.copy()
+    assert as_tensor(array).data_ptr() == array.ctypes.data
+    assert as_tensor(tensor := torch.from_numpy(array)) is tensor
+
+
+def test_predictions_in_inference_mode():
+    net = initialized()
+    mask = TicketMask.ones_like(net.module_)
+    expected = infer(net.module_, X), hidden_features(net.module_, X, mask)
+    with torch.inference_mode():
+        np.testing.assert_array_equal(infer(net.module_, X), expected[0])
+        np.testing.assert_array_equal(hidden_features(net.module_, X, mask), expected[1])
+
+
 class Backwards(nn.Module):
     """The layer that is declared first is executed last."""
 
@@ -144,3 +295,111 @@ def test_hidden_features_of_a_mask_of_biases_alone():
     net = initialized()
     mask = TicketMask.ones_like(net.module_, prune_bias=True, exclude=["*.weight"])
     assert hidden_features(net.module_, X, mask).shape == (60, 8)
+
+
+class ListOfWeights(nn.Module):
+    """A network of parameters only, in a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.ws = nn.ParameterList([torch.ones(3, 4), torch.ones(4, 2)])
+
+    def forward(self, x):
+        return (x @ self.ws[0]).relu() @ self.ws[1]
+
+
+class Wrapped(nn.Module):
+    """A layer whose parameters are in a dictionary, between others."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.block = ListOfWeights()
+        self.block.ws = nn.ParameterDict({"0": torch.ones(3, 4), "1": torch.ones(4, 2)})
+        self.block.forward = lambda x: x @ self.block.ws["0"] @ self.block.ws["1"]
+
+    def forward(self, x):
+        return self.block(self.first(x))
+
+
+class UsesWeightsOfOthers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return nn.functional.linear(nn.functional.linear(x, self.a.weight), self.b.weight)
+
+
+class RowsSecond(nn.Module):
+    """The recurrent layer takes (steps, rows, features); there is no other layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.RNN(1, 2)
+
+    def forward(self, x):
+        return self.rnn(x.T[:, :, None])[0][-1]
+
+
+class RowsAndSteps(RowsSecond):
+    """A layer is called on three rows for each row."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(1, 2)
+
+    def forward(self, x):
+        return self.a(x.reshape(-1, 1)).reshape(len(x), 3, 2).sum(1)
+
+
+class CalledWithNothing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = ListOfWeights()
+        self.scale.forward = lambda: self.scale.ws[0]
+
+    def forward(self, x):
+        return x @ self.scale()
+
+
+class CalledWithATuple(CalledWithNothing):
+    def __init__(self):
+        super().__init__()
+        self.scale.forward = lambda pair: pair[0] @ self.scale.ws[0]
+
+    def forward(self, x):
+        return self.scale((x, None))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ListOfWeights,
+        UsesWeightsOfOthers,
+        RowsSecond,
+        RowsAndSteps,
+        CalledWithNothing,
+        CalledWithATuple,
+    ],
+)
+@pytest.mark.parametrize("n_rows", [1, 2, 3, 60])
+def test_hidden_features_without_a_layer_to_read_are_those_around_it(kind, n_rows):
+    module = kind()
+    hidden = hidden_features(module, X[:n_rows], TicketMask.ones_like(module))
+    np.testing.assert_array_equal(hidden, X[:n_rows])
+
+
+def test_hidden_features_of_parameters_in_a_dictionary():
+    module = Wrapped()
+    hidden = hidden_features(module, X, TicketMask.ones_like(module))
+    expected = module.first(torch.from_numpy(X)).detach()
+    np.testing.assert_allclose(hidden, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_hidden_features_of_numbers_without_an_axis_are_a_column():
+    module = nn.Sequential(nn.Linear(3, 1), nn.Flatten(0), nn.Embedding(3, 2))
+    module[1].forward = lambda x: (x[:, 0] > 0).long()
+    hidden = hidden_features(module, X, TicketMask.ones_like(module))
+    assert hidden.shape == (60, 1)
+    assert set(hidden.ravel()) <= {0.0, 1.0}

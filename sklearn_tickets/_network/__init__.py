@@ -10,7 +10,9 @@ from sklearn_tickets._network._inference import (
 from sklearn_tickets._network._linear_map import BATCH_NORMS, LinearMap
 from sklearn_tickets._network._module import (
     NORMALIZATION_LAYERS,
+    check_own_weights,
     evaluating,
+    functional_call,
     plain_module,
     prunable_parameters,
 )
@@ -23,7 +25,9 @@ __all__ = [
     "LinearMap",
     "Tracer",
     "as_tensor",
+    "check_own_weights",
     "evaluating",
+    "functional_call",
     "hidden_features",
     "infer",
     "normalization_statistics",

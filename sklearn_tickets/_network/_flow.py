@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from sklearn_tickets._network._module import evaluating
+from sklearn_tickets._network._module import evaluating, functional_call
 
 _ACTIVATION_NAMES = (
     {"relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish"}
@@ -184,7 +184,7 @@ def positive_flow(
         shape = (1, *X.shape[1:])
         ones = torch.ones(shape, dtype=torch.float64, device=device, requires_grad=True)
         with PositiveFlow(trace):
-            output = torch.func.functional_call(module, state | leaves | buffers, (ones,))
+            output = functional_call(module, state | leaves | buffers, ones)
             total = output.sum()
     *gradients, input_gradient = torch.autograd.grad(
         total, [*leaves.values(), ones], allow_unused=True, materialize_grads=True

@@ -1,21 +1,27 @@
 """Forward passes in float64: a network's outputs, hidden features and batch statistics."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_tickets._network._module import evaluating, plain_module
+from sklearn_tickets._network._module import evaluating, functional_call, plain_module
 
 _BATCH = 1024
 
 
 def as_tensor(array: np.ndarray | Tensor) -> Tensor:
-    """Convert to a tensor, without a copy unless the array is read-only or not contiguous."""
+    """Convert to a tensor, without a copy unless torch cannot share the array's memory.
+
+    Torch takes arrays that can be written to, in the native byte order and in C order.
+    """
     if isinstance(array, Tensor):
         return array
-    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    native = array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(array, native, requirements=["C", "W"]))
 
 
 @torch.no_grad()
@@ -23,6 +29,9 @@ def infer(
     module: nn.Module, X: np.ndarray, state: Mapping[str, Tensor] | None = None
 ) -> np.ndarray:
     """Compute a module's outputs in float64, so that no row depends on the others in its batch.
+
+    A module whose forward makes float32 tensors of its own, such as the initial state of a
+    recurrent layer, runs in float32.
 
     Parameters
     ----------
@@ -37,18 +46,25 @@ def infer(
     -------
     outputs : float64 ndarray of shape (n_samples, n_outputs)
         Outputs with one axis become a single column.
+
+    Raises
+    ------
+    ValueError
+        If the module does not return one row of outputs per row of X.
     """
     module = plain_module(module)
+    batches = as_tensor(X).split(_BATCH)
     with evaluating(module):
-        tensors = _in_float64(module, state or {})
-        outputs = [
-            torch.func.functional_call(
-                module, tensors, (rows.to(_device(module), torch.float64, copy=True),)
+        outputs, _ = _run(module, batches, state or {})
+    for rows, output in zip(batches, outputs, strict=True):
+        # A module that squeezes its outputs has no axis of rows if there is only one.
+        if len(rows) > 1 and output.shape[:1] != (len(rows),):
+            raise ValueError(
+                f"{type(module).__name__} returns outputs of shape {tuple(output.shape)} for "
+                f"{len(rows)} rows. The first axis must be that of the rows."
             )
-            for rows in as_tensor(X).split(_BATCH)
-        ]
-    stacked = torch.cat(outputs).cpu().numpy()
-    return stacked.reshape(len(stacked), -1)
+    by_row = [output.reshape(len(rows), -1) for rows, output in zip(batches, outputs, strict=True)]
+    return torch.cat(by_row).cpu().double().numpy()
 
 
 @torch.no_grad()
@@ -79,48 +95,60 @@ def normalization_statistics(
     }
     if not layers:
         return {}
+    fresh = {
+        f"{path}.{name}".lstrip("."): torch.full_like(buffer, name.endswith("var"))
+        for path, layer in layers.items()
+        for name, buffer in layer.named_buffers()
+    }
     n_batches = -(-len(X) // _BATCH)
     with evaluating(module):
         momenta = {layer: layer.momentum for layer in layers.values()}
-        tensors = _in_float64(module, state)
-        names = [
-            f"{path}.{name}".lstrip(".")
-            for path, layer in layers.items()
-            for name, _ in layer.named_buffers()
-        ]
-        for name in names:
-            tensors[name] = torch.full_like(tensors[name], name.endswith("var"))
         for layer in layers.values():
             layer.training, layer.momentum = True, None  # None averages over all batches
         try:
-            for rows in as_tensor(X).tensor_split(n_batches):
-                torch.func.functional_call(
-                    module, tensors, (rows.to(_device(module), torch.float64),)
-                )
+            _, tensors = _run(module, as_tensor(X).tensor_split(n_batches), {**state, **fresh})
         finally:
             for layer, momentum in momenta.items():
                 layer.momentum = momentum
-    return {name: tensors[name].cpu() for name in names}
+    return {name: tensors[name].cpu() for name in fresh}
 
 
-def _device(module: nn.Module) -> torch.device:
-    return next(module.parameters()).device
+def _run(
+    module: nn.Module, batches: Sequence[Tensor], state: Mapping[str, Tensor]
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Return the outputs for all batches, and the weights and buffers after the last one."""
+    try:
+        return _run_in(torch.float64, module, batches, state)
+    except Exception:
+        # The forward mixes in float32 tensors of its own, or the device has no float64. Layers
+        # report this in different ways; any other error is raised again below.
+        return _run_in(torch.float32, module, batches, state)
 
 
-def _in_float64(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Collect weights and buffers in float64, those of `state` if it has them."""
+def _run_in(
+    dtype: torch.dtype, module: nn.Module, batches: Sequence[Tensor], state: Mapping[str, Tensor]
+) -> tuple[list[Tensor], dict[str, Tensor]]:
     # These name a tied parameter once, and include buffers that no state dictionary has.
     own = dict(module.named_parameters()) | dict(module.named_buffers())
-    return {
+    device = next(module.parameters()).device
+    # Copies, because the forward may work in place.
+    tensors = {
         name: state.get(name, value).to(
-            _device(module), torch.float64 if value.is_floating_point() else None
+            device, dtype if value.is_floating_point() else None, copy=True
         )
         for name, value in own.items()
     }
+    outputs = [
+        functional_call(module, tensors, rows.to(device, dtype, copy=True)) for rows in batches
+    ]
+    return outputs, tensors
 
 
 def hidden_features(module: nn.Module, X: np.ndarray, names: Iterable[str]) -> np.ndarray:
     """Read the input of the last executed layer that owns one of the named parameters.
+
+    If the network uses a parameter without calling its owner, or calls it with anything but
+    one row per row of X, the owner is the closest layer around it, in the end the network.
 
     Parameters
     ----------
@@ -135,34 +163,53 @@ def hidden_features(module: nn.Module, X: np.ndarray, names: Iterable[str]) -> n
     -------
     hidden : float32 ndarray of shape (n_samples, n_hidden)
         The input, flattened.
-
-    Raises
-    ------
-    ValueError
-        If the network uses its weights without calling the layers that own them.
     """
     module = plain_module(module)
-    inputs: list[Tensor] = []
-    hidden = []
+    chains = {name: _layers_around(name) for name in names}
+    paths = {path for chain in chains.values() for path in chain}
     with evaluating(module):
-        hooks = [
-            module.get_submodule(path).register_forward_pre_hook(
-                lambda layer, args, kwargs: inputs.append([*args, *kwargs.values()][0]),
-                with_kwargs=True,
-            )
-            for path in {name.rpartition(".")[0] for name in names}
+        # An axis whose length follows the number of rows is the axis of the rows.
+        two, three = (_layer_inputs(module, X[[0] * n], paths) for n in (2, 3))
+        by_row = [
+            path
+            for path, read in three.items()
+            if path in two and (two[path].shape[:1], read.shape[:1]) == ((2,), (3,))
         ]
-        try:
-            for start in range(0, len(X), _BATCH):
-                infer(module, X[start : start + _BATCH])
-                if not inputs:
-                    raise ValueError(
-                        f"{type(module).__name__} calls none of its layers with prunable weights, "
-                        "so transform has no layer whose input it could return."
-                    )
-                hidden.append(inputs[-1].flatten(1).float().cpu().numpy())
-                inputs.clear()
-        finally:
-            for hook in hooks:
-                hook.remove()
-    return np.concatenate(hidden)
+        owners = {next(path for path in chain if path in by_row) for chain in chains.values()}
+        last = [path for path in by_row if path in owners][-1]
+        hidden = [
+            _layer_inputs(module, rows, {last})[last].reshape(len(rows), -1)
+            for rows in np.split(X, range(_BATCH, len(X), _BATCH))
+        ]
+    return torch.cat(hidden).numpy()
+
+
+def _layers_around(name: str) -> list[str]:
+    """Return the paths of the layers that contain a parameter, from its owner to the network."""
+    parts = name.split(".")[:-1]
+    return [".".join(parts[:n]) for n in range(len(parts), -1, -1)]
+
+
+def _layer_inputs(module: nn.Module, X: np.ndarray, paths: Iterable[str]) -> dict[str, Tensor]:
+    """Return the last input of each layer, as float32 on the CPU, in the order of these calls."""
+    inputs: dict[str, Tensor] = {}
+
+    def record(path: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
+        inputs.pop(path, None)
+        given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        if given:
+            # A copy, because the forward may work in place.
+            inputs[path] = given[0].detach().to("cpu", torch.float32, copy=True)
+
+    hooks = [
+        module.get_submodule(path).register_forward_pre_hook(
+            partial(record, path), with_kwargs=True
+        )
+        for path in paths
+    ]
+    try:
+        infer(module, X)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return inputs

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
-from sklearn_tickets._network import TRACING
+from sklearn_tickets._network import TRACING, functional_call
 from sklearn_tickets.model_selection._member import CannotStackError, Member, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 
@@ -82,7 +82,7 @@ class Stack:
         self, weights: dict[str, Tensor], buffers: dict[str, Tensor], X: Tensor, y: Tensor
     ) -> Tensor:
         """Compute the loss of one network."""
-        outputs = functional_call(self.skeleton, weights | buffers, (X,))
+        outputs = functional_call(self.skeleton, weights | buffers, X)
         return self.first.net.criterion_(outputs, y)
 
     def train(self) -> list[Trained]:

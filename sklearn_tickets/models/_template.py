@@ -1,8 +1,12 @@
 """`ModuleTemplate`: make a factory from an existing module."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 
 class ModuleTemplate:
@@ -10,7 +14,8 @@ class ModuleTemplate:
 
     skorch trains the module *instance* it is given and scikit-learn's ``clone`` copies
     its trained weights. A template is safe: the module is copied when the template is
-    made and again at every call, so nothing trains the original.
+    made and again at every call, so nothing trains the original. Templates are pickled by
+    value: a copy has the same ``joblib.hash``, and is on the CPU when loaded.
 
     Parameters
     ----------
@@ -21,6 +26,8 @@ class ModuleTemplate:
     ------
     TypeError
         If `module` is not a ``torch.nn.Module`` instance.
+    ValueError
+        If a parameter has no values: one of a lazy layer, or on the meta device.
 
     Examples
     --------
@@ -39,6 +46,13 @@ class ModuleTemplate:
                 f"module must be a torch.nn.Module instance; got {module!r}. A class or "
                 "function that makes modules needs no template: pass it to the net directly."
             )
+        for name, parameter in module.named_parameters():
+            if nn.parameter.is_lazy(parameter) or parameter.is_meta:
+                raise ValueError(
+                    f"module's parameter {name!r} has no values to copy. Call a module with lazy "
+                    "layers on some rows first, and make no parameters on the meta device; or "
+                    "pass the net a function that makes the module."
+                )
         self._module = copy.deepcopy(module)
 
     def __call__(self) -> nn.Module:
@@ -48,6 +62,59 @@ class ModuleTemplate:
         # It is immutable, so that clones of a net can share it.
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        # torch pickles the addresses of tensors, too, which differ between equal modules.
+        return {
+            "skeleton": _with_tensors(self._module, _numberless),
+            "numbers": [_numbers(tensor) for tensor in _tensors(self._module)],
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        numbers = iter(state["numbers"])
+        self._module = _with_tensors(
+            state["skeleton"], lambda tensor: _filled(tensor, next(numbers))
+        )
+
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self._module.parameters())
         return f"ModuleTemplate({type(self._module).__name__}, {count:,} parameters)"
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    """List all tensors of a module: parameters, buffers and plain attributes."""
+    found = {
+        id(value): value
+        for layer in module.modules()
+        for values in (layer._parameters, layer._buffers, vars(layer))
+        for value in values.values()
+        if isinstance(value, Tensor)
+    }
+    return list(found.values())
+
+
+def _with_tensors(module: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:
+    """Copy a module with other tensors in place of its own."""
+    others = {}
+    for tensor in _tensors(module):
+        other = convert(tensor.detach())
+        if isinstance(tensor, nn.Parameter):
+            other = nn.Parameter(other, requires_grad=tensor.requires_grad)
+        others[id(tensor)] = other
+    return copy.deepcopy(module, others)
+
+
+def _numberless(tensor: Tensor) -> Tensor:
+    """Make a tensor of the same dtype and shape without numbers."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+
+
+def _numbers(tensor: Tensor) -> np.ndarray:
+    """Return the bytes of a tensor. NumPy lacks some of torch's dtypes."""
+    return tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy()
+
+
+def _filled(tensor: Tensor, numbers: np.ndarray) -> Tensor:
+    """Make a tensor of the same dtype and shape from its bytes."""
+    filled = torch.empty(tensor.shape, dtype=tensor.dtype)
+    filled.flatten().view(torch.uint8).copy_(torch.tensor(numbers))
+    return filled

@@ -11,9 +11,14 @@ import torch
 from sklearn.base import is_classifier
 from sklearn.utils._param_validation import Interval
 from skorch import NeuralNet
-from torch.func import functional_call
 
-from sklearn_tickets._network import as_tensor, evaluating, normalization_statistics, plain_module
+from sklearn_tickets._network import (
+    as_tensor,
+    evaluating,
+    functional_call,
+    normalization_statistics,
+    plain_module,
+)
 from sklearn_tickets.masks import Scope, TicketMask
 from sklearn_tickets.pruners.base import (
     Count,
@@ -253,7 +258,7 @@ def _errors(
             for name, value in normalization_statistics(module, X, theta).items():
                 theta[name] = value.to(batches[0] if value.is_floating_point() else net.device)
             # Copies: a module may work in place.
-            outputs = [functional_call(module, theta, (rows.clone(),)) for rows in batches]
+            outputs = [functional_call(module, theta, rows.clone()) for rows in batches]
             stacked = torch.cat(outputs).reshape(len(X), -1)
             errors.append(error(stacked.double().cpu().numpy(), y))
     return np.array(errors)

@@ -282,6 +282,7 @@ class BasePruner(
             dtype=np.float32,
             allow_nd=True,
             force_writeable=True,
+            order="C",
             multi_output=not is_classification,
             y_numeric=not is_classification,
         )

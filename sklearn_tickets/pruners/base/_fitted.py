@@ -34,7 +34,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _check_inputs(self, X: ArrayLike) -> NDArray[np.float32]:
         check_is_fitted(self)
         return validate_data(
-            self, X, dtype=np.float32, allow_nd=True, force_writeable=True, reset=False
+            self, X, dtype=np.float32, allow_nd=True, force_writeable=True, order="C", reset=False
         )
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_tickets._network import evaluating, plain_module
+from sklearn_tickets._network import evaluating, functional_call, plain_module
 from sklearn_tickets.masks import TicketMask
 
 Array: TypeAlias = NDArray[Any]
@@ -76,7 +76,7 @@ def batch_losses(
             inputs = torch.as_tensor(X)[rows].to(net.device)
             targets = torch.as_tensor(y)[rows].to(net.device)
             state = {**parameters, **buffers}
-            output = torch.func.functional_call(module, state, (inputs,)) * (1 / temperature)
+            output = functional_call(module, state, inputs) * (1 / temperature)
             if targets.is_floating_point():
                 output = output.reshape(targets.shape)
             loss = net.get_loss(output, targets, X=inputs)

@@ -10,7 +10,14 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sklearn_tickets._network import infer, plain_module
+from sklearn_tickets._network import plain_module
+from sklearn_tickets.pruners.base._module_checks import (
+    check_methods,
+    check_nonlinearity,
+    check_parameters,
+    check_rows,
+    try_out,
+)
 from sklearn_tickets.training import batch_iterator
 
 
@@ -110,16 +117,15 @@ def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
     Raises
     ------
     ValueError
-        If X does not match the module, its outputs do not match y, or they are probabilities.
+        If X does not match the module, its outputs do not match y, they are probabilities, or
+        the net would predict anything but these outputs.
     """
-    name = type(plain_module(net.module_)).__name__
-    try:
-        outputs = infer(net.module_, X[:8])
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"estimator's module {name} does not return a single tensor for X with rows of shape "
-            f"{X.shape[1:]} (in float64, the dtype of predictions): {error}"
-        ) from error
+    name, rows = type(plain_module(net.module_)).__name__, X[:8]
+    check_methods(net)
+    check_rows(net, rows)
+    check_parameters(net, rows)
+    outputs = try_out(net, rows)
+    check_nonlinearity(net, outputs.shape[1])
     expected = _n_outputs(net, y, classes)
     if outputs.shape[1] != expected:
         target = f"y of shape {y.shape}" if classes is None else f"y with {len(classes)} classes"
