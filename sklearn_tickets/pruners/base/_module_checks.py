@@ -194,7 +194,7 @@ def try_out(net: NeuralNet, X: np.ndarray) -> np.ndarray:
     except Exception as error:
         raise ValueError(
             f"estimator's module {name} does not return a single tensor for X with rows of shape "
-            f"{X.shape[1:]}: {error}"
+            f"{X.shape[1:]}{channels_last_hint(X)}: {error}"
         ) from error
     if not _are_close(outputs, again):
         raise ValueError(
@@ -223,3 +223,9 @@ def _are_close(first: np.ndarray, second: np.ndarray) -> bool:
     return first.shape == second.shape and np.allclose(
         first, second, rtol=0, atol=1e-3 * scale, equal_nan=True
     )
+
+
+def channels_last_hint(X: np.ndarray) -> str:
+    """Say how to turn images around whose channels seem to be the last axis."""
+    is_last = X.ndim == 4 and X.shape[3] <= 4 < min(X.shape[1:3])
+    return " (channels come first: pass X.transpose(0, 3, 1, 2))" if is_last else ""

@@ -5,13 +5,15 @@ import math
 import warnings
 
 import numpy as np
+import torch
 from sklearn.base import clone
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sklearn_tickets._network import plain_module
+from sklearn_tickets._network import infer, plain_module
 from sklearn_tickets.pruners.base._module_checks import (
+    channels_last_hint,
     check_methods,
     check_nonlinearity,
     check_parameters,
@@ -19,6 +21,9 @@ from sklearn_tickets.pruners.base._module_checks import (
     try_out,
 )
 from sklearn_tickets.training import batch_iterator
+
+# Random weights, ever larger, with all of which outputs must look like probabilities.
+_N_TRIALS = 32
 
 
 def make_net(
@@ -33,7 +38,7 @@ def make_net(
     X : float32 ndarray of shape (n_samples, n_features) or (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Class codes or float32 regression targets.
+        Class labels or regression targets.
     classes : ndarray of shape (n_classes,) or None
         Class labels; None for regression.
 
@@ -46,7 +51,8 @@ def make_net(
     Raises
     ------
     ValueError
-        If the net's module is an instance, or the loss of a classifier takes probabilities.
+        If the net's module is an instance or requires sizes that are not inferred, or the
+        loss of a classifier takes probabilities.
 
     Warns
     -----
@@ -77,23 +83,32 @@ def make_net(
             "prune the trained weights, pass a net around ModuleTemplate(estimator.module_).",
             stacklevel=5,
         )
-    sizes = {
-        "n_features": math.prod(X.shape[1:]),
-        "n_outputs": _n_outputs(net, y, classes),
-        "n_channels": X.shape[1] if X.ndim == 4 else None,
-        "image_size": X.shape[3] if X.ndim == 4 else None,
-    }
-    signature = inspect.signature(net.module).parameters
-    for name, size in sizes.items():
-        required = name in signature and signature[name].default is inspect.Parameter.empty
-        if required and not hasattr(net, f"module__{name}"):
-            if size is None:
-                raise ValueError(
-                    f"estimator's module takes images, but X has rows of shape {X.shape[1:]}. Set "
-                    "module__n_channels and module__image_size of estimator, or give X the shape "
-                    "(n_samples, n_channels, image_size, image_size)."
-                )
-            net.set_params(**{f"module__{name}": size})
+    sizes = {"n_features": math.prod(X.shape[1:]), "n_outputs": _n_outputs(net, y, classes)}
+    if X.ndim == 4 and not channels_last_hint(X):
+        sizes["n_channels"] = X.shape[1]
+        if X.shape[2] == X.shape[3]:
+            sizes["image_size"] = X.shape[3]
+    missing = [
+        name
+        for name, parameter in inspect.signature(net.module).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and not hasattr(net, f"module__{name}")
+    ]
+    if not sizes.keys() >= {"n_channels", "image_size"} & {*missing}:
+        raise ValueError(
+            f"estimator's module takes images, but X has rows of shape {X.shape[1:]}. Set "
+            "module__n_channels and module__image_size of estimator, or give X the shape "
+            f"(n_samples, n_channels, image_size, image_size){channels_last_hint(X)}."
+        )
+    unknown = [name for name in missing if name not in sizes]
+    if unknown:
+        raise ValueError(
+            f"estimator's module requires {', '.join(unknown)}: set "
+            f"{', '.join(f'module__{name}' for name in unknown)} of estimator. Only n_features, "
+            "n_outputs, n_channels and image_size are inferred from the data."
+        )
+    net.set_params(**{f"module__{name}": sizes[name] for name in missing})
     is_silent = not net.verbose and net.callbacks != "disable"
     if is_silent and not any(name.startswith("callbacks__print_log") for name in vars(net)):
         # The callback formats a table after every epoch, even if it is not printed.
@@ -127,30 +142,45 @@ def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
     outputs = try_out(net, rows)
     check_nonlinearity(net, outputs.shape[1])
     expected = _n_outputs(net, y, classes)
-    if outputs.shape[1] != expected:
+    if outputs.shape != (len(rows), expected):
+        n_rows = (
+            "n_samples" if len(outputs) == len(rows) else f"{len(outputs)} for {len(rows)} rows"
+        )
         target = f"y of shape {y.shape}" if classes is None else f"y with {len(classes)} classes"
         raise ValueError(
-            f"estimator's module {name} returns outputs of shape (n_samples, {outputs.shape[1]}); "
+            f"estimator's module {name} returns outputs of shape ({n_rows}, {outputs.shape[1]}); "
             f"{target} and {type(net).__name__} need (n_samples, {expected})."
         )
-    # The exponentials of log-probabilities sum to 1, too.
-    probabilities = outputs if (outputs >= 0).all() else np.exp(np.minimum(outputs, 1))
-    if (
-        expected > 1
-        and classes is not None
-        and np.allclose(probabilities.sum(axis=1), 1, rtol=1e-9)
-    ):
-        raise ValueError(
-            f"estimator's module {name} has a softmax inside (or a log_softmax): its outputs are "
-            "probabilities. Remove it; modules return logits, and skorch applies the softmax in "
-            "predict_proba."
+    if classes is not None and _are_probabilities(outputs):
+        # With these weights it may be by chance.
+        rng = torch.Generator().manual_seed(0)
+        parameters = dict(plain_module(net.module_).named_parameters())
+        trials = (
+            {k: size * torch.randn(p.shape, generator=rng) for k, p in parameters.items()}
+            for size in np.logspace(0, 3, _N_TRIALS)
         )
+        if all(_are_probabilities(infer(net.module_, rows, trial)) for trial in trials):
+            function = "logsigmoid or sigmoid" if expected == 1 else "log_softmax or softmax"
+            raise ValueError(
+                f"estimator's module {name} has a {function} inside: its outputs are (log-)"
+                "probabilities. Remove it; modules return logits, and skorch turns them into "
+                "probabilities in predict_proba."
+            )
+
+
+def _are_probabilities(outputs: np.ndarray) -> bool:
+    """Whether finite outputs look like the classes' probabilities, or their logarithms."""
+    outputs = outputs[np.isfinite(outputs).all(axis=1)]
+    if outputs.shape[1] == 1:
+        return bool((outputs <= 0).all() or ((outputs >= 0) & (outputs <= 1)).all())
+    probabilities = outputs if (outputs >= 0).all() else np.exp(np.minimum(outputs, 1))
+    return np.allclose(probabilities.sum(axis=1), 1)
 
 
 def _n_outputs(net: NeuralNet, y: np.ndarray, classes: np.ndarray | None) -> int:
     """Return the required number of outputs: one per class or target, one logit if binary."""
     if classes is None:
-        return y.shape[1]
+        return math.prod(y.shape[1:])
     if not isinstance(net, NeuralNetBinaryClassifier):
         return len(classes)
     if len(classes) > 2:
