@@ -1,5 +1,7 @@
 """`TrainingState`: training continues from it as if it had not been interrupted."""
 
+import pickle
+
 import pytest
 import torch
 from skorch import NeuralNetRegressor
@@ -15,6 +17,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from sklearn_tickets._random import seeded
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.training import TrainingState
 from tests.small_nets import MOMENTUM, assert_same_state, initialized, trained, weights
 
@@ -113,3 +116,23 @@ def test_buffers_are_restored():
 def test_state_of_a_compiled_module_has_the_plain_names():
     net = initialized(compile=True, compile__backend="eager")
     assert TrainingState.of(net).module.keys() == initialized().module_.state_dict().keys()
+
+
+class TiedNet(nn.Module):
+    """Two layers of one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.encode, self.decode = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.decode.weight = self.encode.weight
+
+    def forward(self, X):
+        return self.decode(self.encode(X).relu())
+
+
+def test_tied_parameters_stay_tied_even_in_pickles():
+    net = NeuralNetRegressor(TiedNet, train_split=None, verbose=0).initialize()
+    state = pickle.loads(pickle.dumps(TrainingState.of(net))).module
+    mask = TicketMask({"encode.weight": torch.eye(4)})
+    net.module_.load_state_dict(mask.apply(state))
+    assert not net.module_.decode.weight[~mask["encode.weight"]].any()

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Self
 
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from sklearn_tickets._network import plain_module, prunable_parameters, trace_paths
 from sklearn_tickets.masks._allocation import Allocation, Scope
 from sklearn_tickets.masks._file import read_bits, write_bits
+from sklearn_tickets.masks._memory import equal_copies, shared_memory, with_ties
+from sklearn_tickets.masks._read_only import ReadOnlyTensor
 from sklearn_tickets.masks._top_k import top_k
 
 
@@ -25,7 +28,7 @@ class LayerCollapseWarning(UserWarning):
 class TicketMask(Mapping[str, Tensor]):
     """Immutable mapping of parameter names to boolean tensors on the CPU, True = kept.
 
-    Bits are stored packed, an eighth of a byte per parameter.
+    Bits are stored packed, an eighth of a byte per parameter. ``mask[name]`` is a read-only copy.
 
     Parameters
     ----------
@@ -74,7 +77,7 @@ class TicketMask(Mapping[str, Tensor]):
         return np.unpackbits(self._bits[name], count=math.prod(shape)).view(bool).reshape(shape)
 
     def __getitem__(self, name: str) -> Tensor:
-        return torch.from_numpy(self._array(name))
+        return Tensor._make_subclass(ReadOnlyTensor, torch.from_numpy(self._array(name)))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._bits)
@@ -274,7 +277,7 @@ class TicketMask(Mapping[str, Tensor]):
         Raises
         ------
         ValueError
-            Names the first parameter that does not fit.
+            Names the first parameter that does not fit, or that is a view of another one.
         """
         parameters = dict(plain_module(module).named_parameters())
         misfit = f"mask does not fit {type(plain_module(module)).__name__}:"
@@ -288,9 +291,21 @@ class TicketMask(Mapping[str, Tensor]):
                     f"{misfit} {name!r} has shape {tuple(parameters[name].shape)} in the module "
                     f"and {shape} in the mask."
                 )
+        for views in shared_memory(parameters):
+            for name, view in views.items():
+                if view.any():
+                    raise ValueError(
+                        f"{misfit} {name!r} shares entries with another of {', '.join(views)}, but "
+                        "is a parameter of its own. Make it the same parameter, or compute it "
+                        "in the forward."
+                    )
+                view.fill_(True)
 
     def apply(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Copy a state dict with the pruned entries set to 0.
+
+        A tied parameter has several names in a state dict, of which the mask covers one. Those
+        that share its memory are masked as well.
 
         Parameters
         ----------
@@ -300,16 +315,38 @@ class TicketMask(Mapping[str, Tensor]):
         Returns
         -------
         masked : dict of str to Tensor
-            New tensors for the names of the mask; the others are those of `state`.
+            New tensors for the names of the mask and those tied to them; the others are those
+            of `state`.
 
         Raises
         ------
         ValueError
             If a name of the mask is missing or has another shape.
+
+        Warns
+        -----
+        UserWarning
+            If an entry may have been tied to one of the mask, but no longer shares its memory.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn_tickets.masks import TicketMask
+        >>> weight = torch.tensor([[0.5, 2.0]])
+        >>> TicketMask({"first": [[False, True]]}).apply({"first": weight, "tied": weight})
+        {'first': tensor([[0., 2.]]), 'tied': tensor([[0., 2.]])}
         """
         shapes = {name: tuple(state[name].shape) for name in self if name in state}
         _check_fit(self._shapes, shapes, "state")
-        masked = {n: state[n].masked_fill(~self[n].to(state[n].device), 0) for n in self}
+        pruned = with_ties({n: ~self[n].to(state[n].device) for n in self}, state)
+        masked = {n: state[n].masked_fill(entries, 0) for n, entries in pruned.items()}
+        for copy, name in equal_copies(state, masked):
+            warnings.warn(
+                f"state[{copy!r}] equals state[{name!r}], but is not masked, because it does not "
+                "share its memory. If the two are tied, copy the state with copy.deepcopy, which "
+                "keeps that.",
+                stacklevel=2,
+            )
         return dict(state) | masked
 
     @torch.no_grad()

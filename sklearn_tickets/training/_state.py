@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklearn_tickets._network import plain_module
 
@@ -111,7 +111,7 @@ class TrainingState:
             The copy.
         """
         return cls(
-            module={k: v.clone() for k, v in plain_module(net.module_).state_dict().items()},
+            module=_copied(plain_module(net.module_)),
             optimizer=copy.deepcopy(net.optimizer_.state_dict()),
             epochs=copy.deepcopy(list(net.history)),
             schedules={
@@ -145,6 +145,13 @@ class TrainingState:
         ]
         if self.schedules:
             net.callbacks_.append((RESUME, _Resume(self.optimizer, self.schedules)))
+
+
+def _copied(module: nn.Module) -> dict[str, Tensor]:
+    """Copy weights and buffers; those of several names are copied once, which pickles keep."""
+    state = module.state_dict(keep_vars=True)
+    copies = {id(value): value.detach().clone() for value in state.values()}
+    return {name: copies[id(value)] for name, value in state.items()}
 
 
 def without(callbacks: list[tuple[str, Callback]], *names: str) -> list[tuple[str, Callback]]:
