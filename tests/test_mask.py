@@ -1,5 +1,6 @@
 """`TicketMask`: a value, exact selection, what is effective, files."""
 
+import base64
 import copy
 import io
 import itertools
@@ -20,7 +21,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_tickets.masks import TicketMask, _file
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import MagnitudePruner
 from tests.instances import make_net
@@ -177,21 +178,58 @@ def test_modules_with_a_mask_are_copied_compiled_and_exported():
         torch.tensor([[1, 0]]),
         torch.tensor([[1.0, 0.0]], requires_grad=True),
         nn.Parameter(torch.tensor([[1.0, 0.0]])),
+        torch.tensor([[1, 0]], dtype=torch.bfloat16),
+        torch.tensor([[1, 0]]).to_sparse(),
+        np.array([[0, 1]])[:, ::-1],
+        np.array([[True, False]], dtype=object),
     ],
 )
 def test_any_array_of_booleans_or_zeros_and_ones_makes_a_mask(values):
     assert TicketMask({"weight": values})["weight"].tolist() == [[True, False]]
 
 
-@pytest.mark.parametrize("values", [[[0.5]], [[2]], [[-1]], [[np.nan]], torch.tensor([[0.1]])])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[0.5]],
+        [[2]],
+        [[-1]],
+        [[np.nan]],
+        [["0"]],
+        [[None]],
+        torch.tensor([[0.1]]),
+        torch.tensor([[torch.nan]], dtype=torch.bfloat16),
+    ],
+)
 def test_anything_else_is_refused_by_name(values):
     with pytest.raises(ValueError, match=r"kept\['weight'\] must hold booleans"):
         TicketMask({"weight": values})
 
 
-def test_empty_mask_is_refused():
-    with pytest.raises(ValueError, match="at least one parameter"):
-        TicketMask({})
+@pytest.mark.parametrize("kept", [{}, {"w": []}, {"w": np.ones((3, 0)), "v": np.ones((0, 2))}])
+def test_a_mask_without_entries_is_refused(kept):
+    with pytest.raises(ValueError, match="at least one parameter with entries"):
+        TicketMask(kept)
+
+
+def test_parameters_without_entries_are_taken_along(tmp_path):
+    mask = TicketMask({"0.weight": np.ones((3, 0)), "0.bias": np.ones(3), "1.weight": [[1, 1]]})
+    scores = {"0.weight": np.ones((3, 0)), "0.bias": [1, 2, 3], "1.weight": [[4, 5]]}
+    kept = mask.shrink(scores, 0.4)
+    assert [int(values.sum()) for values in kept.values()] == [0, 0, 2]
+    for scope in ("layer", "erk"):
+        assert mask.shrink(scores, 0.4, scope).n_kept == 2
+    kept.save(tmp_path / "mask")
+    assert TicketMask.load(tmp_path / "mask") == kept
+    assert kept["0.weight"].shape == (3, 0)
+    assert kept.summary()["n_kept"].tolist() == [0, 0, 2]
+    assert kept.shuffled(rng=0) | ~kept == mask
+
+
+@pytest.mark.parametrize("name", [0, None, b"w", ("a", "b")])
+def test_keys_that_are_no_names_are_refused(name):
+    with pytest.raises(ValueError, match=r"names of parameters as keys; got"):
+        TicketMask({name: [1]})
 
 
 # Counts ------------------------------------------------------------------------------
@@ -375,6 +413,13 @@ def test_shuffled_keeps_the_counts_of_every_parameter():
     assert shuffled == mask.shuffled(rng=0) != mask.shuffled(rng=1)
     overlap = (mask & shuffled).n_kept / mask.n_kept
     assert 0.15 < overlap < 0.5
+
+
+def test_shuffled_moves_every_entry_to_every_position():
+    mask = TicketMask({"w": [[[1, 0], [0, 0], [0, 0]]], "row": [[1, 0, 0]]})
+    drawn = [mask.shuffled(rng=seed).to_vector() for seed in range(150)]
+    assert np.sum(drawn, axis=0).min() > 0
+    assert all(vector[:6].sum() == vector[6:].sum() == 1 for vector in drawn)
 
 
 # Algebra -----------------------------------------------------------------------------
@@ -909,6 +954,48 @@ def test_save_and_load_round_trip(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mask.safetensors"]
 
 
+# A file that the first version wrote.
+GOLDEN = (
+    "OAEAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJmb3JtYXQiOiJza2xlYXJuX3RpY2tldHMuVGlja2V0TWFzay8x"
+    "Iiwic2hhcGVzIjoie1wiMC53ZWlnaHRcIjogWzIsIDNdLCBcIjAuYmlhc1wiOiBbMl0sIFwiMS53ZWlnaHRc"
+    "IjogWzEsIDldfSJ9LCIwLmJpYXMiOnsiZHR5cGUiOiJVOCIsInNoYXBlIjpbMV0sImRhdGFfb2Zmc2V0cyI6"
+    "WzAsMV19LCIwLndlaWdodCI6eyJkdHlwZSI6IlU4Iiwic2hhcGUiOlsxXSwiZGF0YV9vZmZzZXRzIjpbMSwy"
+    "XX0sIjEud2VpZ2h0Ijp7ImR0eXBlIjoiVTgiLCJzaGFwZSI6WzJdLCJkYXRhX29mZnNldHMiOlsyLDRdfX0g"
+    "ICAgICBAqP+A"
+)
+GOLDEN_MASK = TicketMask({**{name: MASK[name] for name in MASK}, "1.weight": [[1] * 9]})
+
+
+def test_a_file_of_an_earlier_version_loads(tmp_path):
+    (tmp_path / "mask").write_bytes(base64.b64decode(GOLDEN))
+    assert TicketMask.load(tmp_path / "mask") == GOLDEN_MASK
+    assert list(TicketMask.load(tmp_path / "mask")) == list(GOLDEN_MASK)
+
+
+def test_another_format_is_refused(tmp_path):
+    content = base64.b64decode(GOLDEN).replace(b"TicketMask/1", b"TicketMask/2")
+    (tmp_path / "mask").write_bytes(content)
+    with pytest.raises(ValueError, match=r"its format is 'sklearn_tickets\.TicketMask/2'"):
+        TicketMask.load(tmp_path / "mask")
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "weight", "a b", "größe", "重み", "a\0b\n", "/" * 300, "*"]
+)
+def test_any_name_is_saved(tmp_path, name):
+    mask = TicketMask({name: [1, 0], "0.weight": [[1]]})
+    mask.save(tmp_path / "mask")
+    assert TicketMask.load(tmp_path / "mask") == mask
+    assert mask.shrink({name: [1, 2], "0.weight": [[3]]}, 1, "layer") == mask
+
+
+@pytest.mark.parametrize("name", ["__metadata__", "\ud800"])
+def test_names_that_a_file_cannot_hold_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=r"__metadata__|surrogates"):
+        TicketMask({name: [1, 0]}).save(tmp_path / "mask")
+    assert not list(tmp_path.iterdir())
+
+
 def test_file_takes_a_bit_per_parameter(tmp_path):
     random_mask(400, 200).save(tmp_path / "mask")
     assert (tmp_path / "mask").stat().st_size < 80_000 / 8 + 500
@@ -953,11 +1040,11 @@ def test_saving_replaces_at_once_or_not_at_all(tmp_path, monkeypatch):
         assert reader.read() == old
     assert TicketMask.load(path) == random_mask(9, 9)
 
-    def full_disk(tensors, partial, metadata):
-        partial.write_bytes(b"half a file")
+    def full_disk(partial, content):
+        partial.write_text("half a file")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(_file, "save_file", full_disk)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full_disk)
     with pytest.raises(OSError, match="No space"):
         MASK.save(path)
     assert TicketMask.load(path) == random_mask(9, 9)
