@@ -2,9 +2,7 @@
 
 import base64
 import copy
-import io
 import itertools
-import operator
 import pickle
 from functools import reduce
 
@@ -15,16 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save_file
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from sklearn.base import clone
-from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
-from sklearn_tickets.pruners import MagnitudePruner
-from tests.instances import make_net
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 
@@ -64,109 +57,6 @@ def test_a_mask_shares_no_memory_with_arrays_and_takes_no_values():
         mask["weight"] = torch.zeros(2, 2, dtype=torch.bool)
     with pytest.raises(AttributeError):
         mask.density = 0.5
-
-
-WRITES = {
-    "item": lambda kept: kept.__setitem__((0, 0), True),
-    "item of a row": lambda kept: kept[0].__setitem__(0, True),
-    "method": lambda kept: kept.fill_(True),
-    "masked method": lambda kept: kept.masked_fill_(~kept, True),
-    "copy": lambda kept: kept.copy_(torch.ones(2, 3)),
-    "negation": lambda kept: kept.logical_not_(),
-    "operator": lambda kept: operator.ior(kept, torch.ones(2, 3, dtype=torch.bool)),
-    "function": lambda kept: torch.nn.init.ones_(kept),
-    "overload": lambda kept: torch.ops.aten.fill_.Scalar(kept, 1),
-    "list of tensors": lambda kept: torch._foreach_zero_([kept]),
-    "output": lambda kept: torch.logical_or(~kept, kept, out=kept),
-    "transposed view": lambda kept: kept.T.fill_(True),
-    "flat view": lambda kept: kept.view(-1).fill_(True),
-    "view of another type": lambda kept: kept.view(torch.uint8).fill_(1),
-    "rows": lambda kept: kept.unbind()[0].fill_(True),
-    "iteration": lambda kept: next(iter(kept)).fill_(True),
-    "detached": lambda kept: kept.detach().fill_(True),
-    "same device": lambda kept: kept.cpu().fill_(True),
-    "data": lambda kept: kept.data.fill_(True),
-    "other data": lambda kept: setattr(kept, "data", torch.ones(2, 3)),
-    "NumPy": lambda kept: kept.numpy().fill(True),
-    "NumPy by protocol": lambda kept: np.asarray(kept).fill(True),
-}
-
-
-@pytest.mark.parametrize("context", [torch.enable_grad, torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_writing_to_what_a_mask_returns_is_refused(write, context):
-    with context():
-        kept = MASK["0.weight"]
-        with pytest.raises(ValueError, match="read-only"):
-            write(kept)
-    assert kept.tolist() == [[True, False, True], [False, True, False]]
-
-
-def test_the_refusal_names_the_remedy():
-    with pytest.raises(ValueError, match=r"read-only copy.*mask\[name\]\.clone\(\).*TicketMask\("):
-        MASK["0.weight"][0, 1] = True
-    values = MASK["0.weight"].clone()
-    values[0, 1] = True
-    assert TicketMask({**MASK, "0.weight": values}).n_kept == MASK.n_kept + 1
-
-
-@pytest.mark.parametrize(
-    "result",
-    [
-        torch.clone,
-        torch.logical_not,
-        torch.zeros_like,
-        copy.deepcopy,
-        lambda kept: pickle.loads(pickle.dumps(kept)),
-        lambda kept: kept.float(),
-        lambda kept: kept & kept,
-        lambda kept: kept[[0]],
-        lambda kept: kept[kept],
-        lambda kept: torch.stack([kept, kept]),
-        lambda kept: kept.nonzero(as_tuple=True)[0],
-        lambda kept: torch.ones(2, 3)[kept],
-        lambda kept: torch.zeros(6, dtype=torch.bool).view_as(kept),
-    ],
-)
-def test_all_else_is_a_plain_tensor_that_can_be_written_to(result):
-    tensor = result(MASK["0.weight"])
-    assert type(tensor) is torch.Tensor
-    tensor.zero_()
-    assert repr(MASK["0.bias"]) == "tensor([False,  True])"
-
-
-def test_other_tensors_are_changed_by_what_a_mask_returns():
-    kept, w = MASK["0.weight"], torch.ones(2, 3)
-    w[~kept] = 0
-    w.masked_fill_(kept, 2)
-    assert w.tolist() == [[2, 0, 2], [0, 2, 0]]
-    target = torch.zeros(2, 3, dtype=torch.bool)
-    target |= kept
-    assert target.equal(kept)
-    assert torch.logical_not(kept, out=target).equal(~kept)
-    assert torch.func.grad(lambda w: (w * kept).sum())(w).equal(kept.float())
-    assert torch.vmap(lambda row: row * kept[0])(w).equal(w * kept[0])
-    assert load_tensors(save_tensors({"kept": kept}))["kept"].equal(kept)
-
-
-class MaskedLinear(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(3, 2)
-        self.register_buffer("kept", MASK["0.weight"])
-
-    def forward(self, X):
-        return nn.functional.linear(X, self.layer.weight * self.kept)
-
-
-def test_modules_with_a_mask_are_copied_compiled_and_exported():
-    module, X = MaskedLinear(), torch.ones(1, 3)
-    expected = module(X)
-    assert torch.compile(module, backend="eager", fullgraph=True)(X).equal(expected)
-    assert torch.export.export(module, (X,)).module()(X).equal(expected)
-    copied = copy.deepcopy(module)
-    copied.load_state_dict(module.state_dict())
-    assert copied(X).equal(expected)
 
 
 @pytest.mark.parametrize(
@@ -520,173 +410,6 @@ def test_check_fits_names_what_does_not_fit():
         ValueError, match=r"fit Linear: the module has no parameter 'bias', only weight\."
     ):
         linear_mask().check_fits(nn.Linear(3, 2, bias=False))
-
-
-# Tied parameters ---------------------------------------------------------------------
-
-
-class TiedNet(nn.Module):
-    """Layers of one size, tied by a function."""
-
-    def __init__(self, tie):
-        super().__init__()
-        self.a, self.b, self.c = (nn.Linear(4, 4) for _ in range(3))
-        self.embedding = nn.Embedding(4, 4)
-        tie(self)
-
-
-def tie_weights(net):
-    net.b.weight = net.a.weight
-
-
-def tie_three_weights(net):
-    net.a.weight = net.b.weight = net.c.weight
-
-
-def tie_biases(net):
-    net.c.bias = net.a.bias
-
-
-def tie_embedding_and_decoder(net):
-    net.c.weight = net.embedding.weight
-
-
-def register_a_layer_twice(net):
-    net.again = net.a
-
-
-def keep_a_transposed_view(net):
-    net.register_buffer("view", net.a.weight.detach().t())
-
-
-def keep_a_view_of_a_row(net):
-    net.register_buffer("row", net.a.weight.detach()[1])
-
-
-def saved_and_loaded(state):
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file)
-
-
-@pytest.mark.parametrize("copied", [dict, copy.deepcopy, saved_and_loaded])
-@pytest.mark.parametrize(
-    "tie",
-    [
-        tie_weights,
-        tie_three_weights,
-        tie_biases,
-        tie_embedding_and_decoder,
-        register_a_layer_twice,
-        keep_a_transposed_view,
-        keep_a_view_of_a_row,
-    ],
-)
-def test_every_name_of_a_tied_parameter_is_masked(tie, copied):
-    net = TiedNet(tie)
-    before = copy.deepcopy(net.state_dict())
-    mask = TicketMask.ones_like(net, prune_bias=True)
-    mask = mask.shrink(scores_like(mask, np.random.RandomState(0)), 0.4)
-    net.load_state_dict(mask.apply(copied(net.state_dict())))
-    for name, parameter in net.named_parameters():
-        assert parameter.equal(before[name] * mask[name]), name
-
-
-def test_layers_that_are_not_tied_are_left_alone():
-    net = TiedNet(tie_weights)
-    state = net.state_dict()
-    mask = TicketMask({"a.weight": np.zeros((4, 4)), "a.bias": np.zeros(4)})
-    masked = mask.apply(state)
-    assert [name for name in state if masked[name] is not state[name]] == [
-        "a.weight",
-        "a.bias",
-        "b.weight",
-    ]
-    assert state["b.weight"].any()
-
-
-def test_parts_of_one_block_of_memory_are_told_apart():
-    first, second = torch.arange(12.0).view(4, 3).split(2)
-    masked = TicketMask({"first": np.zeros(first.shape)}).apply({"first": first, "second": second})
-    assert not masked["first"].any()
-    assert masked["second"] is second
-
-
-def test_what_is_left_of_a_tie_in_clones_is_warned_of():
-    state = {name: value.clone() for name, value in TiedNet(tie_weights).state_dict().items()}
-    mask = TicketMask({"a.weight": np.eye(4)})
-    with pytest.warns(
-        UserWarning, match=r"state\['b.weight'\] equals state\['a.weight'\].*deepcopy"
-    ):
-        masked = mask.apply(state)
-    assert masked["b.weight"] is state["b.weight"]
-
-
-def test_equal_entries_that_the_mask_does_not_change_are_nothing_to_warn_of():
-    zeros = {name: torch.zeros(2, 2) for name in "ab"}
-    assert not TicketMask({"a": np.eye(2)}).apply(zeros)["b"].any()
-    ones = {name: torch.ones(2, 2) for name in "ab"}
-    assert TicketMask({"a": np.ones((2, 2))}).apply(ones)["b"].all()
-
-
-def test_entries_without_memory_are_passed_on():
-    state = {
-        "weight": torch.ones(2, 2),
-        "sparse": torch.eye(2).to_sparse(),
-        "shape": torch.ones(2, 2, device="meta"),
-        "nothing": torch.ones(0),
-        "_extra_state": {"version": 1},
-    }
-    mask = TicketMask({"weight": np.eye(2)})
-    assert mask.apply(state)["weight"].equal(torch.eye(2))
-    masked = torch.vmap(lambda weight: mask.apply({**state, "weight": weight})["weight"])
-    assert masked(torch.ones(3, 2, 2)).equal(torch.eye(2).expand(3, 2, 2))
-
-
-class TiedClassifier(TiedNet):
-    def __init__(self, tie=tie_weights):
-        super().__init__(tie)
-
-    def forward(self, X):
-        return self.c(self.b(self.a(X).relu()).relu())
-
-
-def test_the_initial_state_of_a_pickled_pruner_can_be_masked():
-    X = np.random.RandomState(0).randn(40, 4).astype("float32")
-    net = make_net("classifier", module=TiedClassifier, max_epochs=1)
-    pruner = MagnitudePruner(net, sparsity=0.5, random_state=0).fit(X, X.argmax(axis=1))
-    pruner = pickle.loads(pickle.dumps(pruner))
-    module = TiedClassifier()
-    module.load_state_dict(pruner.mask_.apply(pruner.initial_state_))
-    assert not module.a.weight[~pruner.mask_["a.weight"]].any()
-    assert module.a.weight[pruner.mask_["a.weight"]].all()
-
-
-def overlapping(net):
-    net.b.weight = nn.Parameter(net.a.weight.detach().t())
-
-
-def test_parameters_that_are_views_of_others_are_refused():
-    net = TiedNet(overlapping)
-    with pytest.raises(
-        ValueError, match=r"'b.weight' shares entries with another of a.weight, b.w"
-    ):
-        TicketMask.ones_like(net).check_fits(net)
-
-
-class NotYet(Callback):
-    def on_train_begin(self, net, **kwargs):
-        raise AssertionError("trained")
-
-
-def test_views_of_parameters_are_refused_before_anything_is_trained():
-    X = np.random.RandomState(0).randn(40, 4).astype("float32")
-    net = make_net(
-        "classifier", module=TiedClassifier, module__tie=overlapping, callbacks=[NotYet()]
-    )
-    with pytest.raises(ValueError, match=r"'b\.weight' shares entries"):
-        MagnitudePruner(net, round_epochs=1, random_state=0).fit(X, X.argmax(axis=1))
 
 
 # Effective entries -------------------------------------------------------------------

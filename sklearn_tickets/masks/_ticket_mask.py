@@ -439,7 +439,8 @@ class TicketMask(Mapping[str, Tensor]):
         Parameters
         ----------
         path : path-like
-            The file to write. An existing file is replaced atomically.
+            The file to write. An existing file is replaced atomically and keeps its mode; links
+            are followed.
         """
         write_bits(path, self._bits, self._shapes)
 
