@@ -1,5 +1,6 @@
 """How a density is spread over layers: hand-worked counts, and exact totals."""
 
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -68,6 +69,43 @@ def test_the_total_is_exact(sizes, density, left):
 def test_an_unknown_scope_is_named():
     with pytest.raises(ValueError, match="scope must be 'global', 'layer' or 'erk'; got 'local'"):
         Allocation({"weight": (2, 2)}, "local")
+
+
+def test_an_allocation_needs_shapes():
+    with pytest.raises(ValueError, match="shapes is empty"):
+        Allocation({})
+
+
+@pytest.mark.parametrize("density", [0, -1, 1.01, float("nan"), float("inf")])
+@pytest.mark.parametrize("scope", ["global", "layer", "erk"])
+def test_a_density_out_of_range_is_named(scope, density):
+    with pytest.raises(ValueError, match=r"density must be in \(0, 1\]; got"):
+        Allocation({"weight": (2, 2)}, scope).counts(density)
+
+
+@pytest.mark.parametrize("limits", [[], [1], [1, 2, 3]])
+def test_limits_are_one_number_per_group(limits):
+    allocation = Allocation({"0.weight": (2, 2), "1.weight": (2, 2)}, "layer")
+    with pytest.raises(ValueError, match="one number for each of 2 groups"):
+        allocation.counts(0.5, limits)
+
+
+@pytest.mark.parametrize("empty", [(0, 3), (3, 0), (0, 0), (2, 0, 2)])
+def test_parameters_without_entries_keep_none(empty):
+    shapes = {"0.weight": empty, "1.weight": (2, 4)}
+    for scope in ("layer", "erk"):
+        counts = Allocation(shapes, scope).counts(0.5, [0, 8])
+        assert counts == [0, 4]
+    assert Allocation(shapes, "erk").counts(0.5) == [0, 4]
+    assert Allocation(shapes).counts(0.5) == [4]
+
+
+def test_many_layers_take_a_moment():
+    # Twice as many layers with a search through all of them for each would take minutes.
+    shapes = {f"{i}.bias": (3,) for i in range(20_000)}
+    began = time.process_time()
+    assert Allocation(shapes, "layer").counts(0.3) == [1] * 20_000
+    assert time.process_time() - began < 5
 
 
 def test_a_layer_may_be_left_without_entries():

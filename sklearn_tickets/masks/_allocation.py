@@ -22,7 +22,7 @@ class Allocation:
           the same density.
         - ``"erk"``: the same groups, with densities in proportion to the sum of the weight's
           dimensions over their product, up to 1 (Erdős-Rényi-kernel [1]_): small layers keep
-          more.
+          more. At densities of a few entries in total, a layer may keep none.
 
     Attributes
     ----------
@@ -48,6 +48,8 @@ class Allocation:
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], scope: Scope = "global") -> None:
         if scope not in ("global", "layer", "erk"):
             raise ValueError(f"scope must be 'global', 'layer' or 'erk'; got {scope!r}.")
+        if not shapes:
+            raise ValueError("shapes is empty; give the shape of at least one parameter.")
         self.scope = scope
         self.groups = [list(shapes)] if scope == "global" else _layers(shapes)
         self._sizes = [sum(math.prod(shapes[name]) for name in names) for names in self.groups]
@@ -68,8 +70,19 @@ class Allocation:
         counts : list of int
             ``max(1, round(density * n))`` of n entries, per group or, with ``scope="erk"``,
             in total; never more than the limits.
+
+        Raises
+        ------
+        ValueError
+            If `density` is out of range, or `limits` is not one number per group.
         """
+        if not 0 < density <= 1:
+            raise ValueError(f"density must be in (0, 1]; got {density!r}.")
         limits = self._sizes if limits is None else limits
+        if len(limits) != len(self.groups):
+            raise ValueError(
+                f"limits must be one number for each of {len(self.groups)} groups; got {limits!r}."
+            )
         if self.scope == "erk":
             total = max(1, round(density * sum(self._sizes)))
             return _erdos_renyi_kernel(self._weights, self._sizes, limits, total)
@@ -80,11 +93,11 @@ class Allocation:
 def _layers(shapes: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
     """Group every weight with its bias; a name without a weight forms its own group."""
     layers = {name: [name] for name, shape in shapes.items() if len(shape) > 1}
+    first = {name.rpartition(".")[0]: name for name in reversed(layers)}
     for name in [name for name in shapes if name not in layers]:
         path, _, own = name.rpartition(".")
         twin = f"{path}.{own.replace('bias', 'weight')}".lstrip(".")
-        same_module = (weight for weight in layers if weight.rpartition(".")[0] == path)
-        owner = twin if twin in layers else next(same_module, name)
+        owner = twin if twin in layers else first.setdefault(path, name)
         layers.setdefault(owner, []).append(name)
     return list(layers.values())
 
@@ -93,8 +106,9 @@ def _erdos_renyi_kernel(
     weights: Sequence[tuple[int, ...]], sizes: Sequence[int], limits: Sequence[int], total: int
 ) -> list[int]:
     """Split a total in proportion to sum over product of the dimensions, up to the limits."""
-    fullest = np.divide(limits, sizes)
-    ratios = np.array([(sum(shape) or 1) / math.prod(shape) for shape in weights])
+    # A layer without entries is full at once.
+    fullest = np.divide(limits, np.maximum(sizes, 1))
+    ratios = np.array([(sum(shape) or 1) / max(math.prod(shape), 1) for shape in weights])
     # The total is piecewise linear in the factor; at each knot, a layer becomes full.
     knots = np.sort(fullest / ratios)
     totals = np.minimum(np.outer(knots, ratios), fullest) @ sizes

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sklearn_tickets._network import plain_module, prunable_parameters, trace_paths
 from sklearn_tickets.masks._allocation import Allocation, Scope
+from sklearn_tickets.masks._arrays import as_array, as_floats
 from sklearn_tickets.masks._file import read_bits, write_bits
 from sklearn_tickets.masks._memory import equal_copies, shared_memory, with_ties
 from sklearn_tickets.masks._read_only import ReadOnlyTensor
@@ -38,7 +39,7 @@ class TicketMask(Mapping[str, Tensor]):
     Raises
     ------
     ValueError
-        If `kept` is empty or holds anything but booleans, zeros and ones.
+        If `kept` has no entries, or holds anything but booleans, zeros and ones.
 
     Examples
     --------
@@ -57,19 +58,21 @@ class TicketMask(Mapping[str, Tensor]):
     _shapes: dict[str, tuple[int, ...]]
 
     def __init__(self, kept: Mapping[str, ArrayLike | Tensor]) -> None:
-        if not kept:
-            raise ValueError("A TicketMask needs at least one parameter; kept is empty.")
         bits, shapes = {}, {}
         for name, values in kept.items():
-            array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-            array = np.asarray(array)
-            if array.dtype != bool and not np.isin(array, (0, 1)).all():
+            if not isinstance(name, str):
+                raise ValueError(f"kept must have names of parameters as keys; got {name!r}.")
+            array = as_array(values, f"kept[{name!r}]")
+            is_binary = array.dtype.kind not in "SU" and np.isin(array, (0, 1)).all()
+            if array.dtype != bool and not is_binary:
                 raise ValueError(
                     f"kept[{name!r}] must hold booleans (or 0 and 1) only; "
                     f"compare the {array.dtype} values with a threshold first."
                 )
             bits[name] = np.packbits(array.astype(bool))
             shapes[name] = array.shape
+        if not any(map(math.prod, shapes.values())):
+            raise ValueError(f"A TicketMask needs at least one parameter with entries; got {kept}.")
         self._bits, self._shapes = bits, shapes
 
     def _array(self, name: str) -> np.ndarray:
@@ -173,7 +176,7 @@ class TicketMask(Mapping[str, Tensor]):
 
     def shrink(
         self,
-        scores: Mapping[str, Tensor | np.ndarray],
+        scores: Mapping[str, Tensor | ArrayLike],
         density: float,
         scope: Scope = "global",
         rng: int | np.random.RandomState | None = None,
@@ -185,8 +188,8 @@ class TicketMask(Mapping[str, Tensor]):
 
         Parameters
         ----------
-        scores : mapping of str to Tensor or ndarray
-            Scores by name, higher is kept; those of pruned parameters are ignored.
+        scores : mapping of str to Tensor or array-like
+            Real numbers by name, higher is kept; those of pruned parameters are ignored.
         density : float in (0, 1]
             The fraction of all n parameters to keep.
         scope : {"global", "layer", "erk"}, default="global"
@@ -201,8 +204,8 @@ class TicketMask(Mapping[str, Tensor]):
         Raises
         ------
         ValueError
-            If a score of a kept parameter is not finite, names or shapes differ from the
-            mask's, or `density` or `scope` is out of range.
+            If a score of a kept parameter is not finite, scores are not real numbers, names or
+            shapes differ from the mask's, or `density` or `scope` is out of range.
 
         Examples
         --------
@@ -213,13 +216,11 @@ class TicketMask(Mapping[str, Tensor]):
         >>> mask.shrink(scores, density=0.5)["weight"]
         tensor([[False,  True,  True, False]])
         """
-        if not 0 < density <= 1:
-            raise ValueError(f"density must be in (0, 1]; got {density!r}.")
-        tensors = {name: torch.as_tensor(values) for name, values in scores.items()}
-        _check_fit(self._shapes, {name: tuple(s.shape) for name, s in tensors.items()}, "scores")
+        values = {name: as_floats(score, f"scores of {name}") for name, score in scores.items()}
+        _check_fit(self._shapes, {name: score.shape for name, score in values.items()}, "scores")
         random = check_random_state(rng)
         alive = {name: self._array(name).ravel() for name in self}
-        values = {name: tensors[name].detach().cpu().numpy().ravel() for name in self}
+        values = {name: score.ravel() for name, score in values.items()}
         for name, score in values.items():
             if not (np.isfinite(score) | ~alive[name]).all():
                 raise ValueError(
@@ -438,7 +439,8 @@ class TicketMask(Mapping[str, Tensor]):
         Parameters
         ----------
         path : path-like
-            The file to write. An existing file is replaced atomically.
+            The file to write. An existing file is replaced atomically and keeps its mode; links
+            are followed.
         """
         write_bits(path, self._bits, self._shapes)
 
@@ -469,7 +471,7 @@ def _check_fit(expected: Mapping[str, tuple], given: Mapping[str, tuple], what: 
     """Raise a ValueError unless `given` has the names and shapes of `expected`."""
     if expected != given:
         names = expected.keys() | given.keys()
-        name = min(name for name in names if expected.get(name) != given.get(name))
+        name = min((name for name in names if expected.get(name) != given.get(name)), key=str)
         raise ValueError(
             f"{what} must cover the mask's parameters, shape for shape: {name!r} is "
             f"{expected.get(name, 'missing')} in the mask and {given.get(name, 'missing')} there."
