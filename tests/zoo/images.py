@@ -20,7 +20,7 @@ def pools():
     )
 
 
-@case("images")
+@case("images", refuses=["onnx"])
 def adaptive_pools():
     return nn.Sequential(
         nn.Conv2d(2, 4, 1),
