@@ -1,16 +1,29 @@
 """Fitted pruners: their predictions, probabilities and outputs."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.datasets import make_regression
+from scipy.special import softmax
+from sklearn.datasets import make_classification, make_regression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import cross_validate
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sklearn_tickets.models import MLP
-from sklearn_tickets.pruners import MagnitudePruner, SNIPPruner
-from tests.instances import make_net, small_data
+from sklearn_tickets._network import infer
+from sklearn_tickets.metrics import sparse_accuracy, sparse_r2, strong_accuracy, strong_r2
+from sklearn_tickets.models import MLP, VGG
+from sklearn_tickets.pruners import (
+    ContinuousSparsificationPruner,
+    EdgePopupPruner,
+    GivenMaskPruner,
+    MagnitudePruner,
+    SNIPPruner,
+)
+from tests.instances import make_net, small_data, small_images
 
 
 @pytest.fixture
@@ -129,6 +142,116 @@ def test_a_criterion_without_probabilities_has_no_predict_proba(data):
     pruner.predict(data[0])
     with pytest.raises(ValueError, match=r"MultiMarginLoss does not imply .* predict_nonlinearity"):
         pruner.predict_proba(data[0])
+
+
+# Untrained tickets -------------------------------------------------------------------
+
+
+class Normalized(nn.Module):
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_features, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, n_outputs)
+        )
+
+    def forward(self, X):
+        return 100 * self.layers(X + 10)
+
+
+def binary_net(**params):
+    return NeuralNetBinaryClassifier(MLP, train_split=None, verbose=0, **params)
+
+
+UNTRAINED = {
+    "no training": lambda **k: SNIPPruner(make_net("classifier"), train_ticket=False, **k),
+    "no epochs": lambda **k: SNIPPruner(make_net("classifier"), final_epochs=0, **k),
+    "rewound": lambda **k: MagnitudePruner(
+        make_net("classifier"), round_epochs=2, train_ticket=False, **k
+    ),
+    "nothing to rewind": lambda **k: MagnitudePruner(
+        make_net("classifier"), rewind_epoch=None, train_ticket=False, **k
+    ),
+    "no learning rate": lambda **k: SNIPPruner(make_net("classifier", lr=0.0), **k),
+    "frozen": lambda **k: EdgePopupPruner(make_net("classifier"), **k),
+    "normalized": lambda **k: SNIPPruner(
+        make_net("classifier", module=Normalized), train_ticket=False, **k
+    ),
+    "one logit": lambda **k: SNIPPruner(binary_net(), train_ticket=False, **k),
+    "threshold": lambda **k: SNIPPruner(binary_net(threshold=0.7), train_ticket=False, **k),
+    "regression": lambda **k: SNIPPruner(make_net("regressor"), train_ticket=False, **k),
+}
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+def test_untrained_tickets_are_read_as_strong_ones(name, data):
+    X, y = data
+    pruner = UNTRAINED[name](sparsity=0.3, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(pruner.predict(X), pruner.strong_predict(X))
+    if name == "regression":
+        assert pruner.score(X, y) == sparse_r2(pruner, X, y) == strong_r2(pruner, X, y)
+        return
+    assert pruner.score(X, y) == sparse_accuracy(pruner, X, y) == strong_accuracy(pruner, X, y)
+    proba = pruner.predict_proba(X)
+    threshold = getattr(pruner.estimator, "threshold", 0.5)
+    assert (proba[:, 1] > threshold).tolist() == pruner.predict(X).tolist()
+    # The best constant probability has a cross entropy of log 2 or less.
+    assert log_loss(y, proba) < np.log(2)
+
+
+TRAINED = {
+    "trained": lambda net: SNIPPruner(net, random_state=0),
+    "not rewound": lambda net: MagnitudePruner(
+        net, round_epochs=2, rewind_epoch=None, train_ticket=False, random_state=0
+    ),
+    "rewound to 1": lambda net: MagnitudePruner(
+        net, round_epochs=2, rewind_epoch=1, train_ticket=False, random_state=0
+    ),
+    "learned beside": lambda net: ContinuousSparsificationPruner(
+        net, rewind_epoch=None, train_ticket=False, random_state=0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_weights_are_read_as_they_are(name, data):
+    X, y = data
+    pruner = TRAINED[name](make_net("classifier", max_epochs=2)).set_params(sparsity=0.3)
+    logits = infer(pruner.fit(X, y).estimator_.module_, X)
+    np.testing.assert_allclose(pruner.predict_proba(X), softmax(logits, axis=1))
+    np.testing.assert_array_equal(pruner.predict(X), logits.argmax(axis=1))
+
+
+def test_an_untrained_ticket_can_be_trained_on(data):
+    X, y = data
+    pruner = SNIPPruner(make_net("classifier"), sparsity=0.3, train_ticket=False, random_state=0)
+    net = pruner.fit(X, y).estimator_
+    net.partial_fit(X, y)
+    np.testing.assert_array_equal(pruner.predict(X), net.predict(X))
+
+
+def test_cross_validation_scores_strong_tickets():
+    X, y = make_classification(n_samples=200, random_state=0, class_sep=2)
+    pruner = EdgePopupPruner(make_net("classifier", module=Normalized), random_state=0)
+    scores = cross_validate(pruner, X, y, cv=2, scoring={"own": None, "strong": strong_accuracy})
+    assert scores["test_own"].tolist() == scores["test_strong"].tolist()
+    assert scores["test_own"].min() > 0.8
+
+
+# Inputs ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_rows_of_another_shape_at_predict_are_refused(as_list, data):
+    images, y = small_images()
+    net = make_net("classifier", module=partial(VGG, depth=11, width=0.05), max_epochs=1)
+    pruner = GivenMaskPruner(net, train_ticket=False, random_state=0).fit(images, y)
+    flat = images.reshape(len(images), -1)
+    shape = r"X has rows of shape \(64,\), but X had rows of shape \(1, 8, 8\) in fit"
+    with pytest.raises(ValueError, match=shape + r": pass X.reshape\(-1, 1, 8, 8\)"):
+        pruner.predict(flat.tolist() if as_list else flat)
+    pruner = SNIPPruner(make_net("classifier", max_epochs=1), random_state=0).fit(*data)
+    with pytest.raises(ValueError, match=r"shape \(1, 8, 8\), but X had rows of shape \(6,\)"):
+        pruner.strong_predict(images)
 
 
 def test_other_columns_at_predict_are_refused(data):

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import log_softmax
 
 from sklearn_tickets.pruners.base._output_scale import (
     _best_factor,
     classification_scale,
+    classification_temperature,
     regression_scale,
 )
 
@@ -177,6 +179,36 @@ def test_dead_class_beside_tiny_and_huge_ones():
 def test_single_logit_is_read_by_its_sign():
     outputs = np.array([[1e9], [-1e-9]])
     assert classification_scale(outputs, np.array([0, 1])).tolist() == [1]
+
+
+def log_loss(logits, y):
+    return -log_softmax(logits, axis=1)[np.arange(len(y)), y].mean()
+
+
+@pytest.mark.parametrize("size", [1e-9, 1, 1e9])
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_the_temperature_has_the_lowest_cross_entropy(n_classes, size):
+    rng = np.random.RandomState(0)
+    logits = rng.randn(200, n_classes)
+    y = (logits + 0.5 * rng.randn(200, n_classes)).argmax(axis=1)
+    temperature = classification_temperature(size * logits, y) / size
+    losses = [log_loss(logits / temperature * factor, y) for factor in (0.99, 1, 1.01)]
+    assert min(losses) == losses[1]
+
+
+def test_the_temperature_hand_worked():
+    """Three of four rows are right: the probability that is right most often is 3/4."""
+    logits = np.array([[5.0], [5], [5], [5]])
+    assert classification_temperature(logits, np.array([1, 1, 1, 0])) == pytest.approx(
+        5 / np.log(3), rel=1e-5
+    )
+
+
+def test_temperatures_are_bounded():
+    logits, y = np.array([[2.0, 0], [0, 2]]), np.array([0, 1])
+    assert classification_temperature(logits, y) == pytest.approx(2 / 1000)
+    assert classification_temperature(logits, 1 - y) == pytest.approx(2 * 1000)
+    assert classification_temperature(np.ones((2, 3)), y) == 1
 
 
 def test_reading_leaves_its_input():

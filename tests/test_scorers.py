@@ -104,8 +104,9 @@ def test_sparse_scorers(classifier, regressor):
     # The logits are 2 x1 ("a") and x0 - 4 x1 ("b").
     assert classifier.predict(X).tolist() == ["b", "a", "a", "a", "b", "b", "b"]
     assert sparse_accuracy(classifier, X, LABELS) == pytest.approx(6 / 7)
-    # Predictions 2 x0 of targets 3 x0: the squared errors are x0 ** 2, 88 / 7 on average.
-    y = 3 * X[:, 0]
+    # Outputs 2 x0 times a factor of 3 / 2. For targets 4 x0, the squared errors are x0 ** 2,
+    # 88 / 7 on average.
+    y = 4 * X[:, 0]
     assert sparse_neg_mean_squared_error(regressor, X, y) == pytest.approx(-88 / 7)
     assert sparse_r2(regressor, X, y) == pytest.approx(1 - 88 / 7 / np.var(y))
 

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
@@ -49,6 +50,17 @@ def test_regression_in_another_order_with_a_schedule(caplog):
 def test_a_single_output_and_a_single_row(caplog):
     relu = PlantedTicketGenerator("relu", width=10, depth=3, random_state=0).generate(54)
     net = relu.make_net(max_epochs=2, batch_size=13)
+    pruner = MagnitudePruner(net, sparsity=0.2, random_state=0)
+    check_same(pruner, {"scope": ["global", "layer"]}, relu)
+    assert stacked(caplog) == [4]
+
+
+def test_outputs_without_an_axis(caplog):
+    relu = PlantedTicketGenerator("relu", width=10, depth=3, random_state=0).generate(54)
+    module = nn.Sequential(nn.Linear(1, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
+    net = NeuralNetRegressor(
+        ModuleTemplate(module), batch_size=13, max_epochs=2, train_split=None, verbose=0
+    )
     pruner = MagnitudePruner(net, sparsity=0.2, random_state=0)
     check_same(pruner, {"scope": ["global", "layer"]}, relu)
     assert stacked(caplog) == [4]

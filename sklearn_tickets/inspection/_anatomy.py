@@ -239,11 +239,11 @@ def gradient_flow(pruner: BasePruner, X: ArrayLike, y: Any) -> float:
     """
     inputs = pruner._check_inputs(X)
     check_consistent_length(X, y)
-    targets = encode_targets(pruner.estimator, y, getattr(pruner, "classes_", None))
     net = copy.deepcopy(pruner.estimator_)
     module = plain_module(net.module_)
     module.load_state_dict(pruner.initial_state_ | pruner.strong_statistics_)
     pruner.mask_.apply_(module)
+    targets = encode_targets(net, inputs, y, getattr(pruner, "classes_", None))
     parameters = dict(module.named_parameters())
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     gradient = pruner.mask_.apply(

@@ -20,7 +20,7 @@ from sklearn_tickets.inspection._labeled import labeled
 from sklearn_tickets.inspection._line import error_function, errors_on_line
 from sklearn_tickets.inspection._style import INK, Display, add_legend, styles, tidy
 from sklearn_tickets.pruners import GivenMaskPruner
-from sklearn_tickets.pruners.base import BasePruner, Rounds
+from sklearn_tickets.pruners.base import BasePruner, Rounds, encode_targets
 from sklearn_tickets.training import Training, TrainingState, one_cycle
 
 if TYPE_CHECKING:
@@ -139,10 +139,10 @@ def instability_analysis(
     for pair in range(n_pairs):
         init_seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=4).tolist()
         network = _at_start(estimator, X, y, init_seed)
-        X_train, y_train, _ = network._check_data(X, y)
+        X_train, targets = _training_data(network, X, y)
         inputs, evaluate = network._check_inputs(X_test), error_function(network, y_test)
         net = network.estimator_
-        pairs = _trained_pairs(net, X_train, y_train, start_epochs, seeds)
+        pairs = _trained_pairs(net, X_train, targets, start_epochs, seeds)
         for k, (a, b) in pairs.items():
             line = errors_on_line(
                 net.module_, a, b, inputs, evaluate, n_points=n_points, X_train=X_train
@@ -165,10 +165,17 @@ def _at_start(
     net = network.estimator_
     plain_module(net.module_).load_state_dict(estimator.mask_.apply(estimator.initial_state_))
     if Rounds.of(estimator).schedule == "one-cycle":
-        X_train, y_train, _ = network._check_data(X, y)
-        schedule = one_cycle(net, X_train, y_train, net.max_epochs)
+        schedule = one_cycle(net, *_training_data(network, X, y), net.max_epochs)
         net.callbacks_.append(("sklearn_tickets.one_cycle", schedule.initialize()))
     return network
+
+
+def _training_data(
+    network: GivenMaskPruner, X: ArrayLike, y: ArrayLike
+) -> tuple[NDArray[np.float32], NDArray]:
+    """Return the inputs, and the targets as the net's loss takes them."""
+    inputs, y, classes = network._check_data(X, y)
+    return inputs, encode_targets(network.estimator_, inputs, y, classes)
 
 
 def _trained_pairs(

@@ -272,4 +272,5 @@ def _misclassified(outputs: np.ndarray, y: np.ndarray) -> float:
 
 def _rescaled_mse(outputs: np.ndarray, y: np.ndarray) -> float:
     """Mean squared error of the rescaled outputs."""
+    y = y.reshape(outputs.shape)
     return np.mean((y - outputs * regression_scale(outputs, y)) ** 2)

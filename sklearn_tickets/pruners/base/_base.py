@@ -25,8 +25,13 @@ from sklearn_tickets._network import hidden_features, infer, normalization_stati
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
+from sklearn_tickets.pruners.base._labels import encode_validation_data, score_labels
 from sklearn_tickets.pruners.base._net import check_module, make_net
-from sklearn_tickets.pruners.base._output_scale import classification_scale, regression_scale
+from sklearn_tickets.pruners.base._output_scale import (
+    classification_scale,
+    classification_temperature,
+    regression_scale,
+)
 from sklearn_tickets.pruners.base._parameters import Epochs, ParameterFields, RandomState
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
 from sklearn_tickets.pruners.base._targets import check_classes, encode_targets
@@ -62,7 +67,7 @@ class BasePruner(
         Number of epochs to train the ticket; None uses the net's ``max_epochs``.
     train_ticket : bool, default=True
         Whether to train the ticket. If False, `estimator_` holds the ticket with rewound
-        weights; use ``strong_predict`` to predict with it.
+        weights. If these are the initial ones, predictions and scores use `output_scale_`.
     random_state : int, RandomState instance or None, default=None
         Controls the randomness of the initial weights, the batches and the search.
 
@@ -82,6 +87,9 @@ class BasePruner(
     output_scale_ : ndarray of shape (n_outputs,)
         Positive factors on the outputs of the *strong* ticket (the mask on the initial
         weights), estimated on the training data.
+    temperature_ : float
+        Divisor of the rescaled logits of the *strong* ticket, with which its probabilities
+        have the lowest cross entropy on the training data; 1 for regressors.
     rounds_ : list of dict
         One per round: ``round, density, mask, n_kept, n_effective, collapsed,
         train_loss, seconds``, and ``state`` with `store_rounds`.
@@ -117,7 +125,7 @@ class BasePruner(
         tags.target_tags.required = True
         tags.target_tags.multi_output = not is_classifier(self.estimator)
         tags.transformer_tags.preserves_dtype = ["float32"]
-        # An untrained ticket predicts in arbitrary units.
+        # A strong ticket is only as good as the host network is wide.
         for kind_tags in (tags.classifier_tags, tags.regressor_tags):
             if kind_tags is not None and not self.train_ticket:
                 kind_tags.poor_score = True
@@ -190,10 +198,14 @@ class BasePruner(
         with seeded(rng.randint(np.iinfo(np.int32).max), net.device):
             net.initialize()
             check_module(net, X, y, classes)
+            targets = encode_targets(net, X, y, classes)
+            encode_validation_data(net, classes)
+            if classes is not None:
+                score_labels(net, X, targets, classes)
             start = self._starting_point(net)
             mask = self._full_mask(net)
             hold_mask(net, mask)
-            run = Run(rounds, net, X, y, classes, rng, mask, start, rewind_to=start)
+            run = Run(rounds, net, X, targets, classes, rng, mask, start, rewind_to=start)
             context = self._init_callback_context(max_subtasks=rounds.n_rounds)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             for t in range(1, rounds.n_rounds + 1):
@@ -258,10 +270,13 @@ class BasePruner(
         statistics = normalization_statistics(net.module_, X, strong)
         outputs = infer(net.module_, X, strong | statistics)
         if run.classes is None:
-            of_kind = {"output_scale_": regression_scale(outputs, run.y)}
+            targets = run.y.reshape(outputs.shape)
+            scale = regression_scale(outputs, targets)
+            of_kind = {"output_scale_": scale, "temperature_": 1.0}
         else:
             scale = classification_scale(outputs, run.y)
-            of_kind = {"output_scale_": scale, "classes_": run.classes}
+            temperature = classification_temperature(outputs * scale, run.y)
+            of_kind = {"output_scale_": scale, "temperature_": temperature, "classes_": run.classes}
         return of_kind | {
             "mask_": run.mask,
             "estimator_": net,
@@ -273,7 +288,7 @@ class BasePruner(
         }
 
     def _check_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Validate X and y; return float32 X, y as the net's loss takes it, and the classes."""
+        """Validate X and y; return float32 X, y, and the classes."""
         is_classification = is_classifier(self.estimator)
         X, y = validate_data(
             self,
@@ -287,7 +302,7 @@ class BasePruner(
             y_numeric=not is_classification,
         )
         classes = check_classes(self, y) if is_classification else None
-        return X, encode_targets(self.estimator, y, classes), classes
+        return X, y, classes
 
 
 def _passed(training: Training) -> TrainingState:

@@ -1,4 +1,7 @@
-"""Methods of fitted pruners: predict, transform, and evaluate the untrained ticket."""
+"""Methods of fitted pruners: predict, transform, and evaluate the untrained ticket.
+
+A ticket at its initial weights is read through `output_scale_` by every method that predicts.
+"""
 
 from typing import Any
 
@@ -8,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skorch import NeuralNet
 
-from sklearn_tickets._network import hidden_features, infer
+from sklearn_tickets._network import hidden_features, infer, plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._targets import class_codes
 
@@ -27,18 +30,36 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     estimator_: NeuralNet
     mask_: TicketMask
     initial_state_: dict[str, torch.Tensor]
+    input_support_: NDArray[np.bool_]
     strong_statistics_: dict[str, torch.Tensor]
     output_scale_: np.ndarray
+    temperature_: float
     classes_: np.ndarray
 
     def _check_inputs(self, X: ArrayLike) -> NDArray[np.float32]:
         check_is_fitted(self)
-        return validate_data(
-            self, X, dtype=np.float32, allow_nd=True, force_writeable=True, order="C", reset=False
+        inputs = check_array(
+            X,
+            dtype=np.float32,
+            allow_nd=True,
+            force_writeable=True,
+            order="C",
+            estimator=self,
+            input_name="X",
         )
+        shape = self.input_support_.shape
+        if inputs.ndim != len(shape) + 1:
+            raise ValueError(
+                f"X has rows of shape {inputs.shape[1:]}, but X had rows of shape {shape} in fit: "
+                f"pass X.reshape(-1, {', '.join(map(str, shape))})."
+            )
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return inputs
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict with the sparse network.
+
+        If its kept weights are still the initial ones, this is `strong_predict`.
 
         Parameters
         ----------
@@ -50,8 +71,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or float64 regression outputs.
         """
-        X = self._check_inputs(X)
-        return self._decide(infer(self.estimator_.module_, X))
+        return self._decide(self._outputs(X))
 
     def strong_predict(self, X: ArrayLike, *, rescale: bool = True) -> NDArray[Any]:
         """Predict with the strong ticket: the mask on the initial weights, untrained.
@@ -61,7 +81,8 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
         rescale : bool, default=True
-            Whether to multiply the outputs by `output_scale_`.
+            Whether to multiply the outputs by `output_scale_`, and to divide them by
+            `temperature_`.
 
         Returns
         -------
@@ -69,7 +90,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             Class labels, or float64 regression outputs.
         """
         outputs = self.strong_output(X)
-        return self._decide(outputs * self.output_scale_ if rescale else outputs)
+        return self._decide(self._rescale(outputs) if rescale else outputs)
 
     def strong_output(self, X: ArrayLike) -> NDArray[np.float64]:
         """Compute the outputs of the strong ticket, without rescaling.
@@ -84,9 +105,23 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         outputs : float64 ndarray of shape (n_samples, n_outputs)
             Logits or regression outputs.
         """
-        X = self._check_inputs(X)
+        return self._infer_strong(self._check_inputs(X))
+
+    def _infer_strong(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         state = self.mask_.apply(self.initial_state_) | self.strong_statistics_
         return infer(self.estimator_.module_, X, state)
+
+    def _outputs(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Compute the outputs of the sparse network, those of a strong ticket rescaled."""
+        X = self._check_inputs(X)
+        strong = self.mask_.apply(self.initial_state_)
+        parameters = plain_module(self.estimator_.module_).named_parameters()
+        if all(torch.equal(value.cpu(), strong[name]) for name, value in parameters):
+            return self._rescale(self._infer_strong(X))
+        return infer(self.estimator_.module_, X)
+
+    def _rescale(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return outputs * self.output_scale_ / self.temperature_
 
     def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         """Turn outputs into predictions."""
@@ -96,7 +131,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     @available_if(_wraps_classifier)
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predict class probabilities with the sparse network.
+        """Predict class probabilities with the sparse network, as `predict` reads it.
 
         Parameters
         ----------
@@ -113,8 +148,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ValueError
             If neither the net's criterion nor its ``predict_nonlinearity`` implies any.
         """
-        X = self._check_inputs(X)
-        outputs = torch.from_numpy(infer(self.estimator_.module_, X))
+        outputs = torch.from_numpy(self._outputs(X))
         if outputs.shape[1] == 1:
             outputs = outputs[:, 0]
         probabilities = self.estimator_._get_predict_nonlinearity()(outputs).numpy()

@@ -1,0 +1,219 @@
+"""Targets as the loss takes them: the shape of the outputs, and the numbers of the classes."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.callback import ScoringMonitor
+from sklearn.datasets import make_regression
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from torch import nn
+
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import (
+    BernoulliGatePruner,
+    ConcreteTicketPruner,
+    GeneticPruner,
+    GivenMaskPruner,
+    SNIPPruner,
+)
+from tests.instances import assert_refused, make_net, small_data
+
+
+class Flat(MLP):
+    """A single output without an axis of its own."""
+
+    def forward(self, X):
+        return super().forward(X).squeeze(-1)
+
+
+class SqueezedMSE(nn.Module):
+    """A loss that expects a column of outputs and a vector of targets."""
+
+    def forward(self, output, y):
+        return ((output.squeeze(-1) - y) ** 2).mean()
+
+
+class LogCosh(nn.Module):
+    def forward(self, output, y):
+        return torch.log(torch.cosh(output - y)).mean()
+
+
+class UnitVariance(nn.GaussianNLLLoss):
+    def forward(self, output, y):
+        return super().forward(output, y, torch.ones_like(output))
+
+
+class Concordance(nn.Module):
+    """A loss of all rows together."""
+
+    def forward(self, output, y):
+        return ((output - output.mean()) - (y - y.mean())).square().mean()
+
+
+class Ranking(nn.Module):
+    """A loss of pairs of rows."""
+
+    def forward(self, output, y):
+        output, y = output.flatten(), y.flatten()
+        return ((output[:, None] - output) - (y[:, None] - y)).square().mean()
+
+
+LOSSES = [
+    nn.MSELoss,
+    nn.L1Loss,
+    nn.SmoothL1Loss,
+    nn.HuberLoss,
+    nn.PoissonNLLLoss,
+    UnitVariance,
+    LogCosh,
+    Concordance,
+    Ranking,
+]
+
+
+def regression():
+    X, y = make_regression(n_samples=60, n_features=5, random_state=0)
+    return X.astype(np.float32), (y / y.std()).astype(np.float32)
+
+
+def settings(module, criterion, **params):
+    return {
+        "module": module,
+        "module__n_features": 5,
+        "module__n_outputs": 1,
+        "criterion": criterion,
+        "max_epochs": 3,
+        "lr": 0.02,
+        "iterator_train__shuffle": False,
+    } | params
+
+
+def by_skorch(net, X, y):
+    """What skorch alone learns from targets of this shape."""
+    torch.manual_seed(0)
+    net.initialize()
+    start = {name: value.clone() for name, value in net.module_.state_dict().items()}
+    net.partial_fit(X, y)
+    return start, net.predict(X).ravel()
+
+
+@pytest.mark.parametrize("criterion", LOSSES)
+@pytest.mark.parametrize("module", [MLP, Flat])
+def test_a_single_target_has_the_shape_of_the_output(module, criterion):
+    X, y = regression()
+    net = make_net("regressor", **settings(module, criterion))
+    start, expected = by_skorch(net, X, y if module is Flat else y[:, None])
+    pruner = GivenMaskPruner(
+        make_net("regressor", **settings(lambda **sizes: _at(module(**sizes), start), criterion))
+    )
+    np.testing.assert_allclose(pruner.fit(X, y).predict(X), expected, rtol=1e-5, atol=1e-5)
+
+
+def _at(module, state):
+    module.load_state_dict(state)
+    return module
+
+
+def test_a_loss_that_squeezes_outputs_gets_a_vector():
+    X, y = regression()
+    start, expected = by_skorch(make_net("regressor", **settings(MLP, SqueezedMSE)), X, y)
+    net = make_net("regressor", **settings(lambda **sizes: _at(MLP(**sizes), start), SqueezedMSE))
+    np.testing.assert_allclose(
+        GivenMaskPruner(net).fit(X, y).predict(X), expected, rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("column", [False, True])
+@pytest.mark.parametrize(
+    "pruner_class", [SNIPPruner, BernoulliGatePruner, ConcreteTicketPruner, GeneticPruner]
+)
+def test_searches_pair_outputs_with_their_targets(pruner_class, column):
+    """The same mask for both shapes of the same network."""
+    X, y = regression()
+    small = {"population_size": 6, "min_generations": 1, "max_generations": 2}
+    masks = []
+    for module in (MLP, Flat):
+        net = make_net("regressor", **settings(module, nn.MSELoss))
+        pruner = pruner_class(net, random_state=0, sparsity=0.5)
+        if pruner_class is GeneticPruner:
+            pruner.set_params(**small)
+        masks.append(pruner.fit(X, y[:, None] if column else y).mask_)
+    assert masks[0] == masks[1]
+
+
+@pytest.mark.parametrize("criterion", [nn.BCEWithLogitsLoss, nn.SoftMarginLoss])
+def test_a_single_logit_may_lack_its_axis(criterion):
+    X, y = small_data()
+    losses = []
+    for module in (MLP, Flat):
+        net = NeuralNetBinaryClassifier(
+            module, criterion=criterion, max_epochs=3, train_split=None, verbose=0
+        )
+        fitted = SNIPPruner(net, random_state=0).fit(X, y)
+        losses.append(fitted.estimator_.history[:, "train_loss"])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(
+    ("net", "complaint"),
+    [
+        (
+            NeuralNetClassifier(MLP, criterion=nn.MSELoss),
+            r"MSELoss fails on outputs of shape \(n_samples, 2\) with targets of shape "
+            r"\(n_samples,\) and type int64",
+        ),
+        (NeuralNetClassifier(MLP, criterion=nn.BCEWithLogitsLoss), "BCEWithLogitsLoss fails on"),
+        (NeuralNetClassifier(MLP, criterion=nn.L1Loss), "L1Loss fails on"),
+        (NeuralNetClassifier(MLP, criterion=nn.GaussianNLLLoss), "GaussianNLLLoss fails on"),
+        (
+            NeuralNetClassifier(
+                MLP, criterion=nn.CrossEntropyLoss, criterion__weight=torch.ones(3)
+            ),
+            "CrossEntropyLoss fails on",
+        ),
+        (NeuralNetRegressor(MLP, criterion=nn.CosineEmbeddingLoss), "CosineEmbeddingLoss fails on"),
+    ],
+)
+def test_losses_that_do_not_take_the_targets_are_refused(net, complaint):
+    net.set_params(train_split=None, verbose=0, batch_size=2)
+    assert_refused(SNIPPruner(net), small_data(), complaint)
+
+
+class Images(MLP):
+    def forward(self, X):
+        return super().forward(X)[:, :, None]
+
+
+class Rows(MLP):
+    def forward(self, X):
+        return super().forward(X).flatten()
+
+
+@pytest.mark.parametrize(
+    ("module", "complaint"),
+    [
+        (Images, r"shape \(n_samples, 1, 1\), and y has shape \(60,\). End .* flatten\(1\)"),
+        (Rows, r"shape \(16 for 8 rows, 1\); y of shape \(60, 2\)"),
+    ],
+)
+def test_outputs_of_other_axes_are_refused(module, complaint):
+    X, y = regression()
+    y = np.stack([y, -y], axis=1) if module is Rows else y
+    assert_refused(SNIPPruner(make_net("regressor", module=module)), (X, y), complaint)
+
+
+def test_one_class_is_named_as_it_was_given():
+    X, _ = small_data()
+    for label, shown in [(0.0, "0.0"), (3, "3"), ("cat", "'cat'"), (True, "True")]:
+        y = np.full(len(X), label)
+        assert_refused(SNIPPruner(make_net("classifier")), (X, y), f"only one class: {shown}$")
+
+
+def test_callbacks_of_the_fit_see_labels():
+    X, y = small_data()
+    labels = np.array(["no", "yes"])[y]
+    monitor = ScoringMonitor(scoring="accuracy")
+    pruner = SNIPPruner(make_net("classifier", max_epochs=3), sparsity=0.5, random_state=0)
+    pruner.set_callbacks(monitor).fit(X, labels)
+    [score] = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "fit"]
+    assert score == pruner.score(X, labels) > 0.6
