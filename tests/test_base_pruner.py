@@ -13,7 +13,13 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from sklearn_tickets.models import MLP
-from sklearn_tickets.pruners import IterativeMagnitudePruner, MagnitudePruner, RandomPruner
+from sklearn_tickets.pruners import (
+    EdgePopupPruner,
+    IterativeMagnitudePruner,
+    MagnitudePruner,
+    RandomPruner,
+    SNIPPruner,
+)
 from tests.instances import (
     SETTINGS,
     ConvNet,
@@ -242,3 +248,27 @@ def test_data_that_are_not_finite_are_refused(bad, data):
     y[3] = bad
     with pytest.raises(ValueError, match="Input y contains"):
         MagnitudePruner(make_net("regressor")).fit(data[0], y)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@pytest.mark.parametrize("pruner_class", [MagnitudePruner, SNIPPruner, EdgePopupPruner])
+def test_a_net_without_a_device_is_on_the_cpu(pruner_class, kind, data):
+    fitted = [
+        pruner_class(
+            make_net(kind, device=device, max_epochs=1), sparsity=0.5, scope="layer", random_state=0
+        ).fit(*data)
+        for device in (None, "cpu")
+    ]
+    assert fitted[0].mask_ == fitted[1].mask_
+    np.testing.assert_array_equal(*(pruner.predict(data[0]) for pruner in fitted))
+
+
+def test_without_a_random_state_global_seeds_have_no_effect(data):
+    pruner = RandomPruner(make_net("classifier", max_epochs=1), train_ticket=False)
+    masks = []
+    for _ in range(2):
+        np.random.seed(0)
+        torch.manual_seed(0)
+        masks.append(pruner.fit(*data).mask_)
+    assert masks[0] != masks[1]
+    assert "numpy.random.seed" in RandomPruner.__doc__

@@ -1,5 +1,7 @@
 """`batch_iterator`: the batches of a DataLoader, sliced."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from sklearn_tickets._network import infer
-from sklearn_tickets._random import seeded
+from sklearn_tickets._random import random_streams, seeded
+from sklearn_tickets.pruners import RandomPruner
 from sklearn_tickets.training import batch_iterator
-from tests.small_nets import X, Y, assert_same_state, initialized, weights
+from sklearn_tickets.training._batches import check_batches
+from tests.small_nets import X, Y, assert_same_state, initialized, make_net, weights
 
 
 def rows(batches):
@@ -122,3 +126,65 @@ def test_layers_that_work_in_place_do_not_change_the_data(dtype):
     data = X.astype(dtype)
     infer(net.module_, data)
     np.testing.assert_array_equal(data, X)
+
+
+# What can be trained on ---------------------------------------------------------------------
+
+
+def normalized(norm, n_features, n_outputs, hidden):
+    first, last = nn.Linear(n_features, *hidden), nn.Linear(*hidden, n_outputs)
+    return nn.Sequential(first, norm, nn.ReLU(), nn.Dropout(0.1), last)
+
+
+def with_norm(norm, **params):
+    return make_net(module=partial(normalized, norm), **{"batch_size": 59} | params)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"batch_size": 1},
+        {"iterator_train": DataLoader},
+        {"iterator_train__shuffle": True},
+        {"iterator_train__batch_size": 59, "batch_size": 60},
+        {"batch_size": 47, "train_split": ValidSplit(5)},
+        {"iterator_train__num_workers": 0},
+    ],
+)
+def test_a_batch_of_one_row_is_refused_where_it_cannot_be_normalized(params):
+    size = params.get("batch_size", 59)
+    with pytest.raises(ValueError, match=r"makes of the \d+ training .* one row.*drop_last=True"):
+        RandomPruner(with_norm(nn.BatchNorm1d(8), **params), sparsity=0.5).fit(X, Y[:, 0])
+    # Other modules are trained on it.
+    for norm in (nn.LayerNorm(8), nn.Identity()):
+        RandomPruner(with_norm(norm, **params), sparsity=0.5).fit(X, Y[:, 0])
+    # As are those that normalize in batches, where there is none.
+    remedies = [{"iterator_train__drop_last": True}] if size > 1 else [{"batch_size": 20}]
+    for remedy in remedies:
+        net = with_norm(nn.BatchNorm1d(8), **params | remedy)
+        RandomPruner(net, sparsity=0.5).fit(X, Y[:, 0])
+
+
+@pytest.mark.parametrize("batch_size", [61, 1000])
+@pytest.mark.parametrize("iterator", [DataLoader, batch_iterator])
+def test_no_batch_is_refused_before_training(iterator, batch_size):
+    drop = {"iterator_train": iterator, "iterator_train__drop_last": True}
+    pruner = RandomPruner(make_net(batch_size=batch_size, **drop), sparsity=0.5)
+    with pytest.raises(ValueError, match=rf"batch_size={batch_size} makes of the 60 .* no batch"):
+        pruner.fit(X, Y[:, 0])
+    pruner.set_params(train_ticket=False).fit(X, Y[:, 0])
+    pruner.set_params(train_ticket=True, estimator__batch_size=60).fit(X, Y[:, 0])
+
+
+def test_checks_of_batches_change_nothing():
+    split = ValidSplit(0.2, stratified=False)
+    net = make_net(module=partial(normalized, nn.Identity()), train_split=split, batch_size=47)
+    net.initialize()
+    for batch_size in (47, 1, 20):
+        net.set_params(batch_size=batch_size)
+        before, streams = weights(net), random_streams()
+        check_batches(net, X, Y)
+        assert_same_state(weights(net), before)
+        for now, then in zip(random_streams()[::2], streams[::2], strict=True):
+            assert str(now) == str(then)

@@ -61,11 +61,18 @@ def test_callbacks_of_the_net_are_honored(data, cls):
     assert StopsAfterTwo.n_epochs == 2
 
 
-@pytest.mark.parametrize("cls", TRAINED + FROZEN)
+@pytest.mark.parametrize("cls", [*TRAINED, EdgePopupPruner, ConcreteTicketPruner])
 def test_divergence_is_said(data, cls):
+    net = make_net("regressor", lr=1e30, max_epochs=3)
+    with pytest.raises(ValueError, match=r"Lower (mask_lr=1e\+30|its learning rate)"):
+        cls(net, mask_lr=1e30, random_state=0).fit(*data)
+
+
+@pytest.mark.parametrize("cls", TRAINED + FROZEN)
+def test_values_that_are_too_large_are_refused(data, cls):
     X = data[0] * 1e25
     X[0, 0] = 3e38
-    with pytest.raises(ValueError, match=r"mask_lr=|learning rate"):
+    with pytest.raises(ValueError, match=r"\|X\| <= 3e\+38, \|y\| <= 1e\+10. Scale X"):
         cls(make_net("regressor"), random_state=0).fit(X, data[1] * 1e10)
 
 

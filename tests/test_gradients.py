@@ -1,12 +1,22 @@
 """Gradients to score by: the rows they are taken on, and what they leave alone."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from torch import nn
 
-from sklearn_tickets.pruners import GraSPPruner, SNIPPruner, SynFlowPruner
+from sklearn_tickets.pruners import (
+    EdgePopupPruner,
+    GraSPPruner,
+    IterativeMagnitudePruner,
+    SNIPPruner,
+    SynFlowPruner,
+)
 from sklearn_tickets.pruners.base import scoring_sample
-from tests.instances import ConvNet, make_net, small_images
+from tests.instances import ConvNet, make_net, small_data, small_images
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +41,91 @@ def test_scoring_samples_are_drawn_from_all_classes_equally():
     assert np.bincount(drawn).tolist() == [4, 4, 4]
     assert len(scoring_sample(make_net("regressor"), X, y, 12)[0]) == 12
     assert scoring_sample(net, X, y, None)[0] is X
+
+
+class Attention(nn.Module):
+    """A row is a sequence of numbers; attention's fast kernels are differentiable only once."""
+
+    def __init__(self, n_features, n_outputs, layer):
+        super().__init__()
+        self.embed, self.layer = nn.Linear(1, 8), layer()
+        self.head = nn.Linear(8, n_outputs)
+
+    def forward(self, X):
+        return self.head(self.layer(self.embed(X[:, :, None])).mean(1))
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, is_causal=False):
+        super().__init__()
+        self.project, self.is_causal = nn.Linear(8, 24), is_causal
+
+    def forward(self, X):
+        parts = self.project(X).chunk(3, dim=2)
+        return nn.functional.scaled_dot_product_attention(*parts, is_causal=self.is_causal)
+
+
+class MultiHead(nn.MultiheadAttention):
+    def forward(self, X):
+        return super().forward(X, X, X, need_weights=False)[0]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        SelfAttention,
+        partial(SelfAttention, is_causal=True),
+        partial(MultiHead, 8, 2, batch_first=True),
+        partial(nn.TransformerEncoderLayer, 8, 2, 16, batch_first=True),
+        partial(nn.TransformerEncoderLayer, 8, 2, 16, batch_first=True, norm_first=True),
+    ],
+)
+def test_attention_is_differentiated_twice(layer):
+    X, y = small_data()
+    net = make_net("classifier", module=Attention, module__layer=layer, max_epochs=1)
+    pruner = GraSPPruner(net, sparsity=0.5, random_state=0).fit(X, y)
+    assert pruner.mask_.sparsity == pytest.approx(0.5, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "x_scale", "y_scale"),
+    [
+        (nn.MSELoss, 1, 1e20),
+        (nn.MSELoss, 1, -1e38),
+        (nn.MSELoss, 1e25, 1),
+        (partial(nn.MSELoss, reduction="sum"), 1e22, 1e15),
+        (partial(nn.HuberLoss, delta=1e30), 1, 1e25),
+        (partial(nn.SmoothL1Loss, beta=1e30), 1e25, 1),
+        (partial(nn.MSELoss, reduction="sum"), 1, 1e19),
+    ],
+)
+@pytest.mark.parametrize("pruner_class", [SNIPPruner, IterativeMagnitudePruner])
+def test_values_too_large_for_the_loss_are_refused_before_training(
+    criterion, x_scale, y_scale, pruner_class
+):
+    X, y = small_data()
+    net = make_net("regressor", criterion=criterion)
+    message = rf"Loss, is inf at the initial weights.*y\| <= {abs(y_scale):.3g}. Scale X with"
+    with pytest.raises(ValueError, match=message.replace("+", r"\+")):
+        pruner_class(net, random_state=0).fit(x_scale * np.abs(X), y_scale * y)
+
+
+@pytest.mark.parametrize("criterion", [nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss])
+def test_large_values_are_fine_where_the_loss_is(criterion):
+    X, y = small_data()
+    net = make_net("regressor", criterion=criterion, max_epochs=1)
+    SNIPPruner(net, random_state=0).fit(X, 1e20 * y)
+
+
+@pytest.mark.parametrize("pruner_class", [SNIPPruner, IterativeMagnitudePruner, EdgePopupPruner])
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_taken_also_where_a_caller_turned_them_off(context, pruner_class):
+    X, y = small_data()
+    pruner = pruner_class(make_net("classifier", max_epochs=2), sparsity=0.5, random_state=0)
+    expected = pruner.fit(X, y)
+    with context():
+        fitted = clone(pruner).fit(X, y)
+        assert not torch.is_grad_enabled()
+    assert fitted.mask_ == expected.mask_
+    for name, value in expected.estimator_.module_.state_dict().items():
+        assert torch.equal(fitted.estimator_.module_.state_dict()[name], value)

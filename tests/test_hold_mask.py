@@ -1,4 +1,4 @@
-"""`HoldMask`: pruned weights are exactly 0 after every step."""
+"""`HoldMask`: pruned weights are exactly 0 in every forward, and have no gradients."""
 
 import copy
 import pickle
@@ -7,17 +7,21 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from skorch.callbacks import Callback
+from skorch import NeuralNetRegressor
+from skorch.callbacks import Callback, Checkpoint, GradientNormClipping, LRScheduler
+from torch import nn, optim
 
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.training import HoldMask, hold_mask, last_train_loss
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import GivenMaskPruner, IterativeMagnitudePruner
+from sklearn_tickets.training import HoldMask, Training, hold_mask, last_train_loss
 from tests.small_nets import MASK, MOMENTUM, X, Y, assert_same_state, initialized, make_net, weights
 
 OPTIMIZERS = [
     MOMENTUM,
-    {"optimizer": torch.optim.Adam},
-    {"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.1},
-    {"optimizer": torch.optim.LBFGS},
+    {"optimizer": optim.Adam},
+    {"optimizer": optim.AdamW, "optimizer__weight_decay": 0.1},
+    {"optimizer": optim.LBFGS},
 ]
 
 
@@ -131,3 +135,222 @@ def test_mask_that_does_not_fit_is_refused_before_training():
     net = initialized()
     with pytest.raises(ValueError, match="mask does not fit MLP"):
         hold_mask(net, TicketMask({"layers.0.weight": [[1]]}))
+
+
+# In every forward ---------------------------------------------------------------------------
+
+
+class Recorded(MLP):
+    """Notes which weights are not 0, whenever it computes a training loss."""
+
+    trainings: list = []
+
+    def forward(self, X):
+        if self.training:
+            nonzero = {name: p != 0 for name, p in self.named_parameters() if p.ndim > 1}
+            self.trainings[-1].append(TicketMask(nonzero))
+        return super().forward(X)
+
+
+class Trainings(Callback):
+    def on_train_begin(self, net, **kwargs):
+        Recorded.trainings.append([])
+
+
+def recorded(**params):
+    """A net that records its forwards, in a list for each training."""
+    Recorded.trainings.clear()
+    callbacks = [Trainings(), *params.pop("callbacks", [])]
+    return make_net(module=Recorded, callbacks=callbacks, **{"batch_size": 20} | params)
+
+
+def assert_each_is_within(forwards, mask):
+    assert forwards
+    for nonzero in forwards:
+        assert nonzero & ~mask == mask & ~mask
+
+
+LBFGS = {"optimizer": optim.LBFGS, "optimizer__max_iter": 5, "batch_size": -1, "lr": 0.1}
+ALL_OPTIMIZERS = {
+    "momentum": MOMENTUM,
+    "nesterov": MOMENTUM | {"optimizer__nesterov": True},
+    "Adam": {"optimizer": optim.Adam, "optimizer__weight_decay": 0.1},
+    "fused": {"optimizer": optim.Adam, "optimizer__fused": True},
+    "AdamW": {"optimizer": optim.AdamW, "optimizer__weight_decay": 0.1},
+    "Adagrad": {"optimizer": optim.Adagrad},
+    "Adadelta": {"optimizer": optim.Adadelta},
+    "RMSprop": {"optimizer": optim.RMSprop, "optimizer__momentum": 0.9},
+    "Rprop": {"optimizer": optim.Rprop},
+    "ASGD": {"optimizer": optim.ASGD, "optimizer__t0": 1},
+    "Adamax": {"optimizer": optim.Adamax},
+    "NAdam": {"optimizer": optim.NAdam},
+    "RAdam": {"optimizer": optim.RAdam},
+    "LBFGS": LBFGS,
+    "LBFGS-in-batches": LBFGS | {"batch_size": 20},
+    "LBFGS-line-search": LBFGS | {"optimizer__line_search_fn": "strong_wolfe"},
+    "LBFGS-schedule": LBFGS
+    | {"callbacks": [LRScheduler("StepLR", step_size=1)], "optimizer__max_iter": 3},
+}
+
+
+@pytest.mark.parametrize("rewind_epoch", [0, 1, None])
+@pytest.mark.parametrize("name", ALL_OPTIMIZERS)
+def test_pruned_weights_are_zero_in_every_forward(name, rewind_epoch):
+    net = recorded(**{"lr": 0.01} | ALL_OPTIMIZERS[name])
+    pruner = IterativeMagnitudePruner(
+        net, sparsity=0.6, n_rounds=2, rewind_epoch=rewind_epoch, random_state=0
+    ).fit(X, Y[:, 0])
+    dense, *sparse = Recorded.trainings
+    assert len(sparse) == len(pruner.rounds_) == 2
+    assert all(nonzero.sparsity == 0 for nonzero in dense)
+    for forwards, record in zip(sparse, pruner.rounds_, strict=True):
+        assert_each_is_within(forwards, record["mask"])
+    n_steps = 3 if rewind_epoch != 1 else 2
+    assert len(sparse[-1]) >= n_steps * (3 if "LBFGS" in name else 1)
+    assert last_train_loss(pruner.estimator_) < pruner.estimator_.history[0, "train_loss"] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ("on_epoch_begin", "data"),
+        ("on_batch_begin", "data"),
+        ("on_grad_computed", "data"),
+        ("on_grad_computed", "grad"),
+        ("on_batch_end", "data"),
+        ("on_epoch_end", "data"),
+    ],
+)
+@pytest.mark.parametrize("optimizer", [MOMENTUM, {"optimizer": optim.Adam}])
+def test_callbacks_that_change_weights_leave_pruned_ones_at_zero(event, kind, optimizer):
+    calls = []
+
+    def add_noise(callback, net, **kwargs):
+        calls.append(event)
+        # What comes before the first step is refused.
+        for p in net.module_.parameters() if len(calls) > 1 else ():
+            getattr(p, kind).add_(0.01)
+
+    noise = type("Noise", (Callback,), {event: add_noise})()
+    pruner = GivenMaskPruner(recorded(callbacks=[noise], **optimizer), MASK, random_state=0)
+    pruner.fit(X, Y[:, 0])
+    weights_of_mask = TicketMask({name: MASK[name] for name in MASK if "weight" in name})
+    assert_each_is_within(Recorded.trainings[0], weights_of_mask)
+    assert len(Recorded.trainings[0]) == 9
+    assert len(calls) >= 3
+
+
+class TwoSteps(optim.SGD):
+    """Evaluates the loss twice in a step, away from 0 the second time."""
+
+    def step(self, closure):
+        closure()
+        with torch.no_grad():
+            for p in self.param_groups[0]["params"]:
+                p.add_(0.01)
+        loss = closure()
+        super().step()
+        return loss
+
+
+def test_optimizers_that_move_pruned_weights_between_evaluations_are_refused():
+    message = "optimizer=TwoSteps .* moves pruned entries of 'layers"
+    with pytest.raises(ValueError, match=message):
+        make_net(optimizer=TwoSteps, callbacks=[HoldMask(MASK)]).fit(X, Y)
+    with pytest.raises(ValueError, match=message):
+        GivenMaskPruner(make_net(optimizer=TwoSteps), MASK).fit(X, Y[:, 0])
+
+
+# Gradients ----------------------------------------------------------------------------------
+
+
+class Norms(Callback):
+    """Notes the gradients that an optimizer is given."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.gradients_ = []
+
+    def on_grad_computed(self, net, **kwargs):
+        self.gradients_.append({n: p.grad.clone() for n, p in net.module_.named_parameters()})
+
+
+@pytest.mark.parametrize("limit", [1e-3, 0.1])
+def test_clipped_norms_do_not_count_pruned_weights(limit):
+    callbacks = [("before", Norms()), GradientNormClipping(limit), ("after", Norms())]
+    net = initialized(callbacks=callbacks)
+    hold_mask(net, MASK)
+    Training(net, X, Y, 2).run()
+    before, after = (dict(net.callbacks_)[name].gradients_ for name in ("before", "after"))
+    for given, clipped in zip(before, after, strict=True):
+        assert all(not given[name][~kept].any() for name, kept in MASK.items())
+        norm = torch.cat([g.flatten() for g in given.values()]).norm()
+        clipped_norm = torch.cat([g.flatten() for g in clipped.values()]).norm()
+        assert norm > limit
+        assert clipped_norm.item() == pytest.approx(limit, rel=1e-3)
+
+
+def test_sparse_gradients_are_masked():
+    class Embedded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(5, 3, sparse=True)
+
+        def forward(self, X):
+            return self.table(X[:, 0].long()).sum(1, keepdim=True)
+
+    kept = torch.rand(5, 3, generator=torch.Generator().manual_seed(0)) < 0.5
+    mask = TicketMask({"table.weight": kept})
+    net = NeuralNetRegressor(
+        Embedded,
+        optimizer=optim.SparseAdam,
+        callbacks=[HoldMask(mask)],
+        train_split=None,
+        max_epochs=3,
+        verbose=0,
+    )
+    rows = np.arange(20).reshape(-1, 1) % 5
+    table = net.fit(rows.astype("float32"), np.ones((20, 1), "float32")).module_.table.weight
+    assert torch.equal(table != 0, kept)
+
+
+# At the end ---------------------------------------------------------------------------------
+
+
+class Loads(Callback):
+    """Loads other weights at the end of a training."""
+
+    def __init__(self, load):
+        self.load = load
+
+    def on_train_end(self, net, **kwargs):
+        self.load(net.module_)
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda module: nn.init.ones_(module.layers[0].weight),
+        lambda module: module.layers[1].weight.data.fill_(1e-30),
+        lambda module: module.load_state_dict(MLP(3, 1, hidden=(8,)).state_dict()),
+    ],
+)
+@pytest.mark.parametrize("is_last", [False, True])
+def test_weights_of_a_denser_network_are_refused(load, is_last):
+    pruner = IterativeMagnitudePruner(
+        make_net(callbacks=[Loads(load)]), sparsity=0.5, n_rounds=2, random_state=0
+    ).set_params(final_epochs=1 if is_last else 0)
+    with pytest.raises(ValueError, match=r"changed pruned entries of 'layers.* load_best=False"):
+        pruner.fit(X, Y[:, 0])
+
+
+def test_weights_of_the_same_mask_may_be_loaded(tmp_path):
+    best = Checkpoint(monitor="train_loss_best", load_best=True, dirname=str(tmp_path))
+    pruner = GivenMaskPruner(make_net(callbacks=[best]), MASK, random_state=0).fit(X, Y[:, 0])
+    assert_holds(pruner.estimator_)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda p: p["optimizer"].__name__)
+def test_training_that_diverges_is_called_that(optimizer):
+    pruner = GivenMaskPruner(make_net(**optimizer | {"lr": 1e30}), MASK, random_state=0)
+    with pytest.raises(ValueError, match="training loss of estimator=NeuralNetRegressor is"):
+        pruner.fit(X, Y[:, 0])

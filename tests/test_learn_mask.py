@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from skorch import NeuralNetClassifier
 from skorch.dataset import ValidSplit
 from torch import nn
 
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import ContinuousSparsificationPruner, EdgePopupPruner
 from sklearn_tickets.training import Gates, Layout
 from sklearn_tickets.training._learn_mask import LearnMask
 from tests.instances import linear_net, make_net, small_data
@@ -94,3 +96,26 @@ def test_the_rate_is_still_high_halfway(data):
     net.partial_fit(data[0], np.ones((80, 1), dtype=np.float32))
     expected = -1 - (1 + np.cos(np.pi / 4)) / 2
     np.testing.assert_allclose(gates.scores.detach(), [expected] * 6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
+def test_optimizers_that_evaluate_the_loss_several_times_are_refused(line_search, data):
+    net = make_net("classifier", optimizer=torch.optim.LBFGS, max_epochs=2)
+    net.set_params(optimizer__line_search_fn=line_search)
+    with pytest.raises(ValueError, match="optimizer=LBFGS of estimator evaluates the loss several"):
+        ContinuousSparsificationPruner(net).fit(*data)
+    # Without gradients of the weights, there is nothing to evaluate again.
+    frozen = EdgePopupPruner(net, sparsity=0.5, random_state=0).fit(*data)
+    adam = EdgePopupPruner(make_net("classifier", max_epochs=2), sparsity=0.5, random_state=0)
+    assert frozen.mask_ == adam.fit(*data).mask_
+
+
+def test_a_step_without_notice_of_its_gradients_is_refused(data):
+    class Accumulating(NeuralNetClassifier):
+        def train_step(self, batch, **params):
+            return self.train_step_single(batch, **params)
+
+    settings = make_net("classifier", max_epochs=2).get_params(deep=False)
+    pruner = EdgePopupPruner(Accumulating(**settings), sparsity=0.5)
+    with pytest.raises(ValueError, match="train_step of estimator=Accumulating did not notify"):
+        pruner.fit(*data)

@@ -114,7 +114,7 @@ def double(module, args, output):
     [
         ContinuousSparsificationPruner(CIRCLE.make_net(max_epochs=1), n_rounds=1),
         EdgePopupPruner(CIRCLE.make_net(max_epochs=1), mask_epochs=1, train_ticket=True),
-        RigLPruner(CIRCLE.make_net(max_epochs=1), final_epochs=1),
+        RigLPruner(CIRCLE.make_net(max_epochs=1), update_every=1, final_epochs=1),
     ],
     ids=lambda pruner: type(pruner).__name__,
 )

@@ -176,6 +176,7 @@ def test_what_is_grown_has_no_past(net_params, data):
     assert n_grown > 50
 
 
+@pytest.mark.filterwarnings("ignore:The mask did not move")
 def test_random_growth_starts_from_initial_weights(data):
     pruner = mlp_pruner(MOMENTUM | {"lr": 0.0}, grow="random").fit(*data)
     still = mlp_pruner(MOMENTUM | {"lr": 0.0}, update_every=NEVER).fit(*data)
@@ -195,7 +196,8 @@ def test_only_random_growth_takes_what_has_no_gradient(seed):
 
 
 def test_without_a_change_it_is_static_sparse_training(data):
-    pruner = mlp_pruner(update_every=NEVER).fit(*data)
+    with pytest.warns(UserWarning, match=r"did not move: update_every=1000000000, but .* 40 steps"):
+        pruner = mlp_pruner(update_every=NEVER).fit(*data)
     first = steps_of(pruner)[0]["w"]
     assert pruner.mask_ == TicketMask({name: first[name] != 0 for name in pruner.mask_})
     assert pruner.rounds_[0]["train_loss"] < np.log(2)

@@ -173,15 +173,17 @@ class Fit:
 def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int) -> None:
     """Stand in for skorch's loop over epochs: load the results, and record the history."""
     net, batches = member.net, member.batches
-    with torch.no_grad():
-        for name, parameter in net.module_.named_parameters():
-            parameter.copy_(trained.weights[name])
-    groups = net.optimizer_.state_dict()["param_groups"]
-    net.optimizer_.load_state_dict({"state": trained.state, "param_groups": groups})
     sizes = [len(rows) for rows in batches.y.split(batches.batch_size)]
     losses, datasets = iter(trained.losses), {"dataset_train": None, "dataset_valid": None}
-    for _ in range(epochs):
+    for epoch in range(epochs):
         net.notify("on_epoch_begin", **datasets)
+        if not epoch:
+            # Not earlier: it is checked that callbacks leave the weights to begin with alone.
+            with torch.no_grad():
+                for name, parameter in net.module_.named_parameters():
+                    parameter.copy_(trained.weights[name])
+            groups = net.optimizer_.state_dict()["param_groups"]
+            net.optimizer_.load_state_dict({"state": trained.state, "param_groups": groups})
         net.history[-1]["batches"] += [
             {"train_loss": next(losses), "train_batch_size": size} for size in sizes
         ]

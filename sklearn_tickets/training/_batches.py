@@ -1,9 +1,10 @@
-"""`batch_iterator`: slice batches from arrays instead of collating single samples.
+"""`batch_iterator`: slice batches from arrays; `check_batches`: before a net is trained on them.
 
 A DataLoader reads and collates one sample at a time. For small networks, that takes longer than
 the training steps.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from sklearn_tickets._network import as_tensor
+from sklearn_tickets._network import as_tensor, plain_module
+from sklearn_tickets._random import random_streams, set_random_streams
 
 
 class ArrayBatches:
@@ -120,3 +122,50 @@ def n_batches(net: NeuralNet, X: Any, y: Any) -> int:
     """
     dataset, _ = net.get_split_datasets(X, y)
     return len(net.get_iterator(dataset, training=True))
+
+
+def check_batches(net: NeuralNet, X: Any, y: Any) -> None:
+    """Check that a net can be trained on its batches, as far as their sizes tell.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Initialized. Neither it nor a random stream is changed.
+    X : array-like of shape (n_samples, ...)
+        The inputs that it is given.
+    y : array-like of shape (n_samples, ...)
+        The targets that it is given.
+
+    Raises
+    ------
+    ValueError
+        If there is no batch, or if the module cannot be trained on a last batch of one row.
+    """
+    streams = random_streams()
+    try:
+        dataset, _ = net.get_split_datasets(X, y)
+        batches = net.get_iterator(dataset, training=True)
+        size = getattr(batches, "batch_size", None)
+        if not size:
+            return
+        sizes = f"batch_size={size} makes of the {len(dataset)} training rows of estimator"
+        n_left = len(dataset) % size
+        is_complete = getattr(batches, "drop_last", False)
+        if is_complete and len(dataset) < size:
+            raise ValueError(
+                f"{sizes} no batch, as iterator_train__drop_last=True drops the only one. Lower "
+                "batch_size."
+            )
+        if size == 1 or (n_left == 1 and not is_complete):
+            module = copy.deepcopy(plain_module(net.module_)).train()
+            row = torch.as_tensor(X[:1]).to(net.device)
+            try:
+                with torch.no_grad():
+                    module(row)
+            except ValueError as error:
+                raise ValueError(
+                    f"{sizes} a batch of one row, on which its module cannot be trained: {error}. "
+                    "Change batch_size, or set iterator_train__drop_last=True."
+                ) from error
+    finally:
+        set_random_streams(streams)

@@ -1,7 +1,9 @@
 """`DropAndGrow`: a mask that moves while a net trains."""
 
 import math
+import warnings
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch import Tensor
 from sklearn_tickets._network import plain_module
 from sklearn_tickets._random import independent_rng
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.training._hold_mask import HoldMask, check_held
+from sklearn_tickets.training._hold_mask import HoldMask
 
 Grow: TypeAlias = Literal["gradient", "random"]
 Rule: TypeAlias = Callable[[Tensor], Tensor]
@@ -94,22 +96,32 @@ class DropAndGrow(HoldMask):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Store the values that weights are grown from, and apply the mask."""
-        self._check_settings()
+        self._check_settings(net)
         self.mask.check_fits(net.module_)
         parameters = dict(plain_module(net.module_).named_parameters())
         self.parameters_ = {name: parameters[name] for name in self.mask}
         self.start_ = {name: START[self.grow](p.detach()) for name, p in self.parameters_.items()}
-        self.step_, self.in_step_ = 0, False
+        self.step_ = 0
         # A partial_fit continues with the present mask.
         if not (net.history and hasattr(self, "mask_")):
             self.mask_, self.rng_ = self.mask, independent_rng(self.random_state)
         self._hold(net, self.mask_)
 
-    def _check_settings(self) -> None:
+    def _check_settings(self, net: NeuralNet) -> None:
         """Raise a ValueError that names the first setting that cannot be used."""
+        for name, other in net.callbacks_:
+            if isinstance(other, HoldMask) and other is not self:
+                raise ValueError(
+                    f"{type(self).__name__} grows weights that {type(other).__name__} (callback "
+                    f"{name!r}) of the same net holds at 0; remove one of them."
+                )
         for name, is_usable, expected in [
             ("grow", self.grow in PROMISE, "'gradient' or 'random'"),
-            ("update_every", self.update_every >= 1, "an integer of at least 1"),
+            (
+                "update_every",
+                isinstance(self.update_every, Integral) and self.update_every >= 1,
+                "an integer of at least 1",
+            ),
             ("drop_fraction", 0 < self.drop_fraction < 1, "above 0 and below 1"),
             ("end_step", self.end_step >= 0, "a number of steps, or inf"),
         ]:
@@ -119,27 +131,31 @@ class DropAndGrow(HoldMask):
     @torch.no_grad()
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Move the mask if an update is due, before the optimizer's step."""
+        if self.in_step_:
+            raise ValueError(
+                f"The mask moves once in a step, but optimizer={type(net.optimizer_).__name__} of "
+                "estimator evaluates the loss several times. Use another, such as Adam."
+            )
         self.step_ += 1
-        self.in_step_ = True
-        if self.step_ % self.update_every or self.step_ >= self.end_step:
-            return
-        fraction = self.drop_fraction / 2 * (1 + math.cos(math.pi * self.step_ / self.end_step))
-        moved = dict(self.mask_)
-        for names in self.mask_.allocation().groups:
-            moved |= self._drop_and_grow(names, fraction)
-        self._adopt(TicketMask(moved), net.optimizer_)
-
-    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Set the pruned weights to 0."""
-        super().on_batch_end(net, training)
-        self.in_step_ = False
+        if self.step_ % self.update_every == 0 and self.step_ < self.end_step:
+            fraction = self.drop_fraction / 2 * (1 + math.cos(math.pi * self.step_ / self.end_step))
+            moved = dict(self.mask_)
+            for names in self.mask_.allocation().groups:
+                moved |= self._drop_and_grow(names, fraction)
+            self._adopt(TicketMask(moved), net.optimizer_)
+        super().on_grad_computed(net, training)
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Refuse weights of an earlier mask, which a callback may have loaded."""
-        if not self.in_step_:
-            check_held(net, self.mask_)
-        self.mask_.apply_(net.module_)
-        del self.held_, self.factors_, self.parameters_, self.start_
+        """Refuse weights of an earlier mask, and warn if there were too few steps to move it."""
+        super().on_train_end(net)
+        del self.parameters_, self.start_
+        if self.step_ and self.update_every >= min(self.step_ + 1, self.end_step):
+            warnings.warn(
+                f"The mask did not move: update_every={self.update_every}, but the training had "
+                f"{self.step_} steps, and the mask is fixed from step {self.end_step:g} on. Lower "
+                "update_every, or train for more epochs.",
+                stacklevel=2,
+            )
 
     def _drop_and_grow(self, names: list[str], fraction: float) -> TicketMask:
         """Swap a fraction of the entries of the layer of these parameters for others."""
@@ -159,7 +175,8 @@ class DropAndGrow(HoldMask):
 
     def _adopt(self, mask: TicketMask, optimizer: torch.optim.Optimizer) -> None:
         """Hold another mask from now on, and reset the optimizer state of its new entries."""
-        for (name, p), factor in zip(self.parameters_.items(), self.factors_, strict=True):
+        for name, factor in self.factors_.items():
+            p = self.parameters_[name]
             grown = (mask[name] & ~self.mask_[name]).to(p.device)
             p[grown] = self.start_[name][grown]
             for moment in optimizer.state[p].values():

@@ -1,27 +1,40 @@
 """`HoldMask`: keep pruned weights at exactly 0 while a net trains."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
+from torch.optim import LBFGS
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.training._state import HOLD_MASK, OWN, without
 
 
 class HoldMask(Callback):
     """Keep pruned weights at exactly 0 while a skorch net trains.
 
-    The weights are multiplied by the mask after every optimizer step. This gives exact zeros
-    with momentum, Adam and weight decay, and does not affect parameter names, pickling or
-    export.
+    The weights are multiplied by the mask after every step, and before every batch if other
+    callbacks may have changed them; their gradients are multiplied by it before every step. This
+    gives exact zeros in every forward, with any optimizer, and does not affect parameter names,
+    pickling or export.
 
     Parameters
     ----------
     mask : TicketMask
         The weights to keep in the net's module.
+
+    Notes
+    -----
+    An optimizer such as LBFGS, which evaluates the loss several times in a step, moves along
+    gradients only, so it leaves pruned weights at 0 between the evaluations. Its history of
+    earlier gradients is dropped when training under a mask begins.
+
+    Callbacks that change or load weights belong before this one, those that read gradients, such
+    as ``GradientNormClipping``, after it. A pruner holds its mask on both sides of them.
 
     Examples
     --------
@@ -50,20 +63,72 @@ class HoldMask(Callback):
     def _hold(self, net: NeuralNet, mask: TicketMask) -> None:
         mask.apply_(net.module_)
         parameters = dict(plain_module(net.module_).named_parameters())
-        self.held_: list[Tensor] = [parameters[name] for name in mask]
+        pruned = [name for name, kept in mask.items() if not kept.all()]
+        self.held_: list[Tensor] = [parameters[name] for name in pruned]
         # With floating-point factors, the multiplication runs as one fused kernel.
-        self.factors_ = [mask[name].to(parameters[name]) for name in mask]
+        self.factors_ = {name: mask[name].to(parameters[name]) for name in pruned}
+        self.in_step_ = False
+        default = {name for name, _ in net.get_default_callbacks()}
+        self.has_company_ = any(
+            name not in default and not name.startswith(OWN) for name, _ in net.callbacks_
+        )
+        if pruned and isinstance(net.optimizer_, LBFGS):
+            # A history of a denser network would move pruned entries.
+            net.optimizer_.state.clear()
 
-    @torch.no_grad()
+    def on_batch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Set pruned weights to 0 that a callback may have changed since the last step."""
+        if self.has_company_:
+            _multiply(self.held_, self.factors_.values())
+
+    def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Set the gradients of the pruned weights to 0."""
+        if self.in_step_ and (name := self._revived()):
+            raise ValueError(
+                f"optimizer={type(net.optimizer_).__name__} of estimator evaluates the loss more "
+                f"than once in a step, and moves pruned entries of {name!r} in between. Use LBFGS, "
+                "or an optimizer that evaluates the loss once."
+            )
+        self.in_step_ = True
+        _multiply([weight.grad for weight in self.held_], self.factors_.values())
+
     def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Set the pruned weights to 0 again."""
         if training:
-            torch._foreach_mul_(self.held_, self.factors_)
+            _multiply(self.held_, self.factors_.values())
+            self.in_step_ = False
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Set pruned weights to 0 that a callback may have changed since the last step."""
+        _multiply(self.held_, self.factors_.values())
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Apply the mask to an interrupted step, and drop the tensors to keep pickles small."""
-        self.mask.apply_(net.module_)
-        del self.held_, self.factors_
+        """Refuse weights of a denser network, and finish an interrupted step."""
+        if not self.in_step_ and (name := self._revived()):
+            raise ValueError(
+                f"A callback of estimator changed pruned entries of {name!r} at the end of the "
+                "training, as Checkpoint and EarlyStopping do when they load weights of a denser "
+                "network. Remove it, or give it load_best=False."
+            )
+        _multiply(self.held_, self.factors_.values())
+        # Pickles stay small.
+        del self.held_, self.factors_, self.in_step_, self.has_company_
+
+    def _revived(self) -> str | None:
+        """Name a parameter of which a pruned entry is not 0, if there is one."""
+        for (name, factor), weight in zip(self.factors_.items(), self.held_, strict=True):
+            # Weights that diverge are left to the check of the training loss.
+            if weight.detach()[factor == 0].nan_to_num().any():
+                return name
+        return None
+
+
+@torch.no_grad()
+def _multiply(tensors: Iterable[Tensor | None], factors: Iterable[Tensor]) -> None:
+    """Multiply tensors in place; None is a gradient that there is not."""
+    pairs = [(t, factor) for t, factor in zip(tensors, factors, strict=True) if t is not None]
+    if pairs:
+        torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))
 
 
 def hold_mask(net: NeuralNet, mask: TicketMask) -> None:
@@ -83,32 +148,5 @@ def hold_mask(net: NeuralNet, mask: TicketMask) -> None:
     ValueError
         If the mask does not fit the net's module.
     """
-    own = "sklearn_tickets.hold_mask"
-    others = [(name, callback) for name, callback in net.callbacks_ if name != own]
-    net.callbacks_ = [(own, HoldMask(mask)), *others]
+    net.callbacks_ = [(HOLD_MASK, HoldMask(mask)), *without(net.callbacks_, HOLD_MASK)]
     mask.apply_(net.module_)
-
-
-def check_held(net: NeuralNet, mask: TicketMask) -> None:
-    """Check that all pruned weights of a trained net are 0.
-
-    Parameters
-    ----------
-    net : NeuralNet
-        The net.
-    mask : TicketMask
-        The mask that it was trained with.
-
-    Raises
-    ------
-    ValueError
-        If they are not, because a callback has loaded other weights.
-    """
-    parameters = dict(plain_module(net.module_).named_parameters())
-    for name, kept in mask.items():
-        if parameters[name].detach()[~kept.to(parameters[name].device)].any():
-            raise ValueError(
-                f"A callback of estimator changed pruned entries of {name!r} at the end of the "
-                "training, as Checkpoint and EarlyStopping do when they load weights of a denser "
-                "network. Remove it, or give it load_best=False."
-            )

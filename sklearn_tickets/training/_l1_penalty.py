@@ -42,9 +42,37 @@ class L1Penalty(Callback):
         self.l1 = l1
         self.names = names
 
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Refuse optimizers that compare losses."""
+        check_no_line_search(net, f"l1={self.l1}")
+
     @torch.no_grad()
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Add the subgradient to the gradients."""
         for name, parameter in plain_module(net.module_).named_parameters():
             if name in self.names and parameter.grad is not None:
                 parameter.grad.add_(parameter.sign(), alpha=self.l1)
+
+
+def check_no_line_search(net: NeuralNet, penalty: str) -> None:
+    """Refuse line searches, which compare losses: penalties are added to the gradients alone.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The initialized net.
+    penalty : str
+        The parameter that sets the penalty, and its value.
+
+    Raises
+    ------
+    ValueError
+        If the optimizer of the net searches along lines.
+    """
+    line_search = net.optimizer_.defaults.get("line_search_fn")
+    if line_search is not None:
+        raise ValueError(
+            f"The line search of optimizer={type(net.optimizer_).__name__} compares losses, of "
+            f"which the penalty of {penalty} is no part. Replace "
+            f"optimizer__line_search_fn={line_search!r} by None, or remove the penalty."
+        )

@@ -87,6 +87,11 @@ class LearnMask(Callback):
 
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Pass the gradients on to the scores and the weights."""
+        if not self.is_gated_:
+            raise ValueError(
+                f"The mask learns once in a step, but optimizer={type(net.optimizer_).__name__} of "
+                "estimator evaluates the loss several times. Use another, such as Adam."
+            )
         by_product = self.layout.join(
             {
                 name: torch.zeros_like(p) if p.grad is None else p.grad
@@ -116,8 +121,14 @@ class LearnMask(Callback):
                 parameter.grad = by_weight[name]
         self._put_back()
 
-    def on_batch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Restore the weights after a validation batch."""
+        if training and self.is_gated_:
+            raise ValueError(
+                f"train_step of estimator={type(net).__name__} did not notify callbacks of the "
+                "gradients of a batch (on_grad_computed), from which the mask learns. Accumulate "
+                "no gradients; raise batch_size."
+            )
         self._put_back()
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:

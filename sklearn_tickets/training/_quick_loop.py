@@ -35,11 +35,8 @@ class _QuickCalls:
             NeuralNet.notify(self.net, method_name, **kwargs)
             return
         if method_name not in self.listeners:
-            inherited = getattr(Callback, method_name)
             self.listeners[method_name] = [
-                callback
-                for _, callback in self.net.callbacks_
-                if getattr(getattr(callback, method_name), "__func__", None) is not inherited
+                callback for _, callback in self.net.callbacks_ if overrides(callback, method_name)
             ]
         getattr(self.net, method_name)(self.net, **kwargs)
         for callback in self.listeners[method_name]:
@@ -52,6 +49,12 @@ class _QuickCalls:
             self.layers.extend(layer for part in parts for layer in part.modules())
         if any(layer.training is not training for layer in self.layers):
             NeuralNet._set_training(self.net, training)
+
+
+def overrides(callback: Callback, method_name: str) -> bool:
+    """Whether a callback has a method of its own for an event."""
+    method = getattr(getattr(callback, method_name), "__func__", None)
+    return method is not getattr(Callback, method_name)
 
 
 @contextmanager

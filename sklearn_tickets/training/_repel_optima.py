@@ -8,6 +8,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sklearn_tickets._network import plain_module, prunable_parameters
+from sklearn_tickets.training._l1_penalty import check_no_line_search
 
 
 class RepelOptima(Callback):
@@ -58,6 +59,7 @@ class RepelOptima(Callback):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Start without optima in the first training."""
+        check_no_line_search(net, f"strength={self.strength}")
         self.optima_: Tensor = getattr(self, "optima_", _vector(net)[None][:0])
 
     @torch.no_grad()

@@ -12,7 +12,8 @@ from sklearn_tickets._network import plain_module
 
 # A prefix that the names of users' callbacks do not have.
 OWN = "sklearn_tickets."
-SNAPSHOT, RESUME = OWN + "snapshot", OWN + "resume"
+HOLD_MASK, SNAPSHOT = OWN + "hold_mask", OWN + "snapshot"
+RESUME, START = OWN + "resume", OWN + "start"
 
 
 class Snapshot(Callback):

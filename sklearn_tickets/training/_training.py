@@ -1,7 +1,7 @@
 """`Training`: train a skorch net up to an epoch, and copy its state on the way."""
 
 import dis
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +9,26 @@ import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
+from sklearn_tickets.training._batches import check_batches
 from sklearn_tickets.training._l1_penalty import L1Penalty
 from sklearn_tickets.training._one_cycle import one_cycle
 from sklearn_tickets.training._quick_loop import quick_loop
-from sklearn_tickets.training._state import OWN, RESUME, SNAPSHOT, Snapshot, TrainingState, without
+from sklearn_tickets.training._same_start import SameStart
+from sklearn_tickets.training._state import (
+    HOLD_MASK,
+    OWN,
+    RESUME,
+    SNAPSHOT,
+    START,
+    Snapshot,
+    TrainingState,
+    without,
+)
+
+# Callbacks of a training are closer to its steps than those of the net: they are notified first
+# after a step, and last of everything else.
+_FIRST = ("on_grad_computed", "on_batch_end")
+_LAST = ("on_train_begin", "on_epoch_begin", "on_batch_begin", "on_epoch_end", "on_train_end")
 
 
 @dataclass(eq=False)
@@ -39,7 +55,8 @@ class Training:
     penalty : L1Penalty or None, default=None
         Penalty that is added to the loss.
     callbacks : mapping of str to Callback, default={}
-        Callbacks for this training only, in addition to those of the net.
+        Callbacks for this training only, in addition to those of the net. They are notified of
+        gradients and of the end of a batch before those, and of everything else after them.
 
     Attributes
     ----------
@@ -83,7 +100,8 @@ class Training:
         Raises
         ------
         ValueError
-            If the training loss is not finite.
+            If there are no batches, a callback changes the weights before the first step, or the
+            training loss is not finite.
         KeyboardInterrupt
             If the user interrupts the training. skorch alone would only end it.
         """
@@ -109,20 +127,30 @@ class Training:
 
         Raises
         ------
-        ValueError
-            If the training loss is not finite.
-        KeyboardInterrupt
-            If the user interrupts the training.
+        ValueError, KeyboardInterrupt
+            As for `run`.
         """
         net, X, y, n_epochs = self.net, self.X, self.y, self.n_epochs
         if not n_epochs:
             return
-        recorder = Snapshot(self.snapshot or 0)
-        own = [(OWN + name, callback.initialize()) for name, callback in (callbacks or {}).items()]
-        # Last, to see what the others do at the end of an epoch; and first, in case one of them
-        # stops the training there.
-        net.callbacks_ = [(SNAPSHOT, recorder), *net.callbacks_, *own, (SNAPSHOT, recorder)]
+        check_batches(net, X, y)
+        recorder, start = Snapshot(self.snapshot or 0), SameStart(net)
+        held = [(name, callback) for name, callback in net.callbacks_ if name == HOLD_MASK]
+        own = {OWN + name: callback.initialize() for name, callback in (callbacks or {}).items()}
+        inner = dict(held) | own
+        net.callbacks_ = [
+            # First, in case another callback stops the training at the end of an epoch.
+            (SNAPSHOT, recorder),
+            *((name, _limited(callback, _FIRST)) for name, callback in inner.items()),
+            *without(net.callbacks_, HOLD_MASK),
+            (START, start),
+            *((name, _limited(callback, _LAST)) for name, callback in inner.items()),
+            # Last, to see what the others do at the end of an epoch.
+            (SNAPSHOT, recorder),
+        ]
         net.notify("on_train_begin", X=X, y=y)
+        # A callback of this training may have applied a mask.
+        start.look(net)
         try:
             fit_loop(X, y, epochs=n_epochs)
         except KeyboardInterrupt as interrupt:
@@ -131,16 +159,23 @@ class Training:
                 raise
         finally:
             net.notify("on_train_end", X=X, y=y)
-            names = [name for name, _ in own]
-            net.callbacks_ = without(net.callbacks_, SNAPSHOT, RESUME, *names)
+            net.callbacks_ = held + without(net.callbacks_, SNAPSHOT, RESUME, START, *inner)
         loss = last_train_loss(net)
         if not np.isfinite(loss):
+            scale_y = f" and y (|y| <= {np.abs(y).max():.3g})" if y.dtype.kind == "f" else ""
             raise ValueError(
                 f"The training loss of estimator={type(net).__name__} is {loss} after "
-                f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X, or "
-                "check its criterion."
+                f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X "
+                f"(|X| <= {np.abs(X).max():.3g}){scale_y}, or check its criterion."
             )
         self.passed = getattr(recorder, "state_", self.passed)
+
+
+def _limited(callback: Callback, events: Sequence[str]) -> Callback:
+    """Make a callback that passes on only these events."""
+    limited = Callback()
+    vars(limited).update({event: getattr(callback, event) for event in events})
+    return limited
 
 
 def _is_raised_by_callback(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import field
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
 from sklearn.callback import CallbackSupportMixin
@@ -25,6 +26,7 @@ from sklearn_tickets._network import hidden_features, infer, normalization_stati
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
+from sklearn_tickets.pruners.base._gradients import check_loss
 from sklearn_tickets.pruners.base._labels import encode_validation_data, score_labels
 from sklearn_tickets.pruners.base._net import check_module, make_net
 from sklearn_tickets.pruners.base._output_scale import (
@@ -38,7 +40,6 @@ from sklearn_tickets.pruners.base._targets import check_classes, encode_targets
 from sklearn_tickets.training import (
     Training,
     TrainingState,
-    check_held,
     hold_mask,
     last_train_loss,
 )
@@ -69,7 +70,9 @@ class BasePruner(
         Whether to train the ticket. If False, `estimator_` holds the ticket with rewound
         weights. If these are the initial ones, predictions and scores use `output_scale_`.
     random_state : int, RandomState instance or None, default=None
-        Controls the randomness of the initial weights, the batches and the search.
+        Controls the randomness of the initial weights, the batches and the search. None takes
+        a new seed in each fit, whatever ``numpy.random.seed`` and ``torch.manual_seed`` were
+        given: the global random streams are neither read nor changed.
 
     Attributes
     ----------
@@ -157,6 +160,7 @@ class BasePruner(
     # Fitting ----------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @torch.inference_mode(False)  # Training takes gradients, also where a caller turned them off.
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Find a ticket and train it.
 
@@ -194,6 +198,8 @@ class BasePruner(
         rounds = Rounds.of(self)
         rounds.check()
         net = make_net(self.estimator, X, y, classes)
+        # skorch moves nothing for None, so data stay on the CPU, and modules with them.
+        net.set_params(device=net.device or "cpu")
         rng = independent_rng(self.random_state)
         with seeded(rng.randint(np.iinfo(np.int32).max), net.device):
             net.initialize()
@@ -202,6 +208,7 @@ class BasePruner(
             encode_validation_data(net, classes)
             if classes is not None:
                 score_labels(net, X, targets, classes)
+            check_loss(net, X, targets)
             start = self._starting_point(net)
             mask = self._full_mask(net)
             hold_mask(net, mask)
@@ -221,7 +228,6 @@ class BasePruner(
                     break
             if self.train_ticket:
                 yield run.training(until=rounds.n_epochs(self.final_epochs))
-                check_held(net, run.mask)
         if run.records[-1]["collapsed"]:
             warnings.warn(
                 f"{type(self).__name__} left no path from inputs to outputs at sparsity="

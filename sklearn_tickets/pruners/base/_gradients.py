@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from skorch import NeuralNet
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sklearn_tickets._network import evaluating, functional_call, plain_module
+from sklearn_tickets._network import evaluating, functional_call, infer, plain_module
 from sklearn_tickets.masks import TicketMask
 
 Array: TypeAlias = NDArray[Any]
@@ -37,6 +38,39 @@ def masked_leaves(net: NeuralNet, mask: TicketMask) -> Scores:
     """
     state = mask.apply({n: p.detach() for n, p in plain_module(net.module_).named_parameters()})
     return {name: state[name].requires_grad_() for name in mask}
+
+
+def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
+    """Check that a regression's loss of the largest inputs and targets is finite.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The initialized net.
+    X : ndarray of shape (n_samples, ...)
+        The inputs.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The targets, as the loss takes them.
+
+    Raises
+    ------
+    ValueError
+        If it is not, at the initial weights.
+    """
+    if is_classifier(net):
+        return
+    sizes = [np.abs(values.reshape(len(values), -1)).max(axis=1) for values in (X, y)]
+    rows = np.unique([size.argsort()[-8:] for size in sizes])
+    target = torch.as_tensor(y[rows]).to(net.device)
+    output = torch.from_numpy(infer(net.module_, X[rows])).to(target)
+    loss = net.criterion_(output.reshape(target.shape), target)
+    if not loss.isfinite().all():
+        raise ValueError(
+            f"The loss of estimator, {type(net.criterion_).__name__}, is {loss.mean():g} at the "
+            f"initial weights, as X or y is too large: |X| <= {sizes[0].max():.3g}, |y| <= "
+            f"{sizes[1].max():.3g}. Scale X with StandardScaler in a Pipeline, and y with it in a "
+            "TransformedTargetRegressor."
+        )
 
 
 def batch_losses(
@@ -72,7 +106,8 @@ def batch_losses(
     module = plain_module(net.module_)
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     for rows in torch.arange(len(X)).split(_BATCH):
-        with evaluating(module):
+        # Other kernels of attention cannot be differentiated twice.
+        with evaluating(module), sdpa_kernel(SDPBackend.MATH):
             inputs = torch.as_tensor(X)[rows].to(net.device)
             targets = torch.as_tensor(y)[rows].to(net.device)
             state = {**parameters, **buffers}
