@@ -115,7 +115,10 @@ def test_a_step_without_notice_of_its_gradients_is_refused(data):
         def train_step(self, batch, **params):
             return self.train_step_single(batch, **params)
 
-    settings = make_net("classifier", max_epochs=2).get_params(deep=False)
-    pruner = EdgePopupPruner(Accumulating(**settings), sparsity=0.5)
+    settings = make_net("classifier", module=MLP(6, 2)).get_params(deep=False)
+    net = Accumulating(**settings).initialize()
+    layout = Layout(TicketMask.ones_like(net.module_), "global")
+    gates = Linear(torch.ones(len(layout.join(dict(net.module_.named_parameters())))))
+    net.callbacks_.append(("mask", LearnMask(gates, layout, lr=0.1, n_epochs=1, frozen=True)))
     with pytest.raises(ValueError, match="train_step of estimator=Accumulating did not notify"):
-        pruner.fit(*data)
+        net.partial_fit(*data)
