@@ -3,7 +3,8 @@
 ``OMP_NUM_THREADS=1 python -m tests.benchmarks.zoo [module ...]`` fits four pruners to each module
 of `tests.zoo`, or to those named, and compares training, predictions, zeros, effective weights,
 inputs and exports with plain torch. It prints a line for each fault, and a table; its exit status
-is 1 if there is any fault. ``--skip onnx`` leaves out the slow check.
+is 1 if there is any fault. It takes a quarter of an hour on one core, of which ``--skip onnx``
+leaves out all but two minutes.
 """
 
 import argparse

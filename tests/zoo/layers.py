@@ -107,7 +107,7 @@ class ManyActivations(nn.Module):
         return self.head(torch.cat(units, dim=1))
 
 
-@case("vectors", random=True)
+@case("vectors", random=True, refuses=["onnx"])
 def activations():
     return ManyActivations(KEEP_ZERO)
 
@@ -272,7 +272,7 @@ class FunctionalDropout(nn.Module):
 # Distances and gates ----------------------------------------------------------------------
 
 
-@case("vectors", exact=False, constants=True)
+@case("vectors", exact=False, constants=True, refuses=["onnx"])
 class Prototypes(nn.Module):
     def __init__(self):
         super().__init__()

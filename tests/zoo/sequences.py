@@ -39,7 +39,7 @@ def bidirectional_lstm():
     return LastStep(nn.LSTM(4, 4, batch_first=True, bidirectional=True), 8)
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["onnx"])
 def projected_lstm():
     return LastStep(nn.LSTM(4, 5, batch_first=True, proj_size=3), 3)
 
@@ -84,17 +84,17 @@ class LoopOverCells(nn.Module):
         return self.head(state[0] if isinstance(state, tuple) else state)
 
 
-@case("sequences", exact=False, refuses=["compact"])
+@case("sequences", exact=False, refuses=["compact", "onnx"])
 def rnn_cell():
     return LoopOverCells(nn.RNNCell(4, 5))
 
 
-@case("sequences", exact=False, refuses=["compact"])
+@case("sequences", exact=False, refuses=["compact", "onnx"])
 def gru_cell():
     return LoopOverCells(nn.GRUCell(4, 5))
 
 
-@case("sequences", exact=False, refuses=["compact"])
+@case("sequences", exact=False, refuses=["compact", "onnx"])
 def lstm_cell():
     return LoopOverCells(nn.LSTMCell(4, 5))
 
@@ -181,7 +181,7 @@ class EncoderAndDecoder(nn.Module):
         return self.head(self.layer(x[:, :3], x[:, 3:])[:, -1])
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["onnx"])
 class CausalAttention(nn.Module):
     def __init__(self):
         super().__init__()
