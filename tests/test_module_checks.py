@@ -473,7 +473,7 @@ def test_modules_that_mix_the_rows_of_a_batch_are_refused(module):
 
 def test_outputs_by_columns_are_refused():
     labels = np.arange(80) % 8
-    assert_refused(pruner_of(Transposed), (X, labels), "the first axis that of the rows")
+    assert_refused(pruner_of(Transposed), (X, labels), "The first axis must be that of the rows")
 
 
 def test_normalization_of_single_rows_is_no_mixing():
