@@ -55,14 +55,16 @@ DATASETS = {
 }
 
 
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-@pytest.mark.parametrize("make_dataset", DATASETS.values(), ids=DATASETS)
-def test_validation_data_have_labels(make_dataset, labels, halves):
+@pytest.mark.parametrize(
+    ("labels", "dataset"),
+    [*((labels, "arrays") for labels in LABELS), *(("strings", dataset) for dataset in DATASETS)],
+)
+def test_validation_data_have_labels(labels, dataset, halves):
     def make(names, X_valid, y_valid):
-        split = predefined_split(make_dataset(X_valid, y_valid))
+        split = predefined_split(DATASETS[dataset](X_valid, y_valid))
         return make_net("classifier", max_epochs=2, train_split=split)
 
-    given, codes = histories(make, halves, "valid_loss", labels)
+    given, codes = histories(make, halves, "valid_loss", LABELS[labels])
     assert given == codes
 
 
@@ -129,11 +131,17 @@ SCORINGS = {
 }
 
 
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-@pytest.mark.parametrize("scoring", SCORINGS.values(), ids=SCORINGS)
-def test_scoring_callbacks_see_labels(scoring, labels, halves):
+@pytest.mark.parametrize(
+    ("labels", "scoring"),
+    [
+        *((labels, "pos_label") for labels in LABELS),
+        *(("shifted", scoring) for scoring in SCORINGS),
+    ],
+)
+def test_scoring_callbacks_see_labels(labels, scoring, halves):
     def make(names, X_valid, y_valid):
-        callback = EpochScoring(scoring(names.tolist()), lower_is_better=False, name="own")
+        metric = SCORINGS[scoring](names.tolist())
+        callback = EpochScoring(metric, lower_is_better=False, name="own")
         return make_net(
             "classifier",
             max_epochs=2,
@@ -141,7 +149,7 @@ def test_scoring_callbacks_see_labels(scoring, labels, halves):
             train_split=predefined_split(Dataset(X_valid, y_valid)),
         )
 
-    given, codes = histories(make, halves, "own", labels)
+    given, codes = histories(make, halves, "own", LABELS[labels])
     assert given == codes
 
 
