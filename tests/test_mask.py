@@ -669,7 +669,8 @@ def random_mask(*shape, seed=0):
 
 
 def test_save_and_load_round_trip(tmp_path):
-    mask = TicketMask({**MASK, "conv.weight": random_mask(3, 2, 5, 5)["weight"], "odd": [1] * 11})
+    lengths = {f"{length} entries": [1] * length for length in range(18)}
+    mask = TicketMask({**MASK, "conv.weight": random_mask(3, 2, 5, 5)["weight"], **lengths})
     mask.save(tmp_path / "mask.safetensors")
     loaded = TicketMask.load(str(tmp_path / "mask.safetensors"))
     assert loaded == mask

@@ -84,6 +84,12 @@ def test_every_name_of_a_tied_parameter_is_masked(tie, copied):
         assert parameter.equal(before[name] * mask[name]), name
 
 
+def test_a_mask_of_several_names_of_one_parameter_removes_what_any_of_them_does():
+    weight = torch.ones(1, 3)
+    masked = TicketMask({"a": [[1, 1, 0]], "b": [[0, 1, 1]]}).apply({"a": weight, "b": weight})
+    assert masked["a"].tolist() == masked["b"].tolist() == [[0, 1, 0]]
+
+
 def test_layers_that_are_not_tied_are_left_alone():
     net = TiedNet(tie_weights)
     state = net.state_dict()

@@ -53,7 +53,7 @@ def as_floats(values: ArrayLike | Tensor, what: str) -> np.ndarray:
     Returns
     -------
     floats : float16, float32 or float64 ndarray
-        In the byte order of this machine.
+        Floats as they are; integers and booleans in float64.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def as_floats(values: ArrayLike | Tensor, what: str) -> np.ndarray:
             "float64 first."
         )
     if array.dtype.kind == "f":
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
+        return array
     floats = array.astype(np.float64)
     if array.itemsize == 8 and (abs(floats) >= _LARGEST).any():
         raise ValueError(

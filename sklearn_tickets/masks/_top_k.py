@@ -49,8 +49,8 @@ def kth_largest(chunks: Callable[[], Iterable[NDArray]], dtype: np.dtype, k: int
     for shift in range(8 * dtype.itemsize - _BITS, -1, -_BITS):
         counts = np.zeros(bins.size, dtype=np.int64)
         for chunk in chunks():
-            # Adding 0 makes the two zeros equal.
-            bits = (chunk.astype(dtype, copy=False) + dtype.type(0)).view(unsigned)
+            # Negative zero comes next to zero; comparisons do not tell them apart.
+            bits = chunk.astype(dtype, copy=False).view(unsigned)
             if prefix or shift + _BITS < 8 * dtype.itemsize:
                 bits = bits[bits >> unsigned(shift + _BITS) == prefix]
             digits = (bits >> unsigned(shift)).astype(np.uint16)
