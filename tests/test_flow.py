@@ -31,7 +31,7 @@ def test_flow_of_two_layers_hand_worked():
     with torch.no_grad():
         net[0].weight[:] = torch.tensor([[1.0, -2.0], [0.0, 3.0]])
         net[2].weight[:] = torch.tensor([[-5.0, 7.0]])
-    total, gradients, inputs = positive_flow(net, absolute(net), torch.zeros(1, 2))
+    total, gradients, inputs, _ = positive_flow(net, absolute(net), torch.zeros(1, 2))
     # Paths 1 * 5, 2 * 5, 0 * 7 and 3 * 7.
     assert total == 36
     assert gradients["0.weight"].tolist() == [[5, 5], [7, 7]]
@@ -44,7 +44,7 @@ def test_biases_flow_only_if_given():
     with torch.no_grad():
         net.weight[:], net.bias[:] = 1, -4
     assert positive_flow(net, absolute(net), torch.zeros(1, 2))[0] == 2
-    total, gradients, _ = positive_flow(net, absolute(net, biases=True), torch.zeros(1, 2))
+    total, gradients, *_ = positive_flow(net, absolute(net, biases=True), torch.zeros(1, 2))
     assert total == 6
     assert gradients["bias"].tolist() == [1]
 
@@ -53,12 +53,12 @@ def test_biases_flow_only_if_given():
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=6), st.integers(0, 1000))
 def test_flow_is_the_product_of_absolute_matrices(sizes, seed):
     rng = np.random.RandomState(seed)
-    layers = [nn.Linear(n, m) for n, m in pairwise(sizes)]
+    layers = [nn.Linear(n, m).double() for n, m in pairwise(sizes)]
     weights = [rng.randn(m, n) for n, m in pairwise(sizes)]
     for layer, weight in zip(layers, weights, strict=True):
         layer.weight = nn.Parameter(torch.from_numpy(weight))
     net = nn.Sequential(*[part for layer in layers for part in (layer, nn.Tanh())])
-    total, gradients, inputs = positive_flow(net, absolute(net), torch.zeros(1, sizes[0]))
+    total, gradients, inputs, _ = positive_flow(net, absolute(net), torch.zeros(1, sizes[0]))
     flow = reduce(lambda below, weight: np.abs(weight) @ below, weights, np.ones(sizes[0]))
     assert total.item() == pytest.approx(flow.sum())
     # Conservation: whatever enters a layer leaves it.
@@ -72,7 +72,7 @@ def test_deep_flow_does_not_overflow():
     net = nn.Sequential(*[nn.Linear(16, 16) for _ in range(40)])
     for parameter in net.parameters():
         nn.init.constant_(parameter, -10.0)
-    total, gradients, _ = positive_flow(net, absolute(net), torch.zeros(1, 16))
+    total, gradients, *_ = positive_flow(net, absolute(net), torch.zeros(1, 16))
     assert total.dtype == torch.float64
     assert total.item() == pytest.approx(16 * 160.0**40)
     assert all(gradient.isfinite().all() for gradient in gradients.values())
@@ -191,10 +191,10 @@ def test_activations_may_be_functions_and_methods(function):
 def test_max_pooling_takes_the_largest_unless_it_traces():
     net = nn.Sequential(nn.Linear(2, 4), nn.Unflatten(1, (1, 4)), nn.MaxPool1d(4), nn.Flatten())
     parameters = {"0.weight": torch.arange(8).double().reshape(4, 2)}
-    total, gradients, _ = positive_flow(net, parameters, torch.zeros(1, 2))
+    total, gradients, *_ = positive_flow(net, parameters, torch.zeros(1, 2))
     assert total == 13
     assert gradients["0.weight"].sum(dim=1).tolist() == [0, 0, 0, 2]
-    _, gradients, _ = positive_flow(net, parameters, torch.zeros(1, 2), trace=True)
+    _, gradients, *_ = positive_flow(net, parameters, torch.zeros(1, 2), trace=True)
     assert (gradients["0.weight"] > 0).all()
 
 
@@ -214,7 +214,7 @@ def test_bias_flows_without_input_unless_it_traces(layer, shape, trace):
     weight = torch.zeros_like(layer.weight).double()
     weight.view(-1)[0] = 1
     parameters = {"weight": weight, "bias": torch.ones(2).double()}
-    _, gradients, _ = positive_flow(layer, parameters, torch.zeros(1, *shape), trace=trace)
+    _, gradients, *_ = positive_flow(layer, parameters, torch.zeros(1, *shape), trace=trace)
     n_positions = np.prod(shape[1:])
     assert gradients["bias"].tolist() == [n_positions, 0 if trace else n_positions]
 
@@ -246,7 +246,7 @@ def test_flow_runs_in_evaluation_mode():
 def test_flow_can_be_asked_for_where_gradients_are_off():
     net = MLP(2, 2, hidden=(3,))
     with torch.no_grad():
-        _, gradients, _ = positive_flow(net, absolute(net), torch.zeros(1, 2))
+        _, gradients, *_ = positive_flow(net, absolute(net), torch.zeros(1, 2))
     assert all((gradient > 0).all() for gradient in gradients.values())
 
 

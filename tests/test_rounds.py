@@ -3,16 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import make_classification
 from skorch.callbacks import Checkpoint, EarlyStopping, LRScheduler
 from skorch.dataset import ValidSplit
+from torch import nn
 
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
+from sklearn_tickets.models import ModuleTemplate
 from sklearn_tickets.pruners import (
     GivenMaskPruner,
     IterativeMagnitudePruner,
     MagnitudePruner,
     RandomPruner,
+    RigLPruner,
 )
 from tests.instances import assert_refused, make_net, small_data, weights
 
@@ -102,6 +106,59 @@ def test_a_collapsed_network_is_a_warning_and_a_record(data):
     assert pruner.rounds_[-1]["collapsed"]
     assert pruner.rounds_[-1]["n_effective"] == 0
     assert len(np.unique(pruner.predict(data[0]))) == 1
+
+
+class Residual(nn.Module):
+    """The input next to what a mask covers."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.f = kind, nn.Linear(6, 6)
+        self.head = nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        past = {
+            "add": lambda: x,
+            "sort": lambda: x.sort(dim=1).values,
+            "branch": lambda: x if x.sum() > -1e9 else -x,
+            "number": lambda: float(x[0, 0]) + 0 * x,
+            "index": lambda: torch.eye(6)[:, :6][(x > 0).long()[:, 0]].to(x.dtype),
+        }[self.kind]
+        return (self.f(x) + past())[:, :2] * self.head
+
+
+@pytest.mark.parametrize("kind", ["add", "sort", "branch", "number", "index"])
+def test_networks_that_are_not_constant_have_not_collapsed(kind, data):
+    """A warning would be an error here."""
+    module = ModuleTemplate(Residual(kind))
+    mask = TicketMask({"f.weight": np.eye(6) * [[0], [0], [0], [0], [0], [1]]})  # a dead end
+    net = make_net("classifier", module=module, max_epochs=1)
+    pruner = GivenMaskPruner(net, mask, random_state=0).fit(*data)
+    assert not pruner.rounds_[-1]["collapsed"]
+    assert pruner.input_support_.any()
+
+
+NO_EYE = np.repeat([[0, 1]], [6, 26], axis=1).repeat(2, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "remedies"),
+    [
+        (MagnitudePruner(None, sparsity=0.995), "a lower sparsity, more rounds, scope='layer'"),
+        (RandomPruner(None, sparsity=0.995, scope="layer"), "a lower sparsity, more rounds"),
+        (RigLPruner(None, sparsity=0.995, scope="layer"), "a lower sparsity"),
+        (RigLPruner(None, sparsity=0.995, scope="global"), "a lower sparsity, scope='layer'"),
+        (GivenMaskPruner(None), "a mask that connects them"),
+    ],
+    ids=repr,
+)
+def test_the_warning_of_a_collapse_names_what_can_be_done(pruner, remedies, data):
+    net = make_net("classifier", max_epochs=1)
+    pruner = clone(pruner).set_params(estimator=net, random_state=0)
+    if "mask" in pruner.get_params():
+        pruner.mask = TicketMask({"layers.0.weight": np.eye(32, 6), "layers.1.weight": NO_EYE})
+    with pytest.warns(LayerCollapseWarning, match=rf"keeps .* parameters\. Try {remedies}\."):
+        pruner.fit(*data)
 
 
 def test_rounds_keep_their_trained_weights_if_asked():

@@ -70,6 +70,34 @@ def test_dead_ends_are_pruned_first():
     assert pruner.mask_["2.weight"].tolist() == [[False, True]]
 
 
+class Encoder(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.last = layer, nn.LazyLinear(1)
+        self(torch.ones(2, 2))
+
+    def forward(self, x):
+        encoded = self.layer(x if isinstance(self.layer, nn.GRUCell) else x[:, None])
+        return self.last((encoded[0] if isinstance(encoded, tuple) else encoded).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("layer", "operation"),
+    [
+        (nn.GRU(2, 3), "gru"),
+        (nn.LSTM(2, 3), "lstm"),
+        (nn.RNN(2, 3), "rnn_tanh"),
+        (nn.GRUCell(2, 3), "gru_cell"),
+        (nn.TransformerEncoderLayer(2, 1, 4), "multi_head_attention_forward"),
+    ],
+)
+def test_dead_ends_behind_unknown_operations_are_refused_before_training(layer, operation):
+    net = make_net("regressor", module=ModuleTemplate(Encoder(layer)), iterator_train=None)
+    pruner = MagnitudePruner(net, sparsity=0.5, n_rounds=2, round_epochs=1, connected=True)
+    complaint = f"connected=True of MagnitudePruner .* through {operation} inside"
+    assert_refused(pruner, (X_SMALL, Y_SMALL), complaint)
+
+
 @pytest.mark.parametrize(
     ("make_pruner", "complaint"),
     [

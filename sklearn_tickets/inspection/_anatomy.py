@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sklearn_tickets._network import as_tensor, infer, plain_module, positive_flow
+from sklearn_tickets._network import infer, plain_module, positive_flow
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base import BasePruner, batch_losses, encode_targets, total_gradient
 
@@ -38,14 +38,14 @@ def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
     Raises
     ------
     ValueError
-        If the mask does not fit the module.
+        If the mask does not fit the module, or an operation of the module is not understood.
 
     Notes
     -----
     The number is :math:`\mathbf{1}^\top M_L \cdots M_1 \mathbf{1}` for a chain of linear layers
     with masks :math:`M_l`. Paths do not start at biases. The paths of a convolution are counted
-    at each position. Pooling averages, so that one path from each of k entries of a window
-    counts as one path.
+    at each position. Pooling and normalization average, so that one path from each of k entries
+    of a window counts as one path.
 
     Among masks of the same density, those with many effective paths *and* many effective nodes
     are good tickets [1]_.
@@ -71,8 +71,13 @@ def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
         name: mask.get(name, torch.ones_like(value)).to(value.device, torch.float64)
         for name, value in module.named_parameters()
     }
-    _, _, from_inputs = positive_flow(module, kept, as_tensor(X[:1]), trace=True)
-    return float(from_inputs.sum())
+    flow = positive_flow(module, kept, X, trace=True)
+    if flow.unknown:
+        raise ValueError(
+            f"Paths through {flow.unknown[0]} in {type(module).__name__} cannot be counted. "
+            "mask.effective treats its results as dependent on all its arguments."
+        )
+    return float(flow.inputs.sum())
 
 
 def effective_nodes(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from sklearn_tickets.masks._top_k import top_k
 
 
 class LayerCollapseWarning(UserWarning):
-    """No kept weight connects an input to an output: the sparse network is constant."""
+    """No path connects an input to an output: the sparse network is constant."""
 
 
 class TicketMask(Mapping[str, Tensor]):
@@ -380,11 +380,25 @@ class TicketMask(Mapping[str, Tensor]):
         module : torch.nn.Module
             The network, which is not modified.
         X : Tensor or ndarray of shape (n_samples, ...)
-            Provides the shape of an input; one row suffices.
+            Inputs, of which one row suffices. Only its shape counts, unless the module looks up
+            or compares its values.
 
         Returns
         -------
         mask : TicketMask
+
+        Notes
+        -----
+        All that the outputs depend on counts. Paths are followed through layers, activations,
+        normalization, pooling, arithmetic, and moved or selected entries. Every result of any
+        other operation, such as recurrent layers and attention, counts as dependent on all of
+        its inputs and parameters; once a module reads numbers out of tensors (``x.item()``,
+        ``if x.sum() > 0``), everything counts. A product of two computed values depends on both.
+
+        What is on no path does not respond to inputs, but it can be a constant other than 0: a
+        unit that only its bias feeds. To remove it without a change of outputs, use
+        `export.compact`, which adds the constants to the biases that remain;
+        ``mask.effective(module, X).apply_(module)`` drops them.
 
         Examples
         --------
@@ -395,9 +409,23 @@ class TicketMask(Mapping[str, Tensor]):
         >>> mask = TicketMask({"layers.0.weight": [[1], [1]], "layers.1.weight": [[1, 0]]})
         >>> mask.effective(net, torch.ones(1, 1))
         TicketMask(2 of 4 parameters)
+
+        Here only its bias feeds the second unit, whose constant the smaller network keeps:
+
+        >>> from sklearn_tickets.export import compact
+        >>> for value in net.parameters():
+        ...     _ = torch.nn.init.ones_(value)
+        >>> mask = TicketMask({"layers.0.weight": [[1], [0]], "layers.1.weight": [[1, 1]]})
+        >>> mask.apply_(net)
+        >>> X = torch.ones(1, 1)
+        >>> net(X).item(), compact(net)(X).item()
+        (4.0, 4.0)
+        >>> mask.effective(net, X).apply_(net)
+        >>> net(X).item()
+        3.0
         """
         self.check_fits(module)
-        flow, _ = trace_paths(plain_module(module), self, X)
+        flow = trace_paths(plain_module(module), self, X).parameters
         return type(self)({name: self[name] & (flow[name].cpu() != 0) for name in self})
 
     def input_support(self, module: nn.Module, X: Tensor | np.ndarray) -> np.ndarray:
@@ -408,14 +436,14 @@ class TicketMask(Mapping[str, Tensor]):
         module : torch.nn.Module
             The network, which is not modified.
         X : Tensor or ndarray of shape (n_samples, ...)
-            Provides the shape of an input; one row suffices.
+            Inputs, as in `effective`.
 
         Returns
         -------
         support : bool ndarray of shape X.shape[1:]
         """
         self.check_fits(module)
-        _, inputs = trace_paths(plain_module(module), self, X)
+        inputs = trace_paths(plain_module(module), self, X).inputs
         return (inputs != 0).cpu().numpy()
 
     def __eq__(self, other: object) -> bool:

@@ -1,11 +1,10 @@
 """SynFlow: pruning by synaptic flow, without data."""
 
-import torch
 from skorch import NeuralNet
 
 from sklearn_tickets._network import plain_module, positive_flow
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import Array, Scores, ScoringPruner
+from sklearn_tickets.pruners.base import Array, Run, Scores, ScoringPruner
 
 
 class SynFlowPruner(ScoringPruner):
@@ -50,17 +49,21 @@ class SynFlowPruner(ScoringPruner):
 
     n_rounds = 100
 
+    def _check_network(self, run: Run) -> None:
+        super()._check_network(run)
+        module = plain_module(run.net.module_)
+        unknown = positive_flow(module, {}, run.X).unknown
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} cannot follow the flow through {unknown[0]} inside "
+                f"estimator's module {type(module).__name__}. Use a pruner that scores by the "
+                "loss, such as SNIPPruner. If it is a final softmax, remove it: modules return "
+                "logits."
+            )
+
     def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         module = plain_module(net.module_)
         state = mask.apply({name: p.detach() for name, p in module.named_parameters()})
         theta = {name: state[name].double().abs() for name in mask}
-        R, gradient, _ = positive_flow(module, theta, torch.as_tensor(X[:1]))
-        scores = {name: value * gradient[name] for name, value in theta.items()}
-        # Each layer's scores sum to R, unless something in the module makes R constant.
-        if max(score.sum().abs() for score in scores.values()) < 1e-6 * R.abs():
-            raise ValueError(
-                f"{type(self).__name__} finds no flow in estimator's module "
-                f"{type(module).__name__}: its summed output does not depend on the weights. "
-                "Remove any softmax inside; modules return logits."
-            )
-        return scores
+        gradient = positive_flow(module, theta, X).parameters
+        return {name: value * gradient[name] for name, value in theta.items()}

@@ -144,6 +144,9 @@ class BasePruner(
         """Return the mask before the first round."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _full_mask.")
 
+    def _check_network(self, run: Run) -> None:
+        """Refuse a network that the algorithm does not apply to, before it is trained."""
+
     def _round_training(self, run: Run, density: Any) -> Training | None:
         """Return the training that precedes the search of a round, if any."""
         n_epochs = run.rounds.n_epochs(run.rounds.round_epochs)
@@ -213,6 +216,7 @@ class BasePruner(
             mask = self._full_mask(net)
             hold_mask(net, mask)
             run = Run(rounds, net, X, targets, classes, rng, mask, start, rewind_to=start)
+            self._check_network(run)
             context = self._init_callback_context(max_subtasks=rounds.n_rounds)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             for t in range(1, rounds.n_rounds + 1):
@@ -229,10 +233,11 @@ class BasePruner(
             if self.train_ticket:
                 yield run.training(until=rounds.n_epochs(self.final_epochs))
         if run.records[-1]["collapsed"]:
+            remedies = _remedies_of_collapse(self.get_params(deep=False))
             warnings.warn(
-                f"{type(self).__name__} left no path from inputs to outputs at sparsity="
-                f"{run.mask.sparsity:.4g}: the sparse network is constant. Use a lower sparsity, "
-                "more rounds or scope='layer'.",
+                f"{type(self).__name__} left no path from inputs to outputs: the sparse network "
+                f"is constant. Its mask keeps {run.mask.n_kept:,} of {run.mask.n_parameters:,} "
+                f"parameters. Try {', '.join(remedies)}.",
                 LayerCollapseWarning,
                 stacklevel=4,
             )
@@ -258,13 +263,15 @@ class BasePruner(
         run.rewind_to.restore(net, keep_weights=rounds.rewind_epoch is None)
         hold_mask(net, run.mask)
         effective = run.mask.effective(net.module_, run.X)
+        # Without weights on a path, inputs may still reach outputs past the mask.
+        has_paths = any(kept.any() for kept in effective.values() if kept.ndim > 1)
         return {
             "round": t,
             "density": run.mask.density,
             "mask": run.mask,
             "n_kept": run.mask.n_kept,
             "n_effective": effective.n_kept,
-            "collapsed": not any(kept.any() for kept in effective.values() if kept.ndim > 1),
+            "collapsed": not (has_paths or run.mask.input_support(net.module_, run.X).any()),
             "train_loss": train_loss,
             "seconds": time.perf_counter() - began,
         } | stored
@@ -309,6 +316,18 @@ class BasePruner(
         )
         classes = check_classes(self, y) if is_classification else None
         return X, y, classes
+
+
+def _remedies_of_collapse(params: dict[str, Any]) -> list[str]:
+    """List what a pruner with these parameters can do against a collapse."""
+    remedies = {
+        "a mask that connects them": "mask" in params,
+        "a lower sparsity": params.get("sparsity") is not None,
+        "more rounds": "n_rounds" in params,
+        "scope='layer'": params.get("scope", "layer") != "layer",
+        "a weaker penalty": params.get("penalty") is not None,
+    }
+    return [remedy for remedy, applies in remedies.items() if applies]
 
 
 def _passed(training: Training) -> TrainingState:

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_tickets._network import plain_module
+from sklearn_tickets._network import plain_module, trace_paths
 from sklearn_tickets.masks import Scope, TicketMask
 from sklearn_tickets.pruners.base._base import BasePruner, Search
 from sklearn_tickets.pruners.base._gradients import (
@@ -110,7 +110,8 @@ class ScoringPruner(RoundPruner):
         of the ticket; "auto" uses 3e-4 for classifiers and 1e-4 for regressors.
     connected : bool, default=False
         Whether to prune parameters on no path from an input to an output first. Parameters
-        that the last round disconnects are kept, so this takes several rounds.
+        that the last round disconnects are kept, so this takes several rounds. Networks with
+        operations through which paths cannot be followed are refused; see `TicketMask.effective`.
 
     Attributes
     ----------
@@ -123,6 +124,15 @@ class ScoringPruner(RoundPruner):
     def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
         """Score the parameters that `mask` covers at the weights of `net`; higher is kept."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _score.")
+
+    def _check_network(self, run: Run) -> None:
+        module = plain_module(run.net.module_)
+        if self.connected and (unknown := trace_paths(module, run.mask, run.X).unknown):
+            raise ValueError(
+                f"connected=True of {type(self).__name__} needs to know which parameters are on no "
+                f"path, but paths cannot be followed through {unknown[0]} inside estimator's "
+                f"module {type(module).__name__}. Set connected=False."
+            )
 
     def _round_training(self, run: Run, density: Any) -> Training | None:
         training = super()._round_training(run, density)
