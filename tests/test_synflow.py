@@ -106,7 +106,7 @@ UNKNOWN = {
     "lstm": Indexed(lambda p, x: p["r"](x[:, None])[0].flatten(1), r=nn.LSTM(2, 6)),
     "multi_head_attention_forward": Indexed(
         lambda p, x: p["a"](x[:, None], x[:, None], x[:, None])[0].flatten(1).repeat(1, 3),
-        a=nn.MultiheadAttention(2, 1),
+        a=nn.MultiheadAttention(2, 1, batch_first=True),
     ),
     "cdist": Indexed(
         lambda p, x: p["f"](torch.cdist(x, torch.eye(2).to(x.dtype))), f=nn.Linear(2, 6)

@@ -279,6 +279,8 @@ class BasePruner(
     def _fitted_attributes(self, run: Run) -> dict[str, Any]:
         """Return the fitted attributes by name."""
         net, X, initial = run.net, run.X, run.start.module
+        # Tied parameters are one tensor, and stay one.
+        on_cpu = {id(value): value.cpu() for value in initial.values()}
         strong = run.mask.apply(initial)
         statistics = normalization_statistics(net.module_, X, strong)
         outputs = infer(net.module_, X, strong | statistics)
@@ -294,7 +296,7 @@ class BasePruner(
             "mask_": run.mask,
             "estimator_": net,
             "strong_statistics_": statistics,
-            "initial_state_": {name: value.cpu() for name, value in initial.items()},
+            "initial_state_": {name: on_cpu[id(value)] for name, value in initial.items()},
             "rounds_": run.records,
             "input_support_": run.mask.input_support(net.module_, X),
             "_n_features_out": hidden_features(net.module_, X[:1], run.mask).shape[1],
