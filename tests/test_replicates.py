@@ -117,3 +117,12 @@ def test_the_error_of_a_replicate_is_raised():
 def test_only_pruners_are_fitted():
     with pytest.raises(TypeError, match="pruner must be a pruner of sklearn_tickets"):
         fit_replicates(NET, CIRCLES)
+
+
+def test_replicates_turn_gradients_on():
+    pruner = MagnitudePruner(NET, sparsity=0.5, random_state=0)
+    expected = fit_replicates(pruner, CIRCLES)
+    with torch.inference_mode():
+        found = fit_replicates(pruner, CIRCLES)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.predict(CIRCLES[0].X), other.predict(CIRCLES[0].X))

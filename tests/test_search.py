@@ -194,3 +194,13 @@ def test_parameters_are_those_of_scikit_learn():
         assert names == [*inspect.signature(ordinary).parameters, "max_batch_bytes"]
         search = batched(MagnitudePruner(CIRCLE.make_net()), {"sparsity": [0.5]}, cv=4)
         assert clone(search).get_params()["cv"] == 4
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_search_turns_gradients_on(mode):
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    search = BatchedGridSearchCV(pruner, {"sparsity": [0.2, 0.3]}, cv=2)
+    expected = search.fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
+    with mode():
+        found = search.fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
+    assert_array_equal(found, expected)

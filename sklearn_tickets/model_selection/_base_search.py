@@ -13,6 +13,7 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+import torch
 from joblib import effective_n_jobs, parallel_config
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
@@ -31,6 +32,7 @@ class BatchedSearch(BaseSearchCV):
     estimator: BaseEstimator
     max_batch_bytes: int
 
+    @torch.inference_mode(False)  # As in a pruner's fit.
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         """Run the search.
 

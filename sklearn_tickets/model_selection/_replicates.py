@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from joblib import effective_n_jobs
 
 from sklearn_tickets.datasets import PlantedTicket
@@ -9,6 +10,7 @@ from sklearn_tickets.model_selection._together import Task, fit_together, make_p
 from sklearn_tickets.pruners.base import BasePruner
 
 
+@torch.inference_mode(False)  # As in a pruner's fit.
 def fit_replicates(
     pruner: BasePruner,
     planted_list: Sequence[PlantedTicket],
