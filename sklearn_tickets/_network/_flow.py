@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from sklearn_tickets._network._flow_rules import Connections, SynapticFlow
@@ -86,9 +87,15 @@ def positive_flow(
             rules.lose("an operation that torch does not dispatch")
         # An output that depends on nothing still has derivatives, of 0.
         total = 0 * ones.sum() + (output.flow.sum() if isinstance(output, Traced) else 0)
-    *gradients, inputs = torch.autograd.grad(
-        total, [*leaves.values(), ones], allow_unused=True, materialize_grads=True
-    )
+    sources = [*leaves.values(), ones]
+    try:
+        *gradients, inputs = torch.autograd.grad(
+            total, sources, allow_unused=True, materialize_grads=True
+        )
+    except torch.utils.checkpoint.CheckpointError:
+        # It runs the forward again without the flow.
+        rules.lose("torch.utils.checkpoint")
+        *gradients, inputs = sources
     if rules.lost:
         gradients, inputs = [torch.ones_like(g) for g in gradients], torch.ones_like(inputs)
     unknown = tuple(rules.unknown)

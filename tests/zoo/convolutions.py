@@ -144,7 +144,7 @@ def padded_volumes():
     )
 
 
-@case("volumes", exact=False, refuses=["compact", "onnx"])
+@case("volumes", exact=False, refuses=["compact", "onnx", "SynFlow"])
 class UnpooledVolume(nn.Module):
     def __init__(self):
         super().__init__()
@@ -189,7 +189,7 @@ def layer_norm_of_images():
     return convolved(nn.LayerNorm([4, 4, 4]))
 
 
-@case("images", exact=False)
+@case("images", exact=False, refuses=["SynFlow"])
 def local_response_norm():
     return convolved(nn.LocalResponseNorm(3))
 
@@ -295,7 +295,7 @@ def padded_signals():
     )
 
 
-@case("signals", exact=False, refuses=["compact", "onnx"])
+@case("signals", exact=False, refuses=["compact", "onnx", "SynFlow"])
 class UnpooledSignal(nn.Module):
     def __init__(self):
         super().__init__()
@@ -317,7 +317,7 @@ class ConvolvedSteps(nn.Module):
         return self.head(x.max(dim=1)[0])
 
 
-@case("signals", exact=False)
+@case("signals", exact=False, refuses=["SynFlow"])
 class FilteredInFourierSpace(nn.Module):
     def __init__(self):
         super().__init__()

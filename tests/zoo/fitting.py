@@ -154,7 +154,7 @@ def train(case, module, mask):
             inputs.split(BATCH_SIZE), targets(case, y).split(BATCH_SIZE), strict=True
         ):
             optimizer.zero_grad()
-            predicted = module(rows)
+            predicted = module(rows.clone())  # which may work in place
             if case.y != "classes":
                 predicted = predicted.reshape(own.shape)
             criterion(predicted, own).backward()
