@@ -232,6 +232,26 @@ def test_flow_leaves_the_module_as_it_was():
     assert torch.equal(torch.get_rng_state(), stream)
 
 
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.n_calls = nn.Linear(2, 2), 0
+
+    def forward(self, x):
+        self.n_calls += 1
+        self.seen = self.layer(x)
+        return self.seen
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_flow_keeps_the_attributes_that_a_forward_assigns(trace):
+    net = Counter()
+    positive_flow(net, absolute(net), torch.zeros(1, 2), trace=trace)
+    assert net.n_calls == 0
+    assert not hasattr(net, "seen")
+    copy.deepcopy(net)
+
+
 class NoiseInTraining(nn.Module):
     def forward(self, x):
         return torch.zeros_like(x) if self.training else x

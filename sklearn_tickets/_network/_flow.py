@@ -6,7 +6,8 @@ questions for any architecture: how much flow passes through each parameter (Syn
 and which parameters lie on a path at all (the effective mask).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_tickets._network._flow_rules import Connections, SynapticFlow
+from sklearn_tickets._network._inference import as_tensor
 from sklearn_tickets._network._module import evaluating
 from sklearn_tickets._network._traced import Traced, attach
 
@@ -70,13 +72,13 @@ def positive_flow(
     rules = Connections() if trace else SynapticFlow()
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     first = next(p for p in module.parameters() if p.is_floating_point())
-    with evaluating(module), torch.enable_grad():
+    with evaluating(module), _keeping_attributes(module), torch.enable_grad():
         state = {name: value.detach().clone() for name, value in module.named_parameters()}
         for name, value in state.items():
             flow = leaves[name] if name in leaves else value.double().abs()
             attach(value, flow, reached=False, rules=rules)
         buffers = {name: value.detach().clone() for name, value in module.named_buffers()}
-        row = torch.tensor(np.asarray(X[:1]), dtype=first.dtype, device=first.device)
+        row = as_tensor(X[:1]).detach().to(first.device, first.dtype, copy=True)
         ones = torch.ones(row.shape, dtype=torch.float64, device=row.device, requires_grad=True)
         x = row.requires_grad_().clone()
         attach(x, ones.clone(), reached=True, rules=rules)
@@ -92,6 +94,18 @@ def positive_flow(
         gradients, inputs = [torch.ones_like(g) for g in gradients], torch.ones_like(inputs)
     unknown = tuple(rules.unknown)
     return Flow(total.detach(), dict(zip(leaves, gradients, strict=True)), inputs[0], unknown)
+
+
+@contextmanager
+def _keeping_attributes(module: nn.Module) -> Iterator[None]:
+    """Undo what a forward assigns to its layers, which would otherwise keep the traced tensors."""
+    before = {layer: dict(vars(layer)) for layer in module.modules()}
+    try:
+        yield
+    finally:
+        for layer, attributes in before.items():
+            vars(layer).clear()
+            vars(layer).update(attributes)
 
 
 def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.ndarray) -> Flow:

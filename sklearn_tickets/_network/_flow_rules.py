@@ -262,12 +262,13 @@ class Connections(SynapticFlow):
         windows = _average_windows if call.name.startswith("max") else _average_lp_windows
         return windows(average, x.flow, *args, **call.kwargs)
 
-    def mix(self, call: Call) -> Tensor:
-        """Average along an axis."""
+    def mix(self, call: Call) -> Any:
+        """Average along an axis; what is 0 in a constant stays 0, unless it does not in torch."""
         at, default = {"normalize": (2, 1)}.get(call.name, (1, None))
         axis = call.kwargs.get("dim", call.args[at] if len(call.args) > at else default)
         flow = call.args[0].flow
-        return flow.mean() if axis is None else flow.mean(axis, keepdim=True)
+        average = flow.mean() if axis is None else flow.mean(axis, keepdim=True)
+        return average if call.reached else self.constant(call, flow + average * (flow != 0))
 
     def maximum_along(self, call: Call) -> Any:
         """Average along an axis."""
