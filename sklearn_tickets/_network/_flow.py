@@ -42,6 +42,8 @@ class Flow(NamedTuple):
     unknown: tuple[str, ...]
 
 
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
 def positive_flow(
     module: nn.Module,
     parameters: Mapping[str, Tensor],
@@ -72,7 +74,7 @@ def positive_flow(
     rules = Connections() if trace else SynapticFlow()
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     first = next(p for p in module.parameters() if p.is_floating_point())
-    with evaluating(module), _keeping_attributes(module), torch.enable_grad():
+    with evaluating(module), _keeping_attributes(module):
         state = {name: value.detach().clone() for name, value in module.named_parameters()}
         for name, value in state.items():
             flow = leaves[name] if name in leaves else value.double().abs()
@@ -108,6 +110,7 @@ def _keeping_attributes(module: nn.Module) -> Iterator[None]:
             vars(layer).update(attributes)
 
 
+@torch.inference_mode(mode=False)
 def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.ndarray) -> Flow:
     """Find what lies on a path of kept weights from an input to an output.
 
