@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_tickets._network._flow_rules import Connections, SynapticFlow
+from sklearn_tickets._network._connections import Connections
 from sklearn_tickets._network._inference import as_tensor
 from sklearn_tickets._network._module import evaluating
+from sklearn_tickets._network._synaptic_flow import SynapticFlow
 from sklearn_tickets._network._traced import Traced, attach
 
 
