@@ -74,8 +74,8 @@ def positive_flow(
     """
     rules = Connections() if trace else SynapticFlow()
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    first = next(p for p in module.parameters() if p.is_floating_point())
     with evaluating(module), _keeping_attributes(module):
+        first = next(p for p in module.parameters() if p.is_floating_point())
         state = {name: value.detach().clone() for name, value in module.named_parameters()}
         for name, value in state.items():
             flow = leaves[name] if name in leaves else value.double().abs()
@@ -130,10 +130,11 @@ def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.nd
         Its `parameters` are not 0 where a parameter lies on a path to an output, its `inputs`
         where an input reaches one.
     """
-    values = {
-        # Dividing by the fan-in keeps the flow of deep, wide networks representable.
-        name: (kept[name].to(value.device) if name in kept else torch.ones_like(value)).double()
-        / max(1, value[0].numel() if value.ndim else 1)
-        for name, value in module.named_parameters()
-    }
-    return positive_flow(module, values, X, trace=True)
+    with evaluating(module):
+        values = {
+            # Dividing by the fan-in keeps the flow of deep, wide networks representable.
+            name: (kept[name].to(value.device) if name in kept else torch.ones_like(value)).double()
+            / max(1, value[0].numel() if value.ndim else 1)
+            for name, value in module.named_parameters()
+        }
+        return positive_flow(module, values, X, trace=True)
