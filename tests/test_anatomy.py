@@ -87,6 +87,31 @@ def test_pooled_paths_count_as_one():
         assert paths == (1 + 2) / 2 + (2 + 2) / 2
 
 
+class Follows(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.layer, self.function = nn.Linear(2, 2), function
+
+    def forward(self, x):
+        return self.function(self.layer(x))
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda x: x.sort(dim=1).values, "sort"),
+        (lambda x: x.topk(1).values, "topk"),
+        (lambda x: x.cumprod(1), "cumprod"),
+        (lambda x: x * float(x.sum()), "float"),
+        (lambda x: nn.functional.cosine_similarity(x[None], x[:, None]), "cosine_similarity"),
+    ],
+)
+def test_paths_through_unknown_operations_are_not_counted(function, name):
+    net = Follows(function)
+    with pytest.raises(ValueError, match=f"Paths through {name} in Follows cannot be counted"):
+        effective_paths(net, TicketMask.ones_like(net), np.zeros((1, 2)))
+
+
 def test_shortcuts_are_paths_and_parameters_that_no_mask_covers_are_kept():
     net = ResNet(1, 8, 2, width=0.125)
     blocks = [name for name in TicketMask.ones_like(net) if "conv2" in name]

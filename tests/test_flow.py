@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sklearn_tickets._network import positive_flow
+from sklearn_tickets._network import positive_flow, trace_paths
 from sklearn_tickets.models import MLP
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=30)
@@ -232,6 +232,26 @@ def test_flow_leaves_the_module_as_it_was():
     assert torch.equal(torch.get_rng_state(), stream)
 
 
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.n_calls = nn.Linear(2, 2), 0
+
+    def forward(self, x):
+        self.n_calls += 1
+        self.seen = self.layer(x)
+        return self.seen
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_flow_keeps_the_attributes_that_a_forward_assigns(trace):
+    net = Counter()
+    positive_flow(net, absolute(net), torch.zeros(1, 2), trace=trace)
+    assert net.n_calls == 0
+    assert not hasattr(net, "seen")
+    copy.deepcopy(net)
+
+
 class NoiseInTraining(nn.Module):
     def forward(self, x):
         return torch.zeros_like(x) if self.training else x
@@ -243,11 +263,23 @@ def test_flow_runs_in_evaluation_mode():
     assert net[1].training
 
 
-def test_flow_can_be_asked_for_where_gradients_are_off():
+@pytest.mark.parametrize("gradients_off", [torch.no_grad, torch.inference_mode])
+def test_flow_can_be_asked_for_where_gradients_are_off(gradients_off):
     net = MLP(2, 2, hidden=(3,))
-    with torch.no_grad():
-        _, gradients, *_ = positive_flow(net, absolute(net), torch.zeros(1, 2))
+    parameters = absolute(net)
+    with gradients_off():
+        _, gradients, *_ = positive_flow(net, parameters, torch.zeros(1, 2))
+        assert trace_paths(net, {}, torch.zeros(1, 2)).inputs.all()
     assert all((gradient > 0).all() for gradient in gradients.values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_modules_of_any_precision_have_the_same_flow(dtype):
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.LayerNorm(3), nn.Linear(3, 2)).to(dtype)
+    X = np.zeros((1, 2), dtype="float32")
+    _, gradients, inputs, _ = positive_flow(net, absolute(net), X)
+    assert all(g.dtype == torch.float64 and g.all() for g in [*gradients.values(), inputs])
+    assert trace_paths(net, {}, X).inputs.all()
 
 
 def test_flow_puts_the_modes_back_after_an_error():

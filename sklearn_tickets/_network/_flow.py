@@ -6,7 +6,8 @@ questions for any architecture: how much flow passes through each parameter (Syn
 and which parameters lie on a path at all (the effective mask).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,10 @@ import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
-from sklearn_tickets._network._flow_rules import Connections, SynapticFlow
+from sklearn_tickets._network._connections import Connections
 from sklearn_tickets._network._inference import as_tensor
 from sklearn_tickets._network._module import evaluating, functional_call
+from sklearn_tickets._network._synaptic_flow import SynapticFlow
 from sklearn_tickets._network._traced import Traced, attach
 
 
@@ -42,6 +44,8 @@ class Flow(NamedTuple):
     unknown: tuple[str, ...]
 
 
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
 def positive_flow(
     module: nn.Module,
     parameters: Mapping[str, Tensor],
@@ -71,14 +75,14 @@ def positive_flow(
     """
     rules = Connections() if trace else SynapticFlow()
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    first = next(p for p in module.parameters() if p.is_floating_point())
-    with evaluating(module), torch.inference_mode(False), torch.enable_grad():
+    with evaluating(module), _keeping_attributes(module):
+        first = next(p for p in module.parameters() if p.is_floating_point())
         state = {name: value.detach().clone() for name, value in module.named_parameters()}
         for name, value in state.items():
             flow = leaves[name] if name in leaves else value.double().abs()
             attach(value, flow, reached=False, rules=rules)
         buffers = {name: value.detach().clone() for name, value in module.named_buffers()}
-        row = as_tensor(X[:1]).to(first.device, first.dtype, copy=True)
+        row = as_tensor(X[:1]).detach().to(first.device, first.dtype, copy=True)
         ones = torch.ones(row.shape, dtype=torch.float64, device=row.device, requires_grad=True)
         x = row.requires_grad_().clone()
         attach(x, ones.clone(), reached=True, rules=rules)
@@ -102,6 +106,19 @@ def positive_flow(
     return Flow(total.detach(), dict(zip(leaves, gradients, strict=True)), inputs[0], unknown)
 
 
+@contextmanager
+def _keeping_attributes(module: nn.Module) -> Iterator[None]:
+    """Undo what a forward assigns to its layers, which would otherwise keep the traced tensors."""
+    before = {layer: dict(vars(layer)) for layer in module.modules()}
+    try:
+        yield
+    finally:
+        for layer, attributes in before.items():
+            vars(layer).clear()
+            vars(layer).update(attributes)
+
+
+@torch.inference_mode(mode=False)
 def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.ndarray) -> Flow:
     """Find what lies on a path of kept weights from an input to an output.
 
@@ -120,10 +137,11 @@ def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.nd
         Its `parameters` are not 0 where a parameter lies on a path to an output, its `inputs`
         where an input reaches one.
     """
-    values = {
-        # Dividing by the fan-in keeps the flow of deep, wide networks representable.
-        name: (kept[name].to(value.device) if name in kept else torch.ones_like(value)).double()
-        / max(1, value[0].numel() if value.ndim else 1)
-        for name, value in module.named_parameters()
-    }
-    return positive_flow(module, values, X, trace=True)
+    with evaluating(module):
+        values = {
+            # Dividing by the fan-in keeps the flow of deep, wide networks representable.
+            name: (kept[name].to(value.device) if name in kept else torch.ones_like(value)).double()
+            / max(1, value[0].numel() if value.ndim else 1)
+            for name, value in module.named_parameters()
+        }
+        return positive_flow(module, values, X, trace=True)

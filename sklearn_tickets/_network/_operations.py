@@ -19,16 +19,17 @@ _NAMES = {
         clamp_max clip logit sinc isnan isinf isfinite logical_not bitwise_not invert to type
         type_as float double half bfloat16 int long bool clone contiguous detach cpu cuda
         requires_grad add iadd radd sub subtract rsub isub maximum minimum fmax fmin atan2 hypot
-        fmod remainder pow ipow rpow float_power copysign eq ne lt le gt ge logical_and logical_or
-        logical_xor and or xor copy""",
+        fmod remainder pow ipow rpow float_power copysign eq ne lt le gt ge not_equal less
+        less_equal greater greater_equal logical_and logical_or logical_xor and or xor copy""",
+    # Its slopes are added like biases, one for each channel.
     "prelu": "prelu",
     # Entries moved, repeated, or added up with weights that are not negative.
     "move": """
         get view reshape view_as reshape_as ravel flatten unflatten permute transpose t swapaxes
         swapdims moveaxis movedim squeeze unsqueeze expand expand_as broadcast_to
         broadcast_tensors repeat repeat_interleave tile roll flip fliplr flipud rot90 select narrow
-        chunk split tensor_split split_with_sizes unbind cat concat concatenate stack hstack
-        vstack dstack column_stack pixel_shuffle pixel_unshuffle channel_shuffle
+        chunk split hsplit vsplit dsplit tensor_split split_with_sizes unbind cat concat concatenate
+        stack hstack vstack dstack column_stack pixel_shuffle pixel_unshuffle channel_shuffle
         native_channel_shuffle unfold fold sum mean cumsum avg_pool1d avg_pool2d avg_pool3d
         adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d upsample_nearest
         upsample_bilinear diagonal diag_embed tril triu""",
@@ -39,7 +40,7 @@ _NAMES = {
     "interpolate": "interpolate upsample",
     # Products of two or more arguments, linear in each.
     "multiply": "mul multiply imul rmul",
-    "divide": "div divide true_divide idiv itruediv",
+    "divide": "div divide true_divide truediv idiv itruediv",
     "contract": "matmul rmatmul mm bmm mv dot inner outer ger tensordot einsum kron",
     "affine": """
         linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d

@@ -113,6 +113,10 @@ EXACT = {
     "exp_scale": vector(lambda n, x: x * n.s.exp(), s=weight(4)),
     "scale_division": vector(lambda n, x: x / n.s, s=weight(4)),
     "normed_weight": vector(lambda n, x: x @ (n.W / n.W.norm()), W=weight(4, 4)),
+    "unit_weight": vector(
+        lambda n, x: functional.linear(x, functional.normalize(n.W)), W=weight(4, 4)
+    ),
+    "softmax_weight": vector(lambda n, x: x @ n.W.softmax(1), W=weight(4, 4)),
     "buffer_mask": (
         Net(lambda n, x: functional.linear(x, n.W * torch.eye(4, dtype=x.dtype)), W=weight(4, 4)),
         (4,),
