@@ -54,6 +54,27 @@ def test_the_l1_penalty_pulls_weights_to_zero_in_the_rounds_only(data):
     torch.testing.assert_close(weights(pruner)["weight"], expected)
 
 
+@pytest.mark.parametrize(("kind", "per_row"), [("classifier", 2.7), ("regressor", 0.9)])
+@pytest.mark.parametrize("n", [8, 16])
+def test_the_automatic_l1_penalty_counts_less_among_more_rows(kind, per_row, n):
+    module = nn.Linear(3, 2 if kind == "classifier" else 1)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([3.0, -2.0, 4.0]))
+    net = make_net(
+        kind,
+        module=ModuleTemplate(module),
+        optimizer=torch.optim.SGD,
+        lr=0.1,
+        batch_size=n,
+        max_epochs=1,
+    )
+    pruner = MagnitudePruner(net, sparsity=0.0, round_epochs=2, rewind_epoch=None, l1="auto")
+    pruner.fit(np.zeros((n, 3)), np.arange(n) % 2)
+    step = 0.1 * per_row / n
+    expected = torch.tensor([3 - 2 * step, -2 + 2 * step, 4 - 2 * step])
+    torch.testing.assert_close(weights(pruner)["weight"][0], expected)
+
+
 def test_dead_ends_are_pruned_first():
     """Once a unit's way out is cut, its incoming weights go, though they are the largest."""
     module = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False))

@@ -8,6 +8,10 @@ from torch import Tensor
 from sklearn_tickets.pruners.base import FrozenGatesPruner, PenalizedGatesPruner, Positive
 from sklearn_tickets.training import Gates, Layout, PenalizedGates
 
+# What penalty="auto" allows: frozen weights cannot make up for gates that close too soon.
+CEILING = 0.5
+TINY = torch.finfo(torch.float32).tiny
+
 
 class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
     r"""Learn which frozen weights to keep with relaxed Bernoulli gates.
@@ -22,11 +26,20 @@ class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
 
     .. math:: \min_\mu L(\theta) + \lambda \, \mathrm{mean} \, \Phi(\mu / \sigma).
 
-    Weights whose gate without noise exceeds 1/2 are kept.
+    Weights whose gate without noise exceeds 1/2 are kept. The density that is free of penalty
+    falls to its target as :math:`\rho^{2i/E}` in epoch i of E, and stays there for the second
+    half. From the start, the penalty would close all gates alike before the loss tells them
+    apart.
 
     Parameters
     ----------
     <parameters>
+    penalty : float >= 0 or "auto", default="auto"
+        Weight :math:`\lambda` of the penalty, which is the mean openness of the gates of all
+        prunable parameters in excess of the target density. With ``sparsity=None`` the whole
+        mean is penalized, and a higher weight gives a sparser mask. "auto" uses 10 for
+        classifiers and 1 for regressors, or less where the gradient of the penalty would
+        otherwise exceed half of the loss's (by their norms).
     noise : float > 0, default=0.5
         Standard deviation of the noise.
 
@@ -60,7 +73,8 @@ class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
     noise: Positive = 0.5
 
     def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:
-        return self._begin(_ClippedNormal, weights, density, noise=self.noise)
+        ceiling = CEILING if self.penalty == "auto" else None
+        return self._begin(_ClippedNormal, weights, density, noise=self.noise, ceiling=ceiling)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -70,6 +84,16 @@ class _ClippedNormal(PenalizedGates):
     threshold = 0.5
 
     noise: float
+    # The penalty's gradient, at most, in units of the loss's; None for no limit.
+    ceiling: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.target = self.density
+
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
+        if self.target is not None:
+            self.density = self.target ** min(1.0, 2 * epoch / n_epochs)
 
     def __call__(self) -> Tensor:
         return (self.scores + self.noise * torch.randn_like(self.scores)).clamp(0, 1)
@@ -79,3 +103,10 @@ class _ClippedNormal(PenalizedGates):
 
     def openness(self) -> Tensor:
         return torch.special.ndtr(self.scores / self.noise)
+
+    def gradient(self, task: Tensor) -> Tensor:
+        pull = super().gradient(torch.zeros_like(task))
+        if self.ceiling is not None:
+            share = self.ceiling * task.norm() / pull.norm().clamp(min=TINY)
+            pull = pull * share.clamp(max=1)
+        return task + pull

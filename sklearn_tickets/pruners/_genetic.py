@@ -89,7 +89,10 @@ class GeneticPruner(SparsityPruner):
     Notes
     -----
     A generation costs a forward pass of all rows for each new genome. The method is meant for
-    small networks; in large ones, a few hundred generations make little progress.
+    small networks; in large ones, a few hundred generations make little progress: a child
+    mixes thousands of entries at random, and a mutation changes one or two. With the default
+    parameters, the strong tickets that keep a fifth of 17,400 weights were right on a quarter
+    of digits (a tenth by chance), but on nine tenths of the rows of breast_cancer.
 
     References
     ----------
