@@ -155,15 +155,17 @@ def with_norm(norm, **params):
 def test_a_batch_of_one_row_is_refused_where_it_cannot_be_normalized(params):
     size = params.get("batch_size", 59)
     with pytest.raises(ValueError, match=r"makes of the \d+ training .* one row.*drop_last=True"):
-        RandomPruner(with_norm(nn.BatchNorm1d(8), **params), sparsity=0.5).fit(X, Y[:, 0])
+        RandomPruner(with_norm(nn.BatchNorm1d(8), **params), sparsity=0.5, random_state=0).fit(
+            X, Y[:, 0]
+        )
     # Other modules are trained on it.
     for norm in (nn.LayerNorm(8), nn.Identity()):
-        RandomPruner(with_norm(norm, **params), sparsity=0.5).fit(X, Y[:, 0])
+        RandomPruner(with_norm(norm, **params), sparsity=0.5, random_state=0).fit(X, Y[:, 0])
     # As are those that normalize in batches, where there is none.
     remedies = [{"iterator_train__drop_last": True}] if size > 1 else [{"batch_size": 20}]
     for remedy in remedies:
         net = with_norm(nn.BatchNorm1d(8), **params | remedy)
-        RandomPruner(net, sparsity=0.5).fit(X, Y[:, 0])
+        RandomPruner(net, sparsity=0.5, random_state=0).fit(X, Y[:, 0])
 
 
 @pytest.mark.parametrize("batch_size", [61, 1000])

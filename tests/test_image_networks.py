@@ -34,6 +34,7 @@ def quick(pruner_class, net):
     return pruner_class(net, random_state=0, **settings | own)
 
 
+@pytest.mark.filterwarnings("ignore:The mask did not move")  # in a single step
 @pytest.mark.parametrize("pruner_class", SETTINGS)
 @pytest.mark.parametrize("module", [LeNet5, ResNet])
 def test_pruners_fit_images_in_pipelines_and_searches(module, pruner_class):
@@ -58,6 +59,7 @@ def test_pruners_fit_images_in_pipelines_and_searches(module, pruner_class):
     assert not any("norm" in name or "bn" in name for name in mask)
 
 
+@pytest.mark.filterwarnings("ignore:The mask did not move")
 @pytest.mark.parametrize("pruner_class", SETTINGS)
 def test_no_search_damages_batch_statistics(pruner_class):
     pruner = quick(pruner_class, image_net(ResNet)).set_params(train_ticket=False)
