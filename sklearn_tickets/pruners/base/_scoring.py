@@ -32,7 +32,8 @@ from sklearn_tickets.training import L1Penalty, Training
 
 # Chosen on the planted circle and helix; cross entropy tolerates more than the squared error.
 # A penalty on the sum of the rows' losses, as a prior is: the fewer the rows, the more it counts.
-AUTO_L1 = {True: 2.7, False: 0.9}
+# With fewer rows than the minimum, it would outweigh their loss.
+AUTO_L1, MIN_ROWS = {True: 2.7, False: 0.9}, 300
 
 
 class SparsityPruner(BasePruner):
@@ -109,7 +110,7 @@ class ScoringPruner(RoundPruner):
     l1 : float >= 0 or "auto", default=0.0
         Weight of an L1 penalty on the prunable weights in the training of rounds, but not
         of the ticket; "auto" uses 2.7 / n for classifiers and 0.9 / n for regressors, where n
-        is the number of rows.
+        is the number of rows or 300, whichever is larger.
     connected : bool, default=False
         Whether to prune parameters on no path from an input to an output first. Parameters
         that the last round disconnects are kept, so this takes several rounds. Networks with
@@ -140,7 +141,7 @@ class ScoringPruner(RoundPruner):
         training = super()._round_training(run, density)
         if training is None or not self.l1:
             return training
-        auto = AUTO_L1[is_classifier(self.estimator)] / len(run.X)
+        auto = AUTO_L1[is_classifier(self.estimator)] / max(MIN_ROWS, len(run.X))
         strength = auto if self.l1 == "auto" else self.l1
         weights = [name for name, kept in run.mask.items() if kept.ndim > 1]
         return replace(training, penalty=L1Penalty(strength, weights))
