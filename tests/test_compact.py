@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.module import register_module_forward_hook
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.export import compact
 from sklearn_tickets.models import MLP, VGG, ConvNet, LeNet5, ResNet
 from sklearn_tickets.pruners import GivenMaskPruner, RandomPruner
+from tests.odd_networks import COMPUTED, OWN, PATCHED, UNSTEADY, mlp
+from tests.odd_networks import ROWS as ROWS_OF_6
 
 IMAGES = torch.randn(8, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 NETWORKS = {
@@ -48,7 +54,7 @@ def pruned(module, density, X=IMAGES, seed=0, dtype=torch.float64):
 
 def assert_same(module, X=IMAGES, tolerance=1e-12):
     """Compact a module, check that it computes the same, and return it."""
-    small = compact(module)
+    small = compact(module, X)
     expected, outputs = module.eval()(X), small(X)
     assert not small.training
     assert outputs.dtype == expected.dtype
@@ -253,7 +259,7 @@ def test_functions_are_followed_like_modules(flatten):
     for parameter in (module.conv.weight, module.conv.bias, module.skip.weight, module.norm.bias):
         parameter.data[:3] = 0
     module.head.weight.data[:4] = 0
-    small = compact(module)
+    small = compact(module, IMAGES)
     assert sizes(small) == [(1, 3), (3, 3), (48, 3), (3, 3)]
     assert not any(layer.training for layer in small.modules())
     assert_same(module)
@@ -384,6 +390,7 @@ NETS_OF_IMAGES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:compact kept all units of")
 @pytest.mark.parametrize("name", NETS_OF_ROWS | NETS_OF_IMAGES)
 def test_unknown_operations_keep_what_they_read(name):
     X = IMAGES[:, 0, 0] if name in NETS_OF_ROWS else IMAGES
@@ -420,7 +427,7 @@ def test_batch_normalization_of_matrices_is_folded_into_linear_layers(before):
     assert sizes(assert_same(normalized(before), ROWS)) == [(64, 2), (2, 2), (2, 3)]
 
 
-@pytest.mark.parametrize("X", [ROWS, ROWS[:1].tolist(), ROWS.numpy(), ROWS[None], None])
+@pytest.mark.parametrize("X", [ROWS, ROWS[:1].tolist(), ROWS.numpy(), ROWS.numpy()[::-1], None])
 def test_of_other_inputs_the_number_of_axes_decides(X):
     module = normalized()
     small = compact(module, X)
@@ -430,9 +437,11 @@ def test_of_other_inputs_the_number_of_axes_decides(X):
 
 
 def test_pruners_know_the_axes_of_their_inputs():
-    net = NeuralNetClassifier(normalized, criterion=nn.CrossEntropyLoss, max_epochs=1)
+    net = NeuralNetClassifier(
+        lambda: normalized().float(), criterion=nn.CrossEntropyLoss, max_epochs=1
+    )
     pruner = RandomPruner(net, sparsity=0.1, round_epochs=0, train_ticket=False, random_state=0)
-    assert sizes(compact(pruner.fit(ROWS.numpy(), np.arange(8) % 3)))[0] == (64, 2)
+    assert sizes(compact(pruner.fit(ROWS.float().numpy(), np.arange(8) % 3)))[0] == (64, 2)
 
 
 # Pruners and planted tickets -------------------------------------------------------------
@@ -447,8 +456,10 @@ def test_a_planted_ticket_becomes_what_was_planted(output_scale):
     small = compact(pruner.fit(PLANTED.X, PLANTED.y))
     assert sizes(small) == [(2, 4), (4, 2), (2, 20), (20, 4)]
     X = torch.from_numpy(PLANTED.X).double()
+    # The untrained ticket is read through the pruner's factors; an export has the raw outputs.
+    read = small.double()(X).numpy() * pruner.output_scale_
+    np.testing.assert_array_equal(read.argmax(axis=1), pruner.predict(PLANTED.X))
     assert_same(pruner.estimator_.module_.double(), X)
-    np.testing.assert_array_equal(small.double()(X).argmax(dim=1), pruner.predict(PLANTED.X))
     # No mask, and nothing of this package, is left in it.
     assert b"sklearn_tickets" not in pickle.dumps(small)
     assert list(small.state_dict()) == list(dict(small.named_parameters()))
@@ -465,7 +476,7 @@ def test_the_original_and_the_random_streams_are_left_alone(name):
     module = pruned(NETWORKS[name](), 0.1).train()
     state = copy.deepcopy(module.state_dict())
     stream = torch.get_rng_state()
-    small = compact(module)
+    small = compact(module, IMAGES)
     assert torch.equal(torch.get_rng_state(), stream)
     assert all(layer.training for layer in module.modules())
     for parameter in small.parameters():
@@ -476,7 +487,7 @@ def test_the_original_and_the_random_streams_are_left_alone(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_compact_networks_are_copied_saved_and_trained(name):
-    small = compact(pruned(NETWORKS[name](), 0.1))
+    small = compact(pruned(NETWORKS[name](), 0.1), IMAGES)
     file = io.BytesIO()
     torch.save(small, file)
     file.seek(0)
@@ -493,7 +504,161 @@ def test_compact_networks_are_copied_saved_and_trained(name):
     assert_same(small)
 
 
+# Networks that compute more than their layers show ----------------------------------------
+
+
+@pytest.mark.parametrize("X", [ROWS_OF_6, None])
+@pytest.mark.parametrize("name", COMPUTED | OWN)
+def test_odd_networks_compute_the_same(name, X):
+    module = (COMPUTED | OWN)[name]().train()
+    small = compact(module, X)
+    assert all(layer.training for layer in module.modules())
+    dtype = next(small.parameters()).dtype
+    for rows in (ROWS_OF_6.to(dtype), ROWS_OF_6[:1].to(dtype)):
+        tolerance = 1e-2 if dtype == torch.half else 1e-5
+        torch.testing.assert_close(small(rows), module.eval()(rows), rtol=0, atol=tolerance)
+    if name in COMPUTED:
+        assert sizes(small)[0][1] <= 6 or name == "orthogonal"
+        pickle.dumps(small)
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_hooks_and_replaced_forwards_are_refused(name):
+    with pytest.raises(ValueError, match=r"of network has (the forward hook|a forward of its own)"):
+        compact(PATCHED[name](), ROWS_OF_6)
+
+
+def test_hooks_of_all_modules_are_refused():
+    handle = register_module_forward_hook(lambda _, X, Y: 2 * Y)
+    try:
+        with pytest.raises(ValueError, match="is registered for all modules"):
+            compact(mlp())
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("name", UNSTEADY)
+def test_unsteady_outputs_are_refused(name):
+    message = "outputs of network (change from call to call|are not finite)"
+    with pytest.raises(ValueError, match=message):
+        compact(UNSTEADY[name](), ROWS_OF_6)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.cell, self.head = kind(6, 6, batch_first=True), nn.Linear(6, 2)
+
+    def forward(self, X):
+        return self.head(self.cell(X)[0][:, -1])
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = nn.MultiheadAttention(6, 2, batch_first=True), nn.Linear(6, 2)
+
+    def forward(self, X):
+        return self.head(self.cell(X, X, X)[0].mean(dim=1))
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.head.weight = self.cell.weight
+
+    def forward(self, X):
+        return self.head(self.cell(X).tanh())
+
+
+class Product(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = nn.Parameter(torch.eye(6)), nn.Linear(6, 2)
+
+    def forward(self, X):
+        return self.head((X @ self.cell).relu())
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Recurrent(nn.GRU), r"all units of cell \(GRU\), although"),
+        (Recurrent(nn.LSTM), r"all units of cell \(LSTM\), although"),
+        (Attention(), r"all units of cell \(MultiheadAttention\), although"),
+        (Tied(), r"all units of cell \(Linear\), head \(Linear\), although .* used once"),
+        (Product(), r"all units of cell \(Parameter\), although"),
+        (nn.Sequential(nn.Conv1d(4, 4, 1, groups=2), nn.Linear(6, 2)), r"of 0 \(Conv1d\)"),
+    ],
+)
+def test_what_is_kept_whole_is_said(module, message):
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter[:2] = 0
+    X = torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0))
+    before = n_parameters(module)
+    with pytest.warns(UserWarning, match=message):
+        small = compact(module, X)
+    assert n_parameters(small) <= before
+    torch.testing.assert_close(small(X), module.eval()(X))
+
+
+def test_pipelines_and_searches_are_seen_through():
+    X, y = 9 * PLANTED.X + 5, PLANTED.y
+    pruner = RandomPruner(PLANTED.make_net(max_epochs=1), sparsity=0.9, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), pruner).fit(X, y)
+    search = GridSearchCV(pipeline, {"randompruner__sparsity": [0.9]}, cv=2).fit(X, y)
+    for estimator in (pipeline, search):
+        # It reads what the scaler returns.
+        small = compact(estimator, X)
+        assert sizes(small) == sizes(compact(estimator))
+        scaled = getattr(estimator, "best_estimator_", estimator)[0].transform(X)
+        labels = small(torch.from_numpy(scaled).float()).argmax(dim=1)
+        np.testing.assert_array_equal(labels, estimator.predict(X))
+
+
+class Tokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(5, 6), nn.Linear(6, 2)
+
+    def forward(self, X):
+        return self.head(self.table(X).mean(dim=1))
+
+
+def test_inputs_of_embeddings_are_indices():
+    module, words = Tokens(), torch.tensor([[0, 4, 2], [1, 1, 3]])
+    for X in (words, words.numpy(), None):
+        torch.testing.assert_close(compact(module, X)(words), module(words))
+
+
 # Errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.zeros((3, 7)), r"network, Sequential, cannot read X, with rows of shape \(7,\)"),
+        (np.zeros((0, 6)), r"X has shape \(0, 6\); it must have a row"),
+        (5, r"X has shape \(\); it must have a row"),
+    ],
+)
+def test_inputs_must_fit(X, message):
+    with pytest.raises(ValueError, match=message):
+        compact(mlp(), X)
+
+
+def test_inputs_that_cannot_be_guessed_are_asked_for():
+    module = nn.Sequential(nn.Unflatten(1, (2, 3)), nn.Conv1d(2, 2, 2), nn.Flatten())
+    with pytest.raises(ValueError, match=r"X=None, but the inputs of network, .* Pass X"):
+        compact(module)
+    assert_same(module, ROWS_OF_6, tolerance=1e-6)
+
+
+def test_layers_without_weights_yet_are_refused():
+    with pytest.raises(ValueError, match="LazyLinear '0' of network is not initialized; call"):
+        compact(nn.Sequential(nn.LazyLinear(2)), ROWS_OF_6)
 
 
 class Dynamic(nn.Module):
@@ -505,7 +670,7 @@ def test_forwards_that_cannot_be_traced_are_refused():
     with pytest.raises(
         ValueError, match=r"The forward of network, Dynamic, cannot be traced: .*control flow"
     ):
-        compact(Dynamic())
+        compact(Dynamic(), IMAGES)
 
 
 def test_only_fitted_pruners_and_modules_are_compacted():

@@ -20,6 +20,7 @@ PACKAGE = Path(sklearn_tickets.__file__).parent
 
 # The rooms, and what each may import besides itself. The command line may import all.
 ALLOWED = {
+    "_estimators": set(),
     "_files": set(),
     "_random": set(),
     "_network": set(),
@@ -27,10 +28,10 @@ ALLOWED = {
     "training": {"_network", "_random", "masks"},
     "models": set(),
     "datasets.tasks": set(),
-    "datasets": {"_network", "_random", "datasets.tasks", "masks", "models"},
+    "datasets": {"_estimators", "_network", "_random", "datasets.tasks", "masks", "models"},
     "pruners.base": {"_network", "_random", "masks", "training"},
     "pruners": {"_network", "masks", "pruners.base", "training"},
-    "metrics": {"_network", "masks"},
+    "metrics": {"_estimators", "_network", "masks"},
     "inspection": {
         "_network",
         "_random",
@@ -40,7 +41,7 @@ ALLOWED = {
         "pruners.base",
         "training",
     },
-    "export": {"_files", "_network", "models"},
+    "export": {"_estimators", "_files", "_network", "models"},
     "model_selection": {
         "_network",
         "_random",

@@ -2,12 +2,15 @@
 
 import copy
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
 
@@ -15,6 +18,7 @@ from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.export import SparseLinear, compact, to_onnx
 from sklearn_tickets.models import VGG, LeNet5, ResNet
 from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner
+from tests.odd_networks import COMPUTED, OWN, PATCHED, ROWS, UNSTEADY
 
 reason = "writing and running ONNX files takes the extra onnx, and onnxruntime"
 pytest.importorskip("onnx", reason=reason)
@@ -112,7 +116,59 @@ def test_a_module_is_written_as_it_is_and_left_alone(tmp_path):
     assert_allclose(run(path, words), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "name", ["pruned by torch", "weight_norm", "old spectral_norm", "default arguments", "half"]
+)
+def test_odd_networks_compute_the_same(tmp_path, name):
+    module = (COMPUTED | OWN)[name]()
+    to_onnx(module, tmp_path / "net.onnx", ROWS)
+    rows = ROWS.to(next(module.parameters()).dtype)
+    expected = module.eval()(rows).detach().numpy()
+    assert_allclose(run(tmp_path / "net.onnx", rows.numpy()), expected, atol=1e-2)
+
+
+def test_squeezed_outputs_have_one_axis_for_any_number_of_samples(tmp_path):
+    module = nn.Sequential(nn.Linear(6, 3), nn.Flatten(), nn.Linear(3, 1), nn.Flatten(0))
+    with pytest.raises(ValueError, match="X=None"):
+        to_onnx(module, tmp_path / "net.onnx")
+    to_onnx(module, tmp_path / "net.onnx", ROWS)
+    assert run(tmp_path / "net.onnx", ROWS[:1].numpy()).shape == (1,)
+
+
+def test_threads_take_turns(tmp_path):
+    modules = [nn.Sequential(nn.Linear(6, n), nn.ReLU(), nn.Linear(n, 2)) for n in (3, 4, 5)]
+    with ThreadPoolExecutor(3) as pool:
+        paths = [tmp_path / f"{i}.onnx" for i in range(3)]
+        list(pool.map(to_onnx, modules, paths, [ROWS] * 3))
+    for module, path in zip(modules, paths, strict=True):
+        assert_same(path, module, ROWS.numpy())
+
+
+def test_pipelines_are_seen_through(tmp_path):
+    pruner = GivenMaskPruner(PLANTED.make_net(max_epochs=1), PLANTED.mask, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), pruner).fit(PLANTED.X, PLANTED.y)
+    to_onnx(pipeline, tmp_path / "net.onnx", PLANTED.X)
+    scaled = pipeline[0].transform(PLANTED.X).astype(np.float32)
+    labels = run(tmp_path / "net.onnx", scaled).argmax(axis=1)
+    assert_array_equal(labels, pipeline.predict(PLANTED.X))
+
+
+def test_without_onnx_runtime_the_file_is_checked_by_the_reference(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    to_onnx(OWN["between layers"](), tmp_path / "net.onnx", ROWS)
+    with pytest.raises(ValueError, match=r"The file (would not compute|fails on)"):
+        to_onnx(ByRows(), tmp_path / "net.onnx", ROWS)
+
+
 # Errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["forward hook", "forward of a layer", "dropout in training"])
+def test_odd_networks_are_refused(tmp_path, name):
+    message = "has the forward hook|has a forward of its own|change from call to call"
+    with pytest.raises(ValueError, match=message):
+        to_onnx((PATCHED | UNSTEADY)[name](), tmp_path / "net.onnx", ROWS)
+    assert not list(tmp_path.iterdir())
 
 
 class Dynamic(nn.Module):
@@ -125,14 +181,26 @@ class Two(nn.Module):
         return X, 2 * X
 
 
+class Squeezed(nn.Module):
+    def forward(self, X):
+        return X.flatten(1).mean(dim=1, keepdim=True).squeeze()
+
+
+class ByRows(nn.Module):
+    def forward(self, X):
+        return X if X.shape[0] > 1 else -X
+
+
 @pytest.mark.parametrize(
     ("module", "X", "message"),
     [
         (nn.Linear(8, 3), None, "X=None, but the shape of .* is unknown; pass X"),
-        (nn.Linear(7, 3), IMAGES, r"export Linear for .* \(n_samples, 1, 8, 8\): .* Check X"),
+        (nn.Linear(7, 3), IMAGES, r"Linear, cannot read X, with rows of shape \(1, 8, 8\): .*"),
         (Dynamic(), IMAGES, "cannot export Dynamic .* data-dependent .* without control flow"),
-        (Two(), IMAGES, "must return one tensor with one row per sample; Two"),
-        (nn.Flatten(0), IMAGES, "one row per sample; Flatten"),
+        (Two(), IMAGES, "one tensor with one row per sample; for 3 samples Two returns tuple"),
+        (nn.Flatten(0), IMAGES, r"one row per sample; for 3 samples Flatten returns \(192,\)"),
+        (Squeezed(), IMAGES, r"for 1 samples Squeezed returns \(\). .* write squeeze\(-1\)"),
+        (ByRows(), IMAGES, "The file (would not compute|fails on)"),
         (
             nn.Sequential(SparseLinear(nn.Linear(8, 3))),
             IMAGES,

@@ -13,6 +13,10 @@ from numpy.random import RandomState
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chisquare
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from sklearn_tickets.datasets import PlantedTicketGenerator, plant_ticket
@@ -197,6 +201,24 @@ def test_what_a_pruner_found_can_be_planted():
     module.ticket.apply_(module)
     outputs = module(torch.from_numpy(planted.X)).detach().numpy().ravel()
     assert_allclose(outputs, pruner.predict(planted.X), rtol=1e-3, atol=1e-5)
+
+
+def test_what_a_pipeline_or_search_found_can_be_planted():
+    planted = PlantedTicketGenerator("relu", depth=4, width=20, random_state=0).generate(200)
+    pruner = SNIPPruner(planted.make_net(max_epochs=1), sparsity=0.5, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), pruner).fit(planted.X, planted.y)
+    search = GridSearchCV(pipeline, {"snippruner__sparsity": [0.5]}, cv=2)
+    for estimator in (pipeline, search.fit(planted.X, planted.y)):
+        module = plant_ticket(estimator, MLP(1, 1, (50, 50)), random_state=0)(output_scale=True)
+        module.ticket.apply_(module)
+        scaled = getattr(estimator, "best_estimator_", estimator)[0].transform(planted.X)
+        outputs = module(torch.from_numpy(scaled).float()).detach().numpy().ravel()
+        assert_allclose(outputs, estimator.predict(planted.X), rtol=1e-3, atol=1e-5)
+    with pytest.raises(NotFittedError):
+        plant_ticket(clone(pipeline), MLP(1, 1, (50, 50)))
+    net = planted.make_net().initialize()
+    with pytest.raises(TypeError, match="target must be a fitted pruner, a Pipeline that"):
+        plant_ticket(net, MLP(1, 1, (50, 50)))
 
 
 def test_other_hosts_are_refused():

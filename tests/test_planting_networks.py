@@ -14,6 +14,7 @@ from torch.nn import functional
 from sklearn_tickets.datasets import plant_ticket
 from sklearn_tickets.datasets.tasks import ReluTask
 from sklearn_tickets.models import MLP, VGG, LeNet5
+from tests.odd_networks import COMPUTED, OWN, PATCHED, ROWS, UNSTEADY, around, mlp
 
 
 def draw(module, seed=0, density=1.0):
@@ -244,4 +245,95 @@ OTHER_SIZE[8] = nn.Linear(9 * 9, 20)
 def test_image_hosts_without_room_or_of_another_kind_are_refused(host, message):
     target = draw(image_network((3, 4), 5))
     with pytest.raises(ValueError, match=message):
+        plant_ticket(target, host)
+
+
+class OwnConvolution(nn.Conv2d):
+    """A convolution that is another one behind its forward."""
+
+    def _conv_forward(self, *args):
+        return 2 * super()._conv_forward(*args)
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_weights_that_are_computed_are_planted(name):
+    target = COMPUTED[name]()
+    factory = plant_ticket(target, draw(MLP(6, 2, (20,)), seed=1), random_state=0)
+    expected = target.eval().double()(ROWS.double()).detach().numpy()
+    assert_allclose(masked_outputs(factory, ROWS.double()), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_hooks_and_replaced_forwards_are_refused(name):
+    message = "has (the forward hook|a forward of its own)"
+    with pytest.raises(ValueError, match=f"of target {message}"):
+        plant_ticket(PATCHED[name](), MLP(6, 2, (20,)))
+    with pytest.raises(ValueError, match=f"of host {message}"):
+        plant_ticket(MLP(6, 2, (4,)), PATCHED[name]())
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_hosts_that_compute_their_weights_are_refused(name):
+    with pytest.raises(ValueError, match=r"host has \w*Linear '[02]', which rescales what is"):
+        plant_ticket(MLP(6, 2, (4,)), COMPUTED[name]())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["own linear layer", "own activation", "own sequence", "between layers"],
+)
+def test_layers_of_other_kinds_are_refused(name):
+    for target, host in ((OWN[name](), MLP(6, 2, (20,))), (MLP(6, 2, (4,)), OWN[name]())):
+        with pytest.raises(ValueError, match=r"(target|host) .*breaks it|is not supported"):
+            plant_ticket(target, host)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (around(lambda s, X: s.mlp(X[:, [1, 0, 2, 3, 4, 5]])), "breaks it"),
+        (around(lambda s, X: s.mlp(functional.dropout(X, 0.5, training=True))), "'dropout'"),
+        (UNSTEADY["noise"], "breaks it"),
+        (UNSTEADY["counter"], "'mul'"),
+        (
+            lambda: nn.Sequential(nn.Linear(6, 2), nn.BatchNorm1d(2, track_running_stats=False)),
+            "Ba",
+        ),
+    ],
+)
+def test_what_happens_between_layers_is_seen(target, message):
+    with pytest.raises(ValueError, match=message):
+        plant_ticket(target(), MLP(6, 2, (20,)))
+
+
+def test_planted_tickets_are_compared_with_their_targets():
+    target, host = draw(image_network((3, 4), 5)), draw(image_network((8, 9), 20))
+    own = OwnConvolution(3, 4, 2, padding=1)
+    own.load_state_dict(target[3].state_dict())
+    target[3] = own
+    with pytest.raises(ValueError, match=r"host has Conv2d.* where target has OwnConvolution"):
+        plant_ticket(target, host)
+    own.__class__ = type("Conv2d", (OwnConvolution,), {})
+    with pytest.raises(ValueError, match="target would not compute the outputs of the planted"):
+        plant_ticket(target, host)
+
+
+def test_arguments_with_defaults_keep_them():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mlp = mlp()
+
+        def forward(self, X, mask=None):
+            return self.mlp(X if mask is None else X * mask)
+
+    factory = plant_ticket(Net(), draw(Net(), seed=1), scaling="trainable", random_state=0)
+    expected = mlp().double()(ROWS.double()).detach().numpy()
+    assert_allclose(masked_outputs(factory, ROWS.double()), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_averages_of_other_divisors_are_other_layers():
+    target, host = draw(image_network((3, 4), 5)), draw(image_network((8, 9), 20))
+    host[2] = nn.AvgPool2d(2, divisor_override=3)
+    with pytest.raises(ValueError, match="divisor_override=3"):
         plant_ticket(target, host)

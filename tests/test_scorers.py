@@ -184,7 +184,7 @@ def test_unfitted_and_foreign_estimators(scorer):
     logistic = LogisticRegression().fit(X, LABELS)
     not_refitted = GridSearchCV(logistic, {}, cv=2, refit=False).fit(X, LABELS)
     for estimator in (logistic, not_refitted):
-        with pytest.raises(TypeError, match="takes a fitted pruner"):
+        with pytest.raises(TypeError, match="must be a fitted pruner, a Pipeline that ends in one"):
             scorer(estimator, X, LABELS)
 
 

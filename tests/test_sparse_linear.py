@@ -13,11 +13,13 @@ from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import prune
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.export import SparseLinear, compact, to_sparse
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import GivenMaskPruner, RandomPruner
+from tests.odd_networks import COMPUTED, OWN, PATCHED, UNSTEADY
 
 
 def layer(n_inputs, n_outputs, density, *, bias=True, dtype=torch.float32, seed=0):
@@ -218,6 +220,45 @@ def test_random_masks_gain_speed():
                 runs.append(time.perf_counter() - began)
     dense, faster = map(statistics.median, seconds.values())
     assert faster < dense / 2  # on one core a tenth
+
+
+def wide(module):
+    """A large sparse layer before a module of six inputs."""
+    return nn.Sequential(layer(400, 400, 0.01), layer(400, 6, 1), module)
+
+
+@pytest.mark.parametrize("name", COMPUTED | OWN)
+def test_odd_networks_compute_the_same(name):
+    odd = (COMPUTED | OWN)[name]()
+    dtype = next(odd.parameters()).dtype
+    module, X = wide(odd).to(dtype), inputs(9, 400, dtype=dtype)
+    sparse = to_sparse(module)
+    assert type(sparse[0]) is SparseLinear
+    tolerance = 0.1 if dtype == torch.half else 1e-4
+    torch.testing.assert_close(sparse(X), module.eval()(X), rtol=tolerance, atol=tolerance)
+
+
+def test_weights_that_are_computed_become_sparse():
+    linear, X = layer(400, 400, 1), inputs(9, 400)
+    prune.l1_unstructured(linear, "weight", 0.99)
+    sparse = to_sparse(nn.Sequential(linear))
+    assert len(sparse[0].values) == 1600
+    torch.testing.assert_close(sparse(X), linear(X), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", PATCHED | UNSTEADY)
+def test_odd_networks_are_refused(name):
+    message = "has the forward hook|has a forward of its own|change from call|are not finite"
+    with pytest.raises(ValueError, match=message):
+        to_sparse(wide((PATCHED | UNSTEADY)[name]()))
+
+
+def test_inputs_of_other_shapes_are_asked_for():
+    module = nn.Sequential(nn.Unflatten(1, (2, 400)), layer(400, 400, 0.01), nn.Flatten())
+    with pytest.raises(ValueError, match=r"X=None, but the inputs of network, .* Pass X"):
+        to_sparse(module)
+    X = inputs(5, 800)
+    torch.testing.assert_close(to_sparse(module, X)(X), module(X), rtol=1e-4, atol=1e-4)
 
 
 # Errors ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 import torch
 from torch import nn
 
@@ -47,3 +48,31 @@ def test_tracers_take_turns():
         thread.join()
     assert len(followed) == 1
     assert nn.Module.__call__ is call
+
+
+class Optional(nn.Module):
+    def forward(self, X, mask=None, n=2, *args, flag=True, **more):
+        X = X if mask is None else X * mask
+        return X * n if flag else X + n
+
+
+def test_arguments_beside_the_input_have_their_defaults():
+    graph = Tracer("module").trace(Optional())
+    assert [node.name for node in graph.nodes] == ["x", "mul", "output"]
+
+
+class Pair(nn.Module):
+    def forward(self, X, other):
+        return X + other
+
+
+class Branch(nn.Module):
+    def forward(self, X):
+        return X if X.sum() > 0 else -X
+
+
+@pytest.mark.parametrize("module", [Pair(), Branch()])
+def test_forwards_of_one_input_without_control_flow_are_traced(module):
+    message = "The forward of net, .* cannot be traced: .* Write it for one input, without control"
+    with pytest.raises(ValueError, match=message):
+        Tracer("net").trace(module)

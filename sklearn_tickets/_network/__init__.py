@@ -1,5 +1,6 @@
 """What the library asks of a torch module: its parameters, paths, outputs and operations."""
 
+from sklearn_tickets._network._copies import check_calls, evaluation_copy, with_plain_weights
 from sklearn_tickets._network._flow import positive_flow, trace_paths
 from sklearn_tickets._network._inference import (
     as_tensor,
@@ -17,6 +18,7 @@ from sklearn_tickets._network._module import (
     prunable_parameters,
 )
 from sklearn_tickets._network._tracer import TRACING, Tracer
+from sklearn_tickets._network._verification import check_same_outputs, draw_inputs, example_inputs
 
 __all__ = [
     "BATCH_NORMS",
@@ -25,8 +27,13 @@ __all__ = [
     "LinearMap",
     "Tracer",
     "as_tensor",
+    "check_calls",
     "check_own_weights",
+    "check_same_outputs",
+    "draw_inputs",
     "evaluating",
+    "evaluation_copy",
+    "example_inputs",
     "functional_call",
     "hidden_features",
     "infer",
@@ -35,4 +42,5 @@ __all__ = [
     "positive_flow",
     "prunable_parameters",
     "trace_paths",
+    "with_plain_weights",
 ]

@@ -1,5 +1,6 @@
 """`Tracer`: trace a module's forward while other threads train and predict."""
 
+import inspect
 import threading
 from typing import Any
 
@@ -50,11 +51,18 @@ class Tracer(fx.Tracer):
         except Exception as error:
             raise ValueError(
                 f"The forward of {self.name}, {type(root).__name__}, cannot be traced: {error}. "
-                "Write it without control flow that depends on inputs."
+                "Write it for one input, without control flow that depends on it."
             ) from error
         graph = fx.Graph()
         graph.output(graph.graph_copy(recorded, {}))
         return graph
+
+    def create_args_for_root(
+        self, root_fn: Any, is_module: bool, concrete_args: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """Record a single input, so that the forward's other arguments have their defaults."""
+        _, name, *_ = inspect.signature(root_fn).parameters
+        return root_fn, [self.root, self.create_proxy("placeholder", name, (), {})]
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Record the call of a module, or just call it if another thread does."""

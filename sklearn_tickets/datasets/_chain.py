@@ -19,6 +19,8 @@ from sklearn_tickets.datasets.tasks import Affine
 from sklearn_tickets.models import ScaledLinear
 
 _LAYERS, _BATCH_NORMS = tuple(BATCH_NORMS), tuple(BATCH_NORMS.values())
+# A subclass with a forward of its own is another layer.
+_FORWARDS: set[Any] = {vars(kind)["forward"] for kind in (*_LAYERS, ScaledLinear)}
 _WEIGHTY = ("Linear", "Conv")
 _POOLS = {
     f"{kind}_pool{n}d": getattr(nn, f"{kind.title().replace('_', '')}Pool{n}d")
@@ -35,6 +37,7 @@ _SETTINGS = (
     "padding_mode",
     "ceil_mode",
     "count_include_pad",
+    "divisor_override",
     "output_size",
 )
 _IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
@@ -94,11 +97,16 @@ class Chain:
         )
 
 
+def _is_layer(module: nn.Module) -> bool:
+    """Whether a module computes what a linear layer, a scaled one or a convolution computes."""
+    return type(module).forward in _FORWARDS
+
+
 class _ChainTracer(Tracer):
-    """Record layers of the supported kinds, subclasses included, as single operations."""
+    """Record layers of the supported kinds as single operations, subclasses, too."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, _LAYERS) or super().is_leaf_module(m, module_qualified_name)
+        return _is_layer(m) or super().is_leaf_module(m, module_qualified_name)
 
 
 def chain_arrays(layers: Iterable[tuple[ArrayLike, ArrayLike]], what: str) -> Chain:
@@ -161,14 +169,19 @@ def read_chain(module: nn.Module, what: str) -> Chain:
     maps: dict[str, LinearMap] = {}
     is_flat = has_relu = True
     for name, operation in _operations(module, what):
-        if isinstance(operation, _LAYERS):
+        if _is_layer(operation):
             if not has_relu:
                 raise ValueError(f"{what} has no ReLU between {list(maps)[-1]!r} and {name!r}.")
             if isinstance(operation, nn.Linear) and not is_flat:
                 raise ValueError(f"{what} has no Flatten between maps and the linear {name!r}.")
             maps[name] = _read_layer(name, operation, maps, what)
             is_flat, has_relu = isinstance(operation, nn.Linear), False
-        elif isinstance(operation, _BATCH_NORMS) and steps and steps[-1].startswith(_WEIGHTY):
+        elif (
+            isinstance(operation, _BATCH_NORMS)
+            and operation.track_running_stats
+            and steps
+            and steps[-1].startswith(_WEIGHTY)
+        ):
             last = list(maps)[-1]
             maps[last] = maps[last].fold(operation)
         elif isinstance(operation, nn.ReLU):
@@ -182,7 +195,7 @@ def read_chain(module: nn.Module, what: str) -> Chain:
                 f"{what} has {type(operation).__name__} {name!r}, which is not supported there. "
                 f"Supported are {_SUPPORTED}."
             )
-        if isinstance(operation, (*_LAYERS, *_POOLS.values(), nn.ReLU)):
+        if _is_layer(operation) or isinstance(operation, (*_POOLS.values(), nn.ReLU)):
             steps.append(_describe(operation))
     if not steps or steps[-1] != "Linear":
         raise ValueError(
@@ -217,7 +230,7 @@ def _as_module(name: str, args: tuple, kwargs: dict[str, Any], what: str) -> nn.
     """Return the module that does the same as a function or method."""
     if name == "relu":
         return nn.ReLU()
-    if name.startswith("dropout"):
+    if name.startswith("dropout") and not kwargs.get("training"):
         return nn.Dropout()
     if name in _POOLS:
         return _POOLS[name](*args, **kwargs)

@@ -2,19 +2,32 @@
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.random import RandomState
-from numpy.typing import NDArray
-from torch import nn
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
-from sklearn_tickets._network import NORMALIZATION_LAYERS, plain_module
+from sklearn_tickets._estimators import find_pruner
+from sklearn_tickets._network import (
+    NORMALIZATION_LAYERS,
+    check_calls,
+    check_same_outputs,
+    draw_inputs,
+    evaluating,
+    evaluation_copy,
+    plain_module,
+    with_plain_weights,
+)
 from sklearn_tickets._random import independent_rng
 from sklearn_tickets.datasets._chain import Chain, chain_arrays, read_chain
 from sklearn_tickets.datasets._planted_module import PlantedModule
-from sklearn_tickets.datasets.tasks import Affine, deepened, live_part
+from sklearn_tickets.datasets.tasks import Affine, deepened, feed_forward, live_part
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import ScaledLinear
 
@@ -62,8 +75,9 @@ def plant_ticket(
 
         - A module: linear and convolutional layers with ReLU, pooling, flattening and dropout
           between them. Batch normalization is folded into the layer before it.
-        - A fitted pruner of such a module: the ticket that it found is planted, with its trained
-          weights, so that its quality on the pruner's data is known.
+        - A fitted pruner of such a module, also at the end of a ``Pipeline`` or inside a fitted
+          search: the ticket that it found is planted, with its trained weights, so that its
+          quality on the data that the pruner reads is known.
         - Per layer, arrays of shapes (n_outputs, n_inputs) and (n_outputs,).
     host : torch.nn.Module
         The large network: the same layers, with the same numbers of inputs and outputs and at
@@ -92,7 +106,9 @@ def plant_ticket(
         If the host is not a module.
     ValueError
         If target or host is not a chain of such layers, the target does not fit into the host,
-        `scaling` is unknown, or it is ``"hidden"`` and all weights of a layer of the host are 0.
+        a layer has hooks or a forward of its own, the planted ticket computes something else than
+        the target, `scaling` is unknown, or it is ``"hidden"`` and all weights of a layer of the
+        host are 0.
 
     Notes
     -----
@@ -124,23 +140,29 @@ def plant_ticket(
         raise ValueError(f"scaling must be 'hidden' or 'trainable'; got {scaling!r}.")
     if not isinstance(host, nn.Module):
         raise TypeError(f"host must be a torch.nn.Module; got {type(host).__name__}.")
-    host = copy.deepcopy(host).cpu()
-    for parameter in host.parameters():
-        # Reshaped arrays share the memory of contiguous parameters only.
-        parameter.data = parameter.data.contiguous()
+    host = plain_module(host)
+    check_calls(host, "host")
     for name, layer in host.named_modules():
-        if isinstance(layer, (*NORMALIZATION_LAYERS, ScaledLinear)):
+        # The hooks that are left compute a weight, as parametrizations do.
+        is_computed = is_parametrized(layer) or bool(layer._forward_pre_hooks)
+        if is_computed or isinstance(layer, (*NORMALIZATION_LAYERS, ScaledLinear)):
             raise ValueError(
                 f"host has {type(layer).__name__} {name!r}, which rescales what is planted; use a "
                 "host without it (that of a target is folded into the layer before it)."
             )
-    if hasattr(target, "mask_"):
-        target = target.estimator_.module_
+    host = copy.deepcopy(host).cpu()
+    for parameter in host.parameters():
+        # Reshaped arrays share the memory of contiguous parameters only.
+        parameter.data = parameter.data.contiguous()
+    if hasattr(target, "fit"):
+        pruner, _ = find_pruner(target, None, "target")
+        target = pruner.estimator_.module_
     if isinstance(target, nn.Module):
-        small = read_chain(copy.deepcopy(plain_module(target)).cpu(), "target")
+        small = read_chain(with_plain_weights(target, "target").cpu(), "target")
     else:
         small = chain_arrays(target, "target")
-    large = read_chain(host, "host")
+    with evaluating(host):
+        large = read_chain(host, "host")
     if small.is_mlp and large.is_mlp and len(small.layers) < len(large.layers):
         flat = [(weight[:, :, 0], bias) for weight, bias in small.arrays()]
         small = chain_arrays(deepened(flat, len(large.layers)), "target")
@@ -186,7 +208,30 @@ def plant_ticket(
             if not bias.all():
                 layer.bias[others[: len(others) // 4]] = 0
         inputs = units
-    return PlantedModule(host, TicketMask(kept), 1 / factors)
+    factory = PlantedModule(host, TicketMask(kept), 1 / factors)
+    _check_planted(factory, target)
+    return factory
+
+
+def _check_planted(factory: PlantedModule, target: Any) -> None:
+    """Check that the masked host computes what `target` does, on inputs that can be guessed."""
+    planted: Any = factory(output_scale=True).eval()
+    planted.ticket.apply_(planted)
+    with torch.no_grad():
+        X = draw_inputs(planted)
+        if X is None:
+            return
+        if isinstance(target, nn.Module):
+            network: Any = evaluation_copy(target, "target").cpu().to(X.dtype)
+        else:
+            network = partial(_feed_forward, target)
+        check_same_outputs(planted, network, X, ("the planted ticket", "target"))
+
+
+def _feed_forward(target: Sequence[tuple[ArrayLike, ArrayLike]], X: Tensor) -> Tensor:
+    """Evaluate a target of arrays."""
+    layers = [(np.asarray(weight), np.asarray(bias)) for weight, bias in target]
+    return torch.from_numpy(feed_forward(layers, X.double().numpy())).to(X.dtype)
 
 
 def _check_room(steps: Sequence[str], layers: Sequence[Affine], host: Chain) -> None:

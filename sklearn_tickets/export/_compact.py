@@ -8,14 +8,17 @@ is not known here keeps all units that it reads.
 """
 
 import copy
+import operator
+import warnings
+from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, fx, nn
 
-from sklearn_tickets._network import BATCH_NORMS, Tracer, plain_module
+from sklearn_tickets._network import BATCH_NORMS, Tracer, check_same_outputs, with_plain_weights
+from sklearn_tickets.export._source import Source
 from sklearn_tickets.export._units import NO_PADDING, ReducibleLayer, Units
 from sklearn_tickets.models import ScaledLinear
 
@@ -41,30 +44,45 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
 
     Parameters
     ----------
-    network : fitted pruner or torch.nn.Module
-        A pruner, whose sparse network is compacted, or any module whose pruned weights are 0.
-        It is not changed.
+    network : fitted pruner, Pipeline, search or torch.nn.Module
+        A pruner, alone, at the end of a pipeline or inside a fitted search, whose sparse network
+        is compacted, or any module whose pruned weights are 0. It is not changed.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), default=None
-        Inputs of the module. Only their number of axes is used. A pruner knows it.
+        Inputs of `network`, on which the compact network is compared with it; a row is enough.
+        If None, they are drawn at random. Their shape is that of a pruner's data; that of a
+        module's is guessed from its first layer, and if none fits, X is required.
 
     Returns
     -------
     module : torch.fx.GraphModule
         A network with the same outputs as `network` in evaluation mode, up to rounding. Layers
-        keep their names; batch normalization is folded into the layer before it. It can be
-        trained, copied and pickled, and loaded where only torch is installed.
+        keep their names; batch normalization is folded into the layer before it, and a weight
+        that is computed from others (pruned by ``torch.nn.utils.prune``, parametrized, normalized)
+        becomes a plain one. The other steps of a pipeline are not part of it. It can be trained,
+        copied and pickled, and loaded where only torch is installed.
 
     Raises
     ------
     NotFittedError
         If the pruner is not fitted.
     TypeError
-        If `network` is neither a pruner nor a module.
+        If `network` contains no pruner and is no module.
     ValueError
-        If torch.fx cannot trace the forward of the module.
+        If torch.fx cannot trace the forward of the module, a layer has forward hooks or a forward
+        of its own, outputs change from call to call, or the compact network has other outputs.
+
+    Warns
+    -----
+    UserWarning
+        If layers have pruned weights and keep all their units, because they are of another kind,
+        such as recurrent layers and attention, or share their weights.
 
     Notes
     -----
+    Before it is returned, the compact network is compared with the original for several numbers
+    of rows, one included. The outputs may differ by rounding only, which is measured: by how much
+    the outputs move if every weight of the original is off by about as much as rounding.
+
     A hidden unit without incoming weights is the constant :math:`c = \phi(b)`, with bias b and
     activation :math:`\phi`. As in [1]_, :math:`\sum_t w_t c` is added to the next layer's bias,
     where :math:`w_t` are its weights for this unit; units that read nothing else become
@@ -72,10 +90,10 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     before it: one of the channels with :math:`c \ne 0` is kept, with the weights
     :math:`\sum_i w_{it} c_i / c`.
 
-    Linear layers and convolutions that are used once lose units. Between them may be elementwise
-    activations, sums and products, pooling, ``flatten(1)`` and dropout. Tensors that are added,
-    as in residual networks, lose the units that no reader of any of them needs. All units that
-    another operation reads are kept. A layer keeps at least one unit.
+    Linear layers and convolutions whose weights are used once lose units. Between them may be
+    elementwise activations, sums and products, pooling, ``flatten(1)`` and dropout. Tensors that
+    are added, as in residual networks, lose the units that no reader of any of them needs. All
+    units that another operation reads are kept. A layer keeps at least one unit.
 
     Batch normalization after a linear layer is folded only if it reads a matrix, as it does if
     X has two axes or after ``flatten(1)``. Of inputs with three axes it normalizes the second,
@@ -107,17 +125,9 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     >>> torch.allclose(small(X), module(X), atol=1e-6)
     True
     """
-    if not isinstance(network, nn.Module):
-        check_is_fitted(network)
-        if not hasattr(network, "mask_"):
-            raise TypeError(
-                f"network must be a fitted pruner or a torch.nn.Module; got {network!r}. For a "
-                "fitted search, pass its best_estimator_."
-            )
-        X = network.input_support_[None]
-        network = network.estimator_.module_
-    traced = _trace(copy.deepcopy(plain_module(network)).eval())
-    layers, units = _follow(traced, X is not None and np.ndim(X) == 2)
+    given = Source.of(network, X)
+    traced = _trace(with_plain_weights(given.module, "network"))
+    layers, units = _follow(traced, given.has_matrices)
     for node in reversed(traced.graph.nodes):
         if node in units:
             needed = units[node].needed
@@ -134,12 +144,29 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
         needed[0] |= ~needed.any()
         return needed
 
+    if whole := _kept_whole(traced, layers):
+        warnings.warn(
+            f"compact kept all units of {', '.join(whole)}, although some weights are 0. It "
+            "removes units of Linear and Conv1d to Conv3d layers without groups whose weights are "
+            "used once.",
+            stacklevel=3,
+        )
     for node, layer in layers.items():
         dense = layer.dense(kept(node), kept(node.all_input_nodes[0]))
         traced.set_submodule(str(node.target), dense)
     traced.delete_all_unused_submodules()
     traced.recompile()
-    return traced.eval()
+    traced.eval()
+    check_same_outputs(given.original, traced, given.rows, ("network", "compact(network)"))
+    return traced
+
+
+def compact_source(network: Any, X: Any) -> Source:
+    """Find a network as `Source.of` does; that of a pruner is compacted."""
+    source = Source.of(network, X)
+    if isinstance(network, nn.Module):
+        return source
+    return Source.of(compact(source.module, source.rows), source.rows)
 
 
 def _trace(module: nn.Module) -> fx.GraphModule:
@@ -169,10 +196,8 @@ def _follow(
     layers: dict[fx.Node, ReducibleLayer] = {}
     units: dict[fx.Node, Units] = {}
     matrices: set[fx.Node] = set()
-    owners = [
-        node.target if node.op == "call_module" else str(node.target).rpartition(".")[0]
-        for node in traced.graph.nodes
-    ]
+    uses: Counter[Any] = Counter(node.target for node in traced.graph.nodes)
+    uses.update(id(own) for node in traced.graph.nodes for own in _parameters(traced, node))
     node: Any
     for node in list(traced.graph.nodes):
         module: Any = traced.get_submodule(node.target) if node.op == "call_module" else None
@@ -182,7 +207,8 @@ def _follow(
             matrices.add(node)
         if (
             type(module) in BATCH_NORMS
-            and owners.count(node.target) == 1
+            and uses[node.target] == 1
+            and all(uses[id(own)] == 1 for own in module.parameters())
             and _fits(module, units.get(source))
         ):
             layers[node] = ReducibleLayer.after(units.get(source), module)
@@ -207,6 +233,26 @@ def _follow(
                 units[each].needed.fill_(True)
                 units[each].constant.fill_(torch.nan)  # it may have been changed in place
     return layers, units
+
+
+def _parameters(traced: fx.GraphModule, node: fx.Node) -> list[nn.Parameter]:
+    """List the parameters that a node uses."""
+    if node.op == "call_module":
+        return list(traced.get_submodule(str(node.target)).parameters())
+    values = [operator.attrgetter(str(node.target))(traced)] if node.op == "get_attr" else []
+    return [value for value in values if isinstance(value, nn.Parameter)]
+
+
+def _kept_whole(traced: fx.GraphModule, layers: Collection[fx.Node]) -> list[str]:
+    """Name what has pruned weights and is not among the layers that may lose units."""
+    kinds = {}
+    for node in traced.graph.nodes:
+        weights = [value for value in _parameters(traced, node) if value.ndim > 1]
+        if node not in layers and any((weight == 0).any() for weight in weights):
+            is_layer = node.op == "call_module"
+            owner: Any = traced.get_submodule(str(node.target)) if is_layer else weights[0]
+            kinds[node.target] = type(owner).__name__
+    return [f"{name} ({kind})" for name, kind in kinds.items()]
 
 
 def _operation(node: fx.Node, module: nn.Module | None) -> str:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sklearn_tickets._network import plain_module
-from sklearn_tickets.export._compact import compact
+from sklearn_tickets._network import check_same_outputs, with_plain_weights
+from sklearn_tickets.export._compact import compact_source
 
 # Smaller layers take less time than a call of the kernel.
 _MIN_WEIGHTS = 2**17
@@ -127,15 +127,19 @@ class SparseLinear(nn.Module):
         )
 
 
-def to_sparse(network: Any, *, max_density: float = 0.2) -> nn.Module:
+@torch.no_grad()
+def to_sparse(network: Any, X: Any = None, *, max_density: float = 0.2) -> nn.Module:
     r"""Make large linear layers with few weights sparse, which is faster on a CPU.
 
     This also gains speed with masks that keep some weights of every unit, where `compact` cannot.
 
     Parameters
     ----------
-    network : fitted pruner or torch.nn.Module
-        Of a pruner, the compact network is used; a module is used as it is. Neither is changed.
+    network : fitted pruner, Pipeline, search or torch.nn.Module
+        Of a pruner, alone, at the end of a pipeline or inside a fitted search, the compact network
+        is used; a module is used as it is. Neither is changed.
+    X : array-like of shape (n_samples, n_features) or (n_samples, ...), default=None
+        Inputs of `network`, as in `compact`: the sparse network is compared with it on them.
     max_density : float in [0, 1], default=0.2
         The largest share of non-zero weights in a layer that becomes sparse. Layers with fewer
         than 131,072 weights always stay dense.
@@ -151,9 +155,11 @@ def to_sparse(network: Any, *, max_density: float = 0.2) -> nn.Module:
     NotFittedError
         If the pruner is not fitted.
     TypeError
-        If `network` is neither a pruner nor a module.
+        If `network` contains no pruner and is no module.
     ValueError
-        If `max_density` is out of range, or torch.fx cannot trace the pruner's module.
+        If `max_density` is out of range, a layer has forward hooks or a forward of its own, outputs
+        change from call to call, the sparse network has other outputs, or torch.fx cannot trace
+        the pruner's module.
 
     See Also
     --------
@@ -195,8 +201,8 @@ def to_sparse(network: Any, *, max_density: float = 0.2) -> nn.Module:
     """
     if not 0 <= max_density <= 1:
         raise ValueError(f"max_density={max_density} must be between 0 (all dense) and 1.")
-    is_module = isinstance(network, nn.Module)
-    module = copy.deepcopy(plain_module(network)).eval() if is_module else compact(network)
+    source = compact_source(network, X)
+    module = with_plain_weights(source.module, "network")
     whole = nn.ModuleDict({"module": module})  # a module that is itself a layer has a path, too
     sparse: dict[nn.Module, SparseLinear] = {}
     for path, layer in list(whole.named_modules(remove_duplicate=False)):
@@ -206,4 +212,7 @@ def to_sparse(network: Any, *, max_density: float = 0.2) -> nn.Module:
             if layer not in sparse:
                 sparse[layer] = SparseLinear(layer).eval()
             whole.set_submodule(path, sparse[layer])
+    check_same_outputs(
+        source.original, whole["module"], source.rows, ("network", "to_sparse(network)")
+    )
     return whole["module"]

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_tickets._estimators import find_pruner
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.metrics._overlap import (
@@ -48,29 +48,11 @@ class _Scorer:
         self._options = options
 
     def __call__(self, estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None = None) -> float:
-        pruner, X = _find_pruner(estimator, X)
+        pruner, X = find_pruner(estimator, X, "The estimator of this scorer")
         return float(self._measure(pruner, X, y, **self._options))
 
     def __repr__(self) -> str:
         return self.__name__
-
-
-def _find_pruner(estimator: BaseEstimator, X: ArrayLike) -> tuple[BaseEstimator, ArrayLike]:
-    """Return the fitted pruner inside `estimator`, and X as transformed for it."""
-    check_is_fitted(estimator)
-    if hasattr(estimator, "best_estimator_"):
-        return _find_pruner(estimator.best_estimator_, X)
-    if isinstance(estimator, Pipeline):
-        for _, transformer in estimator.steps[:-1]:
-            if transformer not in (None, "passthrough"):
-                X = transformer.transform(X)
-        return _find_pruner(estimator[-1], X)
-    if not isinstance(getattr(estimator, "mask_", None), TicketMask):
-        raise TypeError(
-            "This scorer takes a fitted pruner, a Pipeline that ends in one, or a search over one "
-            f"with refit=True; got {estimator!r}, which has no mask_."
-        )
-    return estimator, X
 
 
 # Masks --------------------------------------------------------------------------------

@@ -1,0 +1,43 @@
+"""What an export is made from: a module, or the network of a fitted pruner."""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from sklearn_tickets._estimators import find_pruner
+from sklearn_tickets._network import evaluation_copy, example_inputs, plain_module
+
+
+class Source(NamedTuple):
+    """A network to export, and inputs to compare the result with it on.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network itself.
+    original : torch.nn.Module
+        A copy of it in evaluation mode.
+    rows : Tensor of shape (n_samples, ...)
+        Some of its inputs.
+    has_matrices : bool
+        Whether its inputs are known to have two axes.
+    """
+
+    module: nn.Module
+    original: nn.Module
+    rows: Tensor
+    has_matrices: bool
+
+    @classmethod
+    def of(cls, network: Any, X: Any) -> "Source":
+        """Find the network in a module, a fitted pruner, or a pipeline or search with a pruner."""
+        shape = None
+        if isinstance(network, nn.Module):
+            module = plain_module(network)
+        else:
+            pruner, X = find_pruner(network, X, "network")
+            module, shape = plain_module(pruner.estimator_.module_), pruner.input_support_.shape
+        original = evaluation_copy(module, "network")
+        rows = example_inputs(original, X, "network", shape)
+        is_known = X is not None or shape is not None
+        return cls(module, original, rows, is_known and rows.ndim == 2)
