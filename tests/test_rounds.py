@@ -141,6 +141,7 @@ def test_networks_that_are_not_constant_have_not_collapsed(kind, data):
 NO_EYE = np.repeat([[0, 1]], [6, 26], axis=1).repeat(2, axis=0)
 
 
+@pytest.mark.filterwarnings("ignore:The mask did not move")
 @pytest.mark.parametrize(
     ("pruner", "remedies"),
     [

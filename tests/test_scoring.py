@@ -153,23 +153,6 @@ def test_the_l1_penalty_leaves_biases_alone():
     assert weights(pruner)["bias"].item() == 2.0
 
 
-@pytest.mark.parametrize(("kind", "strength"), [("classifier", 3e-4), ("regressor", 1e-4)])
-def test_the_automatic_l1_penalty_depends_on_the_loss(kind, strength):
-    X, y = np.zeros((8, 3), dtype=np.float32), np.arange(8) % 2
-    module = nn.Linear(3, 2 if kind == "classifier" else 1)
-    nn.init.ones_(module.weight)
-    net = make_net(
-        kind, module=ModuleTemplate(module), optimizer=torch.optim.SGD, lr=100.0, max_epochs=1
-    ).set_params(batch_size=8)
-    pruner = MagnitudePruner(
-        net, sparsity=0.0, round_epochs=1, rewind_epoch=None, final_epochs=0, l1="auto"
-    ).fit(X, y)
-    # One step of plain SGD, in which the data have no gradient.
-    assert weights(pruner)["weight"].flatten().tolist() == pytest.approx(
-        [1 - 100 * strength] * module.weight.numel()
-    )
-
-
 class KeepsTheSmallest(ScoringPruner):
     """Scores are all negative."""
 

@@ -181,6 +181,7 @@ def test_densities_that_come_twice_are_run_once():
     assert (twice["pruner"] == "imp").sum() == 1
 
 
+@pytest.mark.filterwarnings("ignore:The mask did not move")
 @pytest.mark.parametrize("name", [name for name in PRUNERS if name not in DEFAULT])
 def test_others_take_part_if_they_are_named(name, monkeypatch):
     # A hundred generations take longer than all the others together.

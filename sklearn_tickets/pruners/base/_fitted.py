@@ -11,7 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    check_array,
+    check_is_fitted,
+)
 from skorch import NeuralNet
 
 from sklearn_tickets._network import hidden_features, infer, plain_module
@@ -38,6 +43,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _check_inputs(self, X: ArrayLike) -> NDArray[np.float32]:
         check_is_fitted(self)
+        _check_feature_names(self, X, reset=False)
         inputs = check_array(
             X,
             dtype=np.float32,
@@ -53,7 +59,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"X has rows of shape {inputs.shape[1:]}, but X had rows of shape {shape} in fit: "
                 f"pass X.reshape(-1, {', '.join(map(str, shape))})."
             )
-        validate_data(self, X, reset=False, skip_check_array=True)
+        _check_n_features(self, inputs, reset=False)
         return inputs
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
