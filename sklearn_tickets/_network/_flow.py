@@ -70,8 +70,9 @@ def positive_flow(
     """
     rules = Connections() if trace else SynapticFlow()
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    first = next(p for p in module.parameters() if p.is_floating_point())
     with evaluating(module), torch.inference_mode(False), torch.enable_grad():
+        # In the block, because another thread may call the module with parameters in float64.
+        first = next(p for p in module.parameters() if p.is_floating_point())
         state = {name: value.detach().clone() for name, value in module.named_parameters()}
         for name, value in state.items():
             flow = leaves[name] if name in leaves else value.double().abs()
