@@ -142,13 +142,10 @@ def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
     outputs = try_out(net, rows)
     check_nonlinearity(net, outputs.shape[1])
     expected = _n_outputs(net, y, classes)
-    if outputs.shape != (len(rows), expected):
-        n_rows = (
-            "n_samples" if len(outputs) == len(rows) else f"{len(outputs)} for {len(rows)} rows"
-        )
+    if outputs.shape[1] != expected:
         target = f"y of shape {y.shape}" if classes is None else f"y with {len(classes)} classes"
         raise ValueError(
-            f"estimator's module {name} returns outputs of shape ({n_rows}, {outputs.shape[1]}); "
+            f"estimator's module {name} returns outputs of shape (n_samples, {outputs.shape[1]}); "
             f"{target} and {type(net).__name__} need (n_samples, {expected})."
         )
     if classes is not None and _are_probabilities(outputs):
