@@ -457,7 +457,7 @@ def test_a_planted_ticket_becomes_what_was_planted(output_scale):
     assert sizes(small) == [(2, 4), (4, 2), (2, 20), (20, 4)]
     X = torch.from_numpy(PLANTED.X).double()
     # The untrained ticket is read through the pruner's factors; an export has the raw outputs.
-    read = small.double()(X).numpy() * pruner.output_scale_
+    read = small.double()(X).detach().numpy() * pruner.output_scale_
     np.testing.assert_array_equal(read.argmax(axis=1), pruner.predict(PLANTED.X))
     assert_same(pruner.estimator_.module_.double(), X)
     # No mask, and nothing of this package, is left in it.

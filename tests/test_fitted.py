@@ -144,6 +144,17 @@ def test_a_criterion_without_probabilities_has_no_predict_proba(data):
         pruner.predict_proba(data[0])
 
 
+def test_negative_numbers_are_no_probabilities_though_they_add_up_to_one(data):
+    net = make_net(
+        "classifier",
+        predict_nonlinearity=lambda logits: logits - logits.mean(dim=1, keepdim=True) + 0.5,
+        max_epochs=1,
+    )
+    pruner = GivenMaskPruner(net).fit(100 * data[0], data[1])
+    with pytest.raises(ValueError, match="CrossEntropyLoss does not imply"):
+        pruner.predict_proba(100 * data[0])
+
+
 # Untrained tickets -------------------------------------------------------------------
 
 

@@ -188,6 +188,20 @@ def test_activations_may_be_functions_and_methods(function):
     assert positive_flow(Net(), parameters, torch.zeros(1, 1))[0] == 30
 
 
+@pytest.mark.parametrize("trace", [False, True])
+@pytest.mark.parametrize("add", [torch.add, torch.sub, torch.Tensor.add])
+def test_sums_with_a_factor_are_not_understood(add, trace):
+    class Net(nn.Linear):
+        def forward(self, x):
+            return add(super().forward(x), x, alpha=2)
+
+    net = Net(2, 2, bias=False)
+    flow = positive_flow(net, absolute(net), torch.zeros(1, 2), trace=trace)
+    assert flow.unknown == (add.__name__,)
+    # Each of the two outputs is the mean flow of the weights, and that of the inputs.
+    assert flow.total == pytest.approx(absolute(net)["weight"].sum().item() + 2)
+
+
 def test_max_pooling_takes_the_largest_unless_it_traces():
     net = nn.Sequential(nn.Linear(2, 4), nn.Unflatten(1, (1, 4)), nn.MaxPool1d(4), nn.Flatten())
     parameters = {"0.weight": torch.arange(8).double().reshape(4, 2)}

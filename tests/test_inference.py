@@ -291,6 +291,31 @@ def test_hidden_features_are_of_the_layer_executed_last_and_flat():
     )
 
 
+def test_hidden_features_are_of_the_last_call_of_a_layer():
+    class Again(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.a(self.b(self.a(x)))
+
+    module = Again()
+    expected = module.b(module.a(torch.from_numpy(X))).detach()
+    hidden = hidden_features(module, X, TicketMask.ones_like(module))
+    np.testing.assert_allclose(hidden, expected, atol=1e-6)
+
+
+def test_batches_count_the_same_in_normalization_statistics():
+    rows = np.arange(1500, dtype="float32")[:, None]
+    statistics = normalization_statistics(nn.BatchNorm1d(1), rows, {})
+    assert statistics["running_mean"].item() == pytest.approx(749.5)
+    # Of two batches of 750 rows each.
+    assert statistics["running_var"].item() == pytest.approx(750 * 751 / 12)
+    # The last batch has more than one row.
+    assert normalization_statistics(nn.BatchNorm1d(1), rows[:1025], {})["num_batches_tracked"] == 2
+
+
 def test_hidden_features_of_a_mask_of_biases_alone():
     net = initialized()
     mask = TicketMask.ones_like(net.module_, prune_bias=True, exclude=["*.weight"])

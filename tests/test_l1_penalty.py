@@ -88,6 +88,16 @@ def test_clipping_sees_the_penalty_but_no_pruned_weight(l1):
     assert dict(net.callbacks_)["seen"].norms_ == pytest.approx([l1 * n_kept**0.5] * 4)
 
 
+def test_frozen_weights_are_not_pulled():
+    net = initialized(optimizer=optim.SGD, lr=0.1)
+    net.module_.layers[0].weight.requires_grad_(False)
+    before = weights(net)
+    names = ["layers.0.weight", "layers.1.weight"]
+    Training(net, np.zeros_like(X), np.zeros_like(Y), 1, penalty=L1Penalty(1.0, names)).run()
+    after = weights(net)
+    assert [torch.equal(before[name], after[name]) for name in names] == [True, False]
+
+
 @pytest.mark.parametrize("of", ["l1", "strength"])
 def test_line_searches_that_do_not_see_a_penalty_are_refused(of):
     params = {"optimizer": optim.LBFGS, "optimizer__line_search_fn": "strong_wolfe"}

@@ -33,7 +33,7 @@ LABELS = {
 @pytest.fixture
 def halves():
     X, y = small_data()
-    return (X[:50], y[:50]), (X[50:], y[50:])
+    return (X[:40], y[:40]), (X[40:], y[40:])
 
 
 def histories(make, halves, column, labels):
@@ -109,6 +109,15 @@ def test_validation_data_of_other_labels_are_refused(halves):
         net = make_net("classifier", train_split=predefined_split(Dataset(*data)))
         complaint = rf"train_split=.*{problem}.*same columns and labels as X and y"
         assert_refused(SNIPPruner(net), (X, y + 1), f"(?s){complaint}")
+
+
+def test_validation_data_do_not_change_the_training(halves):
+    histories = []
+    for split in (None, predefined_split(Dataset(*halves[1]))):
+        net = make_net("classifier", max_epochs=2, train_split=split)
+        pruner = SNIPPruner(net, sparsity=0.3, random_state=0).fit(*halves[0])
+        histories.append(pruner.estimator_.history[:, "train_loss"])
+    assert histories[0] == histories[1]
 
 
 def test_other_splits_stay(halves):

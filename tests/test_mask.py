@@ -86,6 +86,8 @@ def test_any_array_of_booleans_or_zeros_and_ones_makes_a_mask(values):
         [[-1]],
         [[np.nan]],
         [["0"]],
+        [["1"] * 100],
+        [[b"0", b"1"]],
         [[None]],
         torch.tensor([[0.1]]),
         torch.tensor([[torch.nan]], dtype=torch.bfloat16),

@@ -110,6 +110,17 @@ def test_parts_of_one_block_of_memory_are_told_apart():
     assert masked["second"] is second
 
 
+def test_views_of_another_type_are_told_apart():
+    state = {"weight": torch.ones(2, 2), "same": None, "halves": None, "integers": None}
+    state["same"] = state["weight"].t()
+    state["halves"] = state["weight"].view(torch.float16)
+    state["integers"] = state["weight"].view(torch.int32)
+    masked = TicketMask({"weight": [[0, 1], [1, 1]]}).apply(state)
+    assert masked["weight"].tolist() == masked["same"].tolist() == [[0, 1], [1, 1]]
+    assert masked["halves"] is state["halves"]
+    assert masked["integers"] is state["integers"]
+
+
 def test_what_is_left_of_a_tie_in_clones_is_warned_of():
     state = {name: value.clone() for name, value in TiedNet(tie_weights).state_dict().items()}
     mask = TicketMask({"a.weight": np.eye(4)})

@@ -425,6 +425,11 @@ class AttendsToTheBatch(MLP):
         return super().forward((x @ x.T).softmax(dim=1) @ x)
 
 
+class IsSmall(AttendsToTheBatch):
+    def forward(self, x):
+        return 1e-6 * super().forward(x)
+
+
 class Transposed(nn.Module):
     """Returns classes by rows, with as many rows as classes."""
 
@@ -465,6 +470,7 @@ def without_statistics():
         without_statistics,
         StandardizesTheBatch,
         AttendsToTheBatch,
+        IsSmall,
     ],
 )
 def test_modules_that_mix_the_rows_of_a_batch_are_refused(module):

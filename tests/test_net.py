@@ -190,6 +190,13 @@ def test_images_with_channels_last_are_recognized(module, complaint):
     pruner.fit(X.transpose(0, 3, 1, 2), y)
 
 
+def test_the_size_of_an_image_that_is_no_square_is_asked_for():
+    X, y = np.random.RandomState(0).rand(20, 1, 6, 8), np.arange(20) % 2
+    pruner = RandomPruner(make_net("classifier", module=partial(VGG, depth=11, width=0.1)))
+    complaint = r"images, but X has rows of shape \(1, 6, 8\). Set .*module__image_size"
+    assert_refused(pruner, (X, y), complaint)
+
+
 class TwoTensors(MLP):
     def forward(self, X):
         return super().forward(X), X

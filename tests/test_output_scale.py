@@ -211,6 +211,13 @@ def test_temperatures_are_bounded():
     assert classification_temperature(np.ones((2, 3)), y) == 1
 
 
+def test_many_rows_are_thinned_out_together_with_their_classes():
+    outputs = np.random.RandomState(0).rand(20_001, 3)
+    y = (outputs * [1, 20, 400]).argmax(axis=1)
+    for read in (classification_scale, classification_temperature):
+        np.testing.assert_array_equal(read(outputs, y), read(outputs[::3], y[::3]))
+
+
 def test_reading_leaves_its_input():
     rng = np.random.RandomState(0)
     outputs, y = rng.randn(20, 3), rng.randint(3, size=20)

@@ -15,6 +15,7 @@ from sklearn_tickets.pruners import (
     SNIPPruner,
 )
 from sklearn_tickets.training import HoldMask, Training
+from sklearn_tickets.training._same_start import SameStart
 from tests.small_nets import MASK, X, Y, assert_same_state, make_net, weights
 
 
@@ -112,6 +113,19 @@ def test_other_callbacks_are_welcome(callback):
     )
     pruner.fit(X, Y[:, 0])
     assert len(pruner.estimator_.history) == 3
+
+
+def test_weights_are_compared_in_the_first_epoch_only():
+    net = make_net().initialize()
+    start = SameStart(net)
+    start.on_epoch_begin(net)
+    reset(net.module_)
+    with pytest.raises(ValueError, match="in on_epoch_begin, before the first step"):
+        start.on_epoch_begin(net)
+    reset(net.module_)
+    # A loop that only loads results notifies of epochs, but of no batches.
+    start.on_epoch_end(net)
+    start.on_epoch_begin(net)
 
 
 def test_the_first_step_is_taken_from_the_weights_returned_to():

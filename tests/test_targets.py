@@ -16,6 +16,7 @@ from sklearn_tickets.pruners import (
     GivenMaskPruner,
     SNIPPruner,
 )
+from sklearn_tickets.pruners.base._targets import class_codes
 from tests.instances import assert_refused, make_net, small_data
 
 
@@ -123,6 +124,20 @@ def test_a_loss_that_squeezes_outputs_gets_a_vector():
     )
 
 
+def test_a_loss_is_called_in_training_only():
+    class Counts(nn.MSELoss):
+        n_calls = 0
+
+        def forward(self, outputs, targets):
+            self.n_calls += 1
+            return super().forward(outputs, targets)
+
+    X, y = regression()
+    net = make_net("regressor", criterion=Counts, batch_size=20, max_epochs=2)
+    pruner = GivenMaskPruner(net).fit(X, y)
+    assert pruner.estimator_.criterion_.n_calls == 3 * 2
+
+
 @pytest.mark.parametrize("column", [False, True])
 @pytest.mark.parametrize(
     "pruner_class", [SNIPPruner, BernoulliGatePruner, ConcreteTicketPruner, GeneticPruner]
@@ -193,7 +208,7 @@ class Rows(MLP):
     ("module", "complaint"),
     [
         (Images, r"shape \(n_samples, 1, 1\), and y has shape \(60,\). End .* flatten\(1\)"),
-        (Rows, r"keep the first axis that of the rows"),
+        (Rows, r"shape \(16,\) for 8 rows. The first axis must be that of the rows"),
     ],
 )
 def test_outputs_of_other_axes_are_refused(module, complaint):
@@ -207,6 +222,13 @@ def test_one_class_is_named_as_it_was_given():
     for label, shown in [(0.0, "0.0"), (3, "3"), ("cat", "'cat'"), (True, "True")]:
         y = np.full(len(X), label)
         assert_refused(SNIPPruner(make_net("classifier")), (X, y), f"only one class: {shown}$")
+
+
+@pytest.mark.parametrize(("threshold", "logit"), [(0.5, 0.0), (0.75, np.log(3))])
+def test_a_single_logit_at_the_threshold_is_of_class_0(threshold, logit):
+    net = NeuralNetBinaryClassifier(MLP, threshold=threshold)
+    outputs = logit + np.array([[-1e-6], [0], [1e-6]])
+    assert class_codes(net, outputs).tolist() == [0, 0, 1]
 
 
 def test_callbacks_of_the_fit_see_labels():

@@ -76,6 +76,7 @@ def positive_flow(
     rules = Connections() if trace else SynapticFlow()
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     with evaluating(module), _keeping_attributes(module):
+        # In the block, because another thread may call the module with parameters in float64.
         first = next(p for p in module.parameters() if p.is_floating_point())
         state = {name: value.detach().clone() for name, value in module.named_parameters()}
         for name, value in state.items():

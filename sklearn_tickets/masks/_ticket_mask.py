@@ -63,8 +63,7 @@ class TicketMask(Mapping[str, Tensor]):
             if not isinstance(name, str):
                 raise ValueError(f"kept must have names of parameters as keys; got {name!r}.")
             array = as_array(values, f"kept[{name!r}]")
-            is_binary = array.dtype.kind not in "SU" and np.isin(array, (0, 1)).all()
-            if array.dtype != bool and not is_binary:
+            if array.dtype != bool and not np.isin(array, (0, 1)).all():
                 raise ValueError(
                     f"kept[{name!r}] must hold booleans (or 0 and 1) only; "
                     f"compare the {array.dtype} values with a threshold first."

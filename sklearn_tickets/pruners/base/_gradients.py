@@ -1,5 +1,6 @@
 """Gradients of the training loss at the weights of a masked network, over all data."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -63,7 +64,8 @@ def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
     rows = np.unique([size.argsort()[-8:] for size in sizes])
     target = torch.as_tensor(y[rows]).to(net.device)
     output = torch.from_numpy(infer(net.module_, X[rows])).to(target)
-    loss = net.criterion_(output.reshape(target.shape), target)
+    # A copy: a criterion may count its calls.
+    loss = copy.deepcopy(net.criterion_)(output.reshape(target.shape), target)
     if not loss.isfinite().all():
         raise ValueError(
             f"The loss of estimator, {type(net.criterion_).__name__}, is {loss.mean():g} at the "

@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_leaves
 
 from sklearn_tickets._network import evaluating
 
-# Rows on which a loss is tried: numbers that are hardly ever the size of another axis.
-_N_ROWS = 13, 17
+# Rows on which a loss is tried: a number that is hardly ever the size of another axis.
+_N_ROWS = 13
 
 
 def check_classes(pruner: Any, y: np.ndarray) -> np.ndarray:
@@ -64,8 +64,7 @@ def encode_targets(
         If `y` contains a label that is not in `classes`, or the net's loss does not take the
         targets.
     """
-    n_rows = next(n for n in _N_ROWS if n not in np.shape(y)[1:])
-    rows = np.arange(n_rows) % len(X)
+    rows = np.arange(_N_ROWS) % len(X)
     with evaluating(net.module_):
         outputs = net.infer(X[rows])
     if outputs.ndim > 2:
