@@ -105,11 +105,11 @@ class Encoder(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "operation"),
     [
-        (nn.GRU(2, 3), "gru"),
-        (nn.LSTM(2, 3), "lstm"),
-        (nn.RNN(2, 3), "rnn_tanh"),
+        (nn.GRU(2, 3, batch_first=True), "gru"),
+        (nn.LSTM(2, 3, batch_first=True), "lstm"),
+        (nn.RNN(2, 3, batch_first=True), "rnn_tanh"),
         (nn.GRUCell(2, 3), "gru_cell"),
-        (nn.TransformerEncoderLayer(2, 1, 4), "multi_head_attention_forward"),
+        (nn.TransformerEncoderLayer(2, 1, 4, batch_first=True), "multi_head_attention_forward"),
     ],
 )
 def test_dead_ends_behind_unknown_operations_are_refused_before_training(layer, operation):

@@ -102,8 +102,10 @@ class Indexed(nn.Module):
 
 UNKNOWN = {
     "embedding": Indexed(lambda p, x: p["e"](x.long()).flatten(1), e=nn.Embedding(3, 3)),
-    "gru": Indexed(lambda p, x: p["r"](x[:, None])[0].flatten(1), r=nn.GRU(2, 6)),
-    "lstm": Indexed(lambda p, x: p["r"](x[:, None])[0].flatten(1), r=nn.LSTM(2, 6)),
+    "gru": Indexed(lambda p, x: p["r"](x[:, None])[0].flatten(1), r=nn.GRU(2, 6, batch_first=True)),
+    "lstm": Indexed(
+        lambda p, x: p["r"](x[:, None])[0].flatten(1), r=nn.LSTM(2, 6, batch_first=True)
+    ),
     "multi_head_attention_forward": Indexed(
         lambda p, x: p["a"](x[:, None], x[:, None], x[:, None])[0].flatten(1).repeat(1, 3),
         a=nn.MultiheadAttention(2, 1, batch_first=True),
