@@ -247,12 +247,20 @@ UNKNOWN = {
     "vmap": vector(lambda n, x: torch.vmap(lambda row: n.f.weight @ row)(x), f=linear()),
 }
 
+
 # Products of computed values depend on all; that one of them is always 0 is not seen.
+def write_into_constant(n, x):
+    h = n.w.repeat(len(x), 1)
+    h[:, :2].copy_(x[:, :2])
+    return functional.pad(n.f(x), (3, 0)) + h
+
+
 GENEROUS = {
     "rms_norm": between(nn.RMSNorm(4)),
     "normalize": vector(lambda n, x: functional.normalize(x)),
     "glu": between(nn.GLU(), n_out=2),
     "product": vector(lambda n, x: n.f(x) * n.g(x), f=linear(), g=linear()),
+    "part_of_a_constant_written": (Net(write_into_constant, w=weight(1, 4), f=linear(4, 1)), (4,)),
     "own_attention": (
         Net(
             own_attention,

@@ -112,6 +112,8 @@ def attach(value: Tensor, flow: Tensor, *, reached: bool, rules: FlowRules) -> N
     """Give a tensor a flow, in place."""
     if isinstance(value, Traced) and flow is not value.flow:
         value.reached |= reached
+        if isinstance(value._base, Traced):
+            value._base.reached |= reached
         if value.flow.is_leaf:
             value.flow = flow
         else:  # views of the tensor have views of its flow
