@@ -140,6 +140,7 @@ OWN = {
     "own sequence": lambda: OwnSequential(*mlp()),
     "between layers": around(lambda s, X: s.mlp[2](s.mlp[1](s.mlp[0](X) * 2) + s.mlp[0](X))),
     "by the mode": around(lambda s, X: s.mlp(X) * (100 if s.training else 1)),
+    "inputs in place": around(lambda s, X: s.mlp(X.mul_(2).add_(1))),
     "backward hook": changed(lambda m: m[0].register_full_backward_hook(lambda *_: None)),
     "no bias, later": changed(lambda m: setattr(m[0], "bias", None)),
     "a weight that is no parameter": changed(

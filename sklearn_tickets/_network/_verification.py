@@ -59,7 +59,7 @@ def example_inputs(
         rows = rows[torch.arange(_n_rows(rows.shape[1:])) % len(rows)]
         rows = rows.to(like) if rows.is_floating_point() else rows.to(like.device)
         try:
-            module(rows)
+            module(rows.clone())
         except Exception as error:
             raise ValueError(
                 f"{name}, {type(module).__name__}, cannot read X, with rows of shape "
@@ -98,7 +98,7 @@ def draw_inputs(module: nn.Module, shape: tuple[int, ...] | None = None) -> Tens
         numbers = [] if sizes else [torch.randn(size, generator=rng).to(like)]
         for rows in (*numbers, indices.to(like), indices):
             if _accepts(module, rows[:2]):
-                outputs = module(rows[:2])
+                outputs = module(rows[:2].clone())
                 if not isinstance(outputs, Tensor) or outputs.shape[:1] == (2,):
                     return rows
     return None
@@ -113,7 +113,7 @@ def _like(module: nn.Module) -> Tensor:
 def _accepts(module: nn.Module, rows: Tensor) -> bool:
     """Whether a module has outputs for some rows."""
     try:
-        module(rows)
+        module(rows.clone())
     except Exception:
         return False
     return True
@@ -159,29 +159,30 @@ def check_same_outputs(
         If the outputs differ, those of `module` are not finite, or they change from call to call.
     """
     batches = [X, *(rows for rows in (X[:1], X[1:4]) if _accepts(module, rows))]
-    expected = [_tensors(module(rows)) for rows in batches]
+    original = f"{names[0]} ({type(module).__name__})"
+    expected = [_outputs(module, rows) for rows in batches]
     if not all(output.isfinite().any() for output in expected[0]):
         raise ValueError(
-            f"The outputs of {names[0]} are not finite, so nothing can be compared. Pass other "
+            f"The outputs of {original} are not finite, so nothing can be compared. Pass other "
             "inputs as X, or train with a smaller learning rate."
         )
     exact = [_tolerance(output, output) for output in expected[0]]
-    if difference := _difference(expected[0], _tensors(module(X)), exact):
+    if difference := _difference(expected[0], _outputs(module, X), exact):
         raise ValueError(
-            f"The outputs of {names[0]} change from call to call: {difference}. In evaluation "
+            f"The outputs of {original} change from call to call: {difference}. In evaluation "
             "mode they must depend on the inputs only; dropout with training=True, random numbers "
             "or a counter in the forward are possible causes."
         )
     try:
-        found = [_tensors(other(rows)) for rows in batches]
+        found = [_outputs(other, rows) for rows in batches]
     except Exception as error:
-        raise ValueError(f"{names[1]} fails on inputs of {names[0]}: {error}.") from error
+        raise ValueError(f"{names[1]} fails on inputs of {original}: {error}.") from error
     rng = torch.Generator().manual_seed(0)
     for value in (*module.parameters(), *module.buffers()):
         if value.is_floating_point():
             noise = torch.randn(value.shape, generator=rng).to(value)
             value.data = value.data * (1 + torch.finfo(value.dtype).eps * noise)
-    moved = _tensors(module(X))
+    moved = _outputs(module, X)
     tolerances = [_tolerance(*pair) for pair in zip(expected[0], moved, strict=True)]
     for rows, one, two in zip(batches, expected, found, strict=True):
         if difference := _difference(one, two, tolerances):
@@ -192,14 +193,14 @@ def check_same_outputs(
                 "a dimension"
             )
             raise ValueError(
-                f"{names[1]} would not compute the outputs of {names[0]}: for n={len(rows)} rows, "
+                f"{names[1]} would not compute the outputs of {original}: for n={len(rows)} rows, "
                 f"{difference}. A possible cause is {cause}."
             )
 
 
-def _tensors(outputs: Any) -> list[Tensor]:
-    """List the tensors that a network returns, as copies."""
-    leaves = [leaf for leaf in tree_leaves(outputs) if leaf is not None]
+def _outputs(network: Callable[[Tensor], Any], rows: Tensor) -> list[Tensor]:
+    """List the tensors that a network returns, as copies; it may change its inputs in place."""
+    leaves = [leaf for leaf in tree_leaves(network(rows.clone())) if leaf is not None]
     if strange := [leaf for leaf in leaves if not isinstance(leaf, Tensor)]:
         raise ValueError(
             f"The network returns {type(strange[0]).__name__}, which cannot be compared. Return "

@@ -18,20 +18,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from sklearn_tickets._network import BATCH_NORMS, Tracer, check_same_outputs, with_plain_weights
+from sklearn_tickets.export._operations import fits, is_matrix, passed_on
 from sklearn_tickets.export._source import Source
-from sklearn_tickets.export._units import NO_PADDING, ReducibleLayer, Units
+from sklearn_tickets.export._units import ReducibleLayer, Units
 from sklearn_tickets.models import ScaledLinear
-
-# Modules, functions and methods by one name: MaxPool2d and max_pool2d are "maxpool2d".
-_IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d"}
-_ELEMENTWISE = (
-    {"relu", "relu_", "relu6", "leakyrelu", "elu", "selu", "celu", "gelu", "silu", "mish"}
-    | {"hardswish", "hardsigmoid", "hardtanh", "softplus", "softsign", "sigmoid", "tanh"}
-    | {"add", "sub", "mul"}
-)
-_POOLS = {
-    f"{kind}pool{n}d" for kind in ("max", "avg", "adaptivemax", "adaptiveavg") for n in (1, 2, 3)
-}
 
 
 @torch.no_grad()
@@ -75,7 +65,8 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     -----
     UserWarning
         If layers have pruned weights and keep all their units, because they are of another kind,
-        such as recurrent layers and attention, or share their weights.
+        such as recurrent layers and attention, or share their weights. Also if the compact network
+        has more parameters, as it may if layers without biases read constants.
 
     Notes
     -----
@@ -127,6 +118,7 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     """
     given = Source.of(network, X)
     traced = _trace(with_plain_weights(given.module, "network"))
+    n_before = _n_parameters(traced)
     layers, units = _follow(traced, given.has_matrices)
     for node in reversed(traced.graph.nodes):
         if node in units:
@@ -157,8 +149,18 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     traced.delete_all_unused_submodules()
     traced.recompile()
     traced.eval()
+    if (n_after := _n_parameters(traced)) > n_before:
+        warnings.warn(
+            f"The compact network has {n_after:,} parameters, the original {n_before:,}: layers "
+            "without biases need some for the constants before them.",
+            stacklevel=3,
+        )
     check_same_outputs(given.original, traced, given.rows, ("network", "compact(network)"))
     return traced
+
+
+def _n_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def compact_source(network: Any, X: Any) -> Source:
@@ -203,13 +205,13 @@ def _follow(
         module: Any = traced.get_submodule(node.target) if node.op == "call_module" else None
         sources = node.all_input_nodes
         source: Any = sources[0] if sources else None
-        if _is_matrix(node, module, matrices, reads_rows):
+        if is_matrix(node, module, matrices, reads_rows):
             matrices.add(node)
         if (
             type(module) in BATCH_NORMS
-            and uses[node.target] == 1
+            and uses[node.target] == uses[id(module.weight)] == 1
             and all(uses[id(own)] == 1 for own in module.parameters())
-            and _fits(module, units.get(source))
+            and fits(module, units.get(source))
         ):
             layers[node] = ReducibleLayer.after(units.get(source), module)
             units[node] = Units(layers[node].constant(), {node})
@@ -223,7 +225,7 @@ def _follow(
             units[source].constant = layers[source].constant()
             node.replace_all_uses_with(source)
             traced.graph.erase_node(node)
-        elif (constant := _passed_on(node, module, units)) is not None:
+        elif (constant := passed_on(node, module, units)) is not None:
             peers = {node}.union(*(units[source].peers for source in sources))
             units[node] = Units(constant, peers)
             for peer in peers:
@@ -253,62 +255,3 @@ def _kept_whole(traced: fx.GraphModule, layers: Collection[fx.Node]) -> list[str
             owner: Any = traced.get_submodule(str(node.target)) if is_layer else weights[0]
             kinds[node.target] = type(owner).__name__
     return [f"{name} ({kind})" for name, kind in kinds.items()]
-
-
-def _operation(node: fx.Node, module: nn.Module | None) -> str:
-    """Name what a node does, as in `_IDLE`, `_ELEMENTWISE` and `_POOLS`."""
-    name = getattr(type(module) if module else node.target, "__name__", str(node.target)).lower()
-    return name[:-1].replace("_", "") + name[-1]  # a trailing "_" means "in place"
-
-
-def _flattens(node: fx.Node, module: Any) -> bool:
-    """Whether a node flattens all axes but the first."""
-    given = (*node.args[1:], *node.kwargs.items())
-    dims = (module.start_dim, module.end_dim) if module else given
-    return dims in ((1,), (1, -1), (("start_dim", 1),))
-
-
-def _is_matrix(node: Any, module: Any, matrices: set[fx.Node], reads_rows: bool) -> bool:
-    """Whether a node is known to compute a tensor of two axes."""
-    name, sources = _operation(node, module), node.all_input_nodes
-    if node.op == "placeholder":
-        return reads_rows
-    if name == "flatten":
-        return _flattens(node, module)
-    if name in ("view", "reshape"):
-        return len(node.args) == 3
-    keeps_axes = name in _IDLE | _ELEMENTWISE or type(module) is nn.Linear
-    return keeps_axes and matrices.issuperset(sources)
-
-
-def _fits(module: Any, before: Units | None) -> bool:
-    """Whether the layer's weight has an axis for the units before it."""
-    if not isinstance(module, nn.Linear):
-        return module.groups == 1 and (before is None or before.constant.ndim == 3)
-    if before is None or before.constant.ndim == 2:
-        return True
-    return before.constant.shape == (module.in_features,)
-
-
-def _passed_on(node: Any, module: Any, units: dict[fx.Node, Units]) -> Tensor | None:
-    """Compute the units after an operation; None if it does not pass on those before it."""
-    if not node.all_input_nodes or not units.keys() >= set(node.all_input_nodes):
-        return None
-    constant, *others = [units[source].constant for source in node.all_input_nodes]
-    name = _operation(node, module)
-    if name in _IDLE:
-        return constant
-    if name in _ELEMENTWISE and all(other.shape == constant.shape for other in others):
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: units[n].constant)
-        method = getattr(Tensor, node.target) if node.op == "call_method" else node.target
-        return (module or method)(*args, **kwargs)
-    if name == "flatten":
-        return constant.reshape(constant.shape[:2]) if _flattens(node, module) else None
-    if name in _POOLS and constant.ndim == 3:
-        # The settings of functional average pools are not read: they may count zeros.
-        settings = vars(module) if module else {}
-        is_mean = settings.get("padding") in NO_PADDING and not settings.get("divisor_override")
-        if name.startswith("avg") and not is_mean:
-            return constant.masked_fill(constant != 0, torch.nan)
-        return constant.clone()
-    return None

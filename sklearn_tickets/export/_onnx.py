@@ -98,7 +98,7 @@ def _export(network: Any, X: Any) -> Any:
     _check_rows(original, rows)
     # While it exports, PyTorch replaces how all modules of the process are called.
     with TRACING:
-        proto = _convert(module, rows[:_N_SAMPLES])
+        proto = _convert(module, rows[:_N_SAMPLES].clone())
     check_same_outputs(original, _runner(proto), rows, ("network", "The file"))
     return proto
 
@@ -107,7 +107,7 @@ def _check_rows(module: nn.Module, rows: Tensor) -> None:
     """Check that a module returns one row of outputs per row of inputs, also for a single one."""
     for n_samples in (_N_SAMPLES, 1):
         try:
-            outputs = module(rows[:n_samples])
+            outputs = module(rows[:n_samples].clone())
             found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         except Exception as error:
             found = f"an error: {error}"
