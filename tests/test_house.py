@@ -33,6 +33,7 @@ ALLOWED = {
     "pruners": {"_network", "masks", "pruners.base", "training"},
     "metrics": {"_estimators", "_network", "masks"},
     "inspection": {
+        "_estimators",
         "_network",
         "_random",
         "masks",

@@ -7,9 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
-from sklearn_tickets.inspection import LayerDensityDisplay
+from sklearn_tickets.inspection import LayerDensityDisplay, TicketMaskDisplay
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners import RandomPruner
 from tests.axes import hollow_points, legend_of, line_of, twenty_colors_and_markers
@@ -108,3 +111,16 @@ def test_masks_are_one_or_several_or_labeled():
     ]:
         table = LayerDensityDisplay.from_masks(masks).table
         assert table["mask"].unique().tolist() == labels
+
+
+def test_masks_inside_pipelines_and_searches_are_found(planted):
+    pruner = RandomPruner(planted.make_net(max_epochs=1), sparsity=0.5, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), pruner).fit(planted.X, planted.y)
+    search = GridSearchCV(pipeline, {"randompruner__sparsity": [0.5]}, cv=2)
+    search.fit(planted.X, planted.y)
+    table = LayerDensityDisplay.from_estimator([pipeline, search]).table
+    assert table["mask"].unique().tolist() == ["Pipeline", "GridSearchCV", "planted ticket"]
+    shown = TicketMaskDisplay.from_estimator(search)
+    assert shown.mask_pred == search.best_estimator_[-1].mask_
+    with pytest.raises(TypeError, match="pruners must be a fitted pruner, a Pipeline"):
+        LayerDensityDisplay.from_estimator(StandardScaler().fit(planted.X))

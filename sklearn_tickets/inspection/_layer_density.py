@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator
 
+from sklearn_tickets._estimators import find_pruner
 from sklearn_tickets.inspection._labeled import labeled
 from sklearn_tickets.inspection._style import (
     FAINT,
@@ -19,7 +20,6 @@ from sklearn_tickets.inspection._style import (
 )
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.metrics import planted_ticket
-from sklearn_tickets.pruners.base import BasePruner
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -69,7 +69,7 @@ class LayerDensityDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        pruners: BasePruner | Sequence[BasePruner] | Mapping[str, BasePruner],
+        pruners: BaseEstimator | Sequence[BaseEstimator] | Mapping[str, BaseEstimator],
         *,
         ticket: TicketMask | None = None,
         ax: "Axes | None" = None,
@@ -78,8 +78,9 @@ class LayerDensityDisplay(Display):
 
         Parameters
         ----------
-        pruners : BasePruner, or list or mapping of str to BasePruner
-            Fitted pruners. The keys of a mapping are their labels.
+        pruners : fitted pruner, Pipeline or search, or list or mapping of str to these
+            Fitted pruners, or pipelines and searches with one. The keys of a mapping are
+            their labels.
         ticket : TicketMask, default=None
             The true ticket. If None, the planted one, if a pruned network has one.
         ax : matplotlib Axes, default=None
@@ -90,11 +91,11 @@ class LayerDensityDisplay(Display):
         display : LayerDensityDisplay
             The plotted densities.
         """
-        fitted = labeled(pruners, BasePruner, "pruners")
-        for pruner in fitted.values():
-            check_is_fitted(pruner)
+        masks = {}
+        for name, estimator in labeled(pruners, BaseEstimator, "pruners").items():
+            pruner, _ = find_pruner(estimator, None, "pruners")
             ticket = planted_ticket(pruner) if ticket is None else ticket
-        masks = {name: pruner.mask_ for name, pruner in fitted.items()}
+            masks[name] = pruner.mask_
         return cls.from_masks(masks, ticket=ticket, ax=ax)
 
     @classmethod

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator
 
+from sklearn_tickets._estimators import find_pruner
 from sklearn_tickets.inspection._style import INK, PALETTE, Display, add_legend
 from sklearn_tickets.masks import TicketMask, common_parameters
 from sklearn_tickets.metrics import planted_ticket
-from sklearn_tickets.pruners.base import BasePruner
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -70,7 +70,7 @@ class TicketMaskDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        pruner: BasePruner,
+        pruner: BaseEstimator,
         mask_true: TicketMask | None = None,
         *,
         kind: Literal["layers", "network"] = "layers",
@@ -80,8 +80,8 @@ class TicketMaskDisplay(Display):
 
         Parameters
         ----------
-        pruner : BasePruner
-            A fitted pruner.
+        pruner : fitted pruner, Pipeline or search
+            A fitted pruner, or a pipeline or search with one.
         mask_true : TicketMask, default=None
             The true ticket. If None, the planted one, if the pruned network has one.
         kind : {"layers", "network"}, default="layers"
@@ -94,10 +94,10 @@ class TicketMaskDisplay(Display):
         display : TicketMaskDisplay
             The plotted masks.
         """
-        check_is_fitted(pruner)
+        found, _ = find_pruner(pruner, None, "pruner")
         if mask_true is None:
-            mask_true = planted_ticket(pruner)
-        return cls(pruner.mask_, mask_true).plot(kind, ax)
+            mask_true = planted_ticket(found)
+        return cls(found.mask_, mask_true).plot(kind, ax)
 
     @classmethod
     def from_masks(
