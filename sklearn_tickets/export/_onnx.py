@@ -33,7 +33,8 @@ def to_onnx(network: Any, path: str | os.PathLike[str], X: Any = None) -> None:
     network : fitted pruner, Pipeline, search or torch.nn.Module
         Of a pruner, alone, at the end of a pipeline or inside a fitted search, the compact network
         is written, without the other steps of the pipeline. A module is written as it is, in
-        evaluation mode. Neither is changed.
+        evaluation mode. Neither is changed. The outputs of an untrained ticket are not
+        multiplied by the pruner's ``output_scale_``.
     path : path-like
         The file. An existing file is replaced atomically.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), default=None

@@ -176,7 +176,10 @@ def check_compact(case, pruner):
     X, _ = case.data()
     module = fitted_module(case, pruner)
     try:
-        small = compact(pruner)
+        with warnings.catch_warnings():
+            # Of layers that it cannot reduce, and of parameters that it has to add.
+            warnings.filterwarnings("ignore", "compact kept|The compact network has")
+            small = compact(pruner)
     except ValueError as error:
         raise named_refusal(case, error) from error
     for rows in (X, X[:1]):

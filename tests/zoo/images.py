@@ -238,7 +238,7 @@ class ChannelsLast(nn.Module):
         return self.head(torch.tanh(self.layer(x.permute(0, 2, 3, 1))).sum((1, 2)))
 
 
-@case("images", exact=False)
+@case("images", exact=False, refuses=["SynFlow"])
 class SpatialTransformer(nn.Module):
     def __init__(self):
         super().__init__()

@@ -33,7 +33,7 @@ class Bilinear(nn.Module):
         return self.head(self.pairs(x, x))
 
 
-@case("vectors")
+@case("vectors", exact=False)
 class BilinearOfTwoBranches(nn.Module):
     def __init__(self):
         super().__init__()
@@ -153,12 +153,12 @@ class Maxout(nn.Module):
         return self.head(self.pieces(x).view(-1, 4, 3).max(dim=2).values)
 
 
-@case("vectors", exact=False)
+@case("vectors", exact=False, refuses=["SynFlow"])
 def softmax_inside():
     return nn.Sequential(nn.Linear(6, 8), nn.Softmax(dim=1), nn.Linear(8, 2))
 
 
-@case("vectors", exact=False)
+@case("vectors", exact=False, refuses=["SynFlow"])
 def softmin_inside():
     return nn.Sequential(nn.Linear(6, 8), nn.Softmin(dim=1), nn.Linear(8, 2))
 
@@ -220,7 +220,7 @@ def group_norm():
     return normalized(nn.GroupNorm(4, 12))
 
 
-@case("vectors", exact=False)
+@case("vectors", exact=False, refuses=["SynFlow"])
 class UnitLength(nn.Module):
     def __init__(self):
         super().__init__()
@@ -272,7 +272,7 @@ class FunctionalDropout(nn.Module):
 # Distances and gates ----------------------------------------------------------------------
 
 
-@case("vectors", exact=False, constants=True, refuses=["onnx"])
+@case("vectors", exact=False, constants=True, refuses=["onnx", "SynFlow"])
 class Prototypes(nn.Module):
     def __init__(self):
         super().__init__()
@@ -295,7 +295,7 @@ class CosineHead(nn.Module):
         return 5 * self.similarity(self.embed(x)[:, None], self.prototypes[None])
 
 
-@case("vectors", exact=False, constants=True)
+@case("vectors", exact=False, constants=True, refuses=["SynFlow"])
 class SiameseDistance(nn.Module):
     def __init__(self):
         super().__init__()
@@ -318,7 +318,7 @@ class RadialBasis(nn.Module):
         return self.head(torch.exp(-(x[:, None] - self.centers).square().mean(dim=2)))
 
 
-@case("vectors", exact=False)
+@case("vectors", exact=False, refuses=["SynFlow"])
 class MixtureOfExperts(nn.Module):
     def __init__(self):
         super().__init__()

@@ -57,7 +57,7 @@ def one_minus(x):
     return 1 - x
 
 
-@between()
+@between(refuses=["SynFlow"])
 def divided(x):
     return x / (1 + x.abs())
 
@@ -85,17 +85,17 @@ def centered(x):
     return x - x.mean(dim=1, keepdim=True)
 
 
-@between(exact=False)
+@between(exact=False, refuses=["SynFlow"])
 def standardized(x):
     return (x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + 1e-3)
 
 
-@between(exact=False)
+@between(exact=False, refuses=["SynFlow"])
 def ordered(x):
     return x.sort(dim=1).values
 
 
-@between(3, exact=False)
+@between(3, exact=False, refuses=["SynFlow"])
 def largest(x):
     return x.topk(3, dim=1).values
 
@@ -127,22 +127,22 @@ def products_of_all_pairs(x):
     return x[:, rows] * x[:, columns]
 
 
-@between(2, exact=False)
+@between(2, exact=False, refuses=["SynFlow"])
 def mean_and_deviation(x):
     return torch.stack([x.mean(dim=1), x.std(dim=1)], dim=1)
 
 
-@between(2, exact=False, constants=True)
+@between(2, exact=False, constants=True, refuses=["SynFlow"])
 def log_sums(x):
     return x.view(-1, 2, 4).logsumexp(dim=2)
 
 
-@between(4, exact=False)
+@between(4, exact=False, refuses=["SynFlow"])
 def lengths(x):
     return x.unflatten(1, (4, 2)).norm(dim=2)
 
 
-@between(exact=False, constants=True)
+@between(exact=False, constants=True, refuses=["SynFlow"])
 def shares(x):
     return functional.softplus(x) / functional.softplus(x).sum(dim=1, keepdim=True)
 

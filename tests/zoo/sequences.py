@@ -19,37 +19,37 @@ class LastStep(nn.Module):
         return self.head(outputs[:, -1])
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 def rnn():
     return LastStep(nn.RNN(4, 6, batch_first=True), 6)
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 def gru():
     return LastStep(nn.GRU(4, 5, batch_first=True), 5)
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 def lstm():
     return LastStep(nn.LSTM(4, 5, batch_first=True), 5)
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 def bidirectional_lstm():
     return LastStep(nn.LSTM(4, 4, batch_first=True, bidirectional=True), 8)
 
 
-@case("sequences", exact=False, refuses=["onnx"])
+@case("sequences", exact=False, refuses=["onnx", "SynFlow"])
 def projected_lstm():
     return LastStep(nn.LSTM(4, 5, batch_first=True, proj_size=3), 3)
 
 
-@case("sequences", exact=False, random=True)
+@case("sequences", exact=False, random=True, refuses=["SynFlow"])
 def stacked_gru():
     return LastStep(nn.GRU(4, 4, num_layers=2, dropout=0.2, batch_first=True), 4)
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 class TimeFirst(nn.Module):
     def __init__(self):
         super().__init__()
@@ -60,7 +60,7 @@ class TimeFirst(nn.Module):
         return self.head(last[0])
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 class InitialStates(nn.Module):
     def __init__(self):
         super().__init__()
@@ -84,17 +84,17 @@ class LoopOverCells(nn.Module):
         return self.head(state[0] if isinstance(state, tuple) else state)
 
 
-@case("sequences", exact=False, refuses=["compact", "onnx"])
+@case("sequences", exact=False, refuses=["compact", "onnx", "SynFlow"])
 def rnn_cell():
     return LoopOverCells(nn.RNNCell(4, 5))
 
 
-@case("sequences", exact=False, refuses=["compact", "onnx"])
+@case("sequences", exact=False, refuses=["compact", "onnx", "SynFlow"])
 def gru_cell():
     return LoopOverCells(nn.GRUCell(4, 5))
 
 
-@case("sequences", exact=False, refuses=["compact", "onnx"])
+@case("sequences", exact=False, refuses=["compact", "onnx", "SynFlow"])
 def lstm_cell():
     return LoopOverCells(nn.LSTMCell(4, 5))
 
@@ -115,7 +115,7 @@ class ElmanByHand(nn.Module):
 # Attention --------------------------------------------------------------------------------
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 class MultiheadAttention(nn.Module):
     def __init__(self):
         super().__init__()
@@ -127,7 +127,7 @@ class MultiheadAttention(nn.Module):
         return self.head(mixed.mean(dim=1))
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 class CrossAttention(nn.Module):
     def __init__(self):
         super().__init__()
@@ -153,23 +153,23 @@ class MeanOfSteps(nn.Module):
         return self.head(self.layer(x).mean(dim=1))
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 def transformer_layer():
     return MeanOfSteps(encoder_layer())
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 def transformer_encoder():
     return MeanOfSteps(nn.TransformerEncoder(encoder_layer(), 2, enable_nested_tensor=False))
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 def transformer_of_normalized_inputs():
     layer = encoder_layer(norm_first=True, activation="gelu")
     return MeanOfSteps(nn.TransformerEncoder(layer, 1, nn.LayerNorm(4), enable_nested_tensor=False))
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 class EncoderAndDecoder(nn.Module):
     def __init__(self):
         super().__init__()
@@ -181,7 +181,7 @@ class EncoderAndDecoder(nn.Module):
         return self.head(self.layer(x[:, :3], x[:, 3:])[:, -1])
 
 
-@case("sequences", exact=False, refuses=["onnx"])
+@case("sequences", exact=False, refuses=["onnx", "SynFlow"])
 class CausalAttention(nn.Module):
     def __init__(self):
         super().__init__()
@@ -192,7 +192,7 @@ class CausalAttention(nn.Module):
         return self.head(functional.scaled_dot_product_attention(q, k, v, is_causal=True)[:, -1])
 
 
-@case("sequences", exact=False, constants=True)
+@case("sequences", exact=False, constants=True, refuses=["SynFlow"])
 class AttentionByHand(nn.Module):
     def __init__(self):
         super().__init__()
@@ -207,7 +207,7 @@ class AttentionByHand(nn.Module):
         return self.head((weights @ self.v(x))[:, 0])
 
 
-@case("sequences", exact=False)
+@case("sequences", exact=False, refuses=["SynFlow"])
 class AttentionPooling(nn.Module):
     def __init__(self):
         super().__init__()
@@ -217,7 +217,7 @@ class AttentionPooling(nn.Module):
         return self.head((torch.softmax(self.score(x), dim=1) * x).sum(dim=1))
 
 
-@case("vectors", exact=False, constants=True)
+@case("vectors", exact=False, constants=True, refuses=["SynFlow"])
 class TokensOfFeatures(nn.Module):
     def __init__(self):
         super().__init__()
@@ -262,7 +262,7 @@ class Mixer(nn.Module):
 # Tokens -----------------------------------------------------------------------------------
 
 
-@case("tokens", exact=False)
+@case("tokens", exact=False, refuses=["SynFlow"])
 class EmbeddingMean(nn.Module):
     def __init__(self):
         super().__init__()
@@ -272,7 +272,7 @@ class EmbeddingMean(nn.Module):
         return self.head(self.embedding(x.long()).mean(dim=1))
 
 
-@case("tokens", exact=False)
+@case("tokens", exact=False, refuses=["SynFlow"])
 class FlatEmbedding(nn.Module):
     def __init__(self):
         super().__init__()
@@ -283,7 +283,7 @@ class FlatEmbedding(nn.Module):
         return self.net(self.embedding(x.to(torch.int64)))
 
 
-@case("tokens", exact=False, refuses=["onnx"])
+@case("tokens", exact=False, refuses=["onnx", "SynFlow"])
 class EmbeddingBag(nn.Module):
     def __init__(self):
         super().__init__()
@@ -293,7 +293,7 @@ class EmbeddingBag(nn.Module):
         return self.head(self.bag(x.long()))
 
 
-@case("tokens", exact=False)
+@case("tokens", exact=False, refuses=["SynFlow"])
 class EmbeddingAndLSTM(nn.Module):
     def __init__(self):
         super().__init__()
@@ -305,7 +305,7 @@ class EmbeddingAndLSTM(nn.Module):
         return self.head(h[-1])
 
 
-@case("tokens", exact=False, constants=True)
+@case("tokens", exact=False, constants=True, refuses=["SynFlow"])
 class EmbeddingAndTransformer(nn.Module):
     def __init__(self):
         super().__init__()
@@ -317,7 +317,7 @@ class EmbeddingAndTransformer(nn.Module):
         return self.head(self.layer(x)[:, 0])
 
 
-@case("tokens", y="numbers", exact=False)
+@case("tokens", y="numbers", exact=False, refuses=["SynFlow"])
 class TiedEmbedding(nn.Module):
     def __init__(self):
         super().__init__()
@@ -328,7 +328,7 @@ class TiedEmbedding(nn.Module):
         return state @ self.embedding.weight[1:].T
 
 
-@case("tokens", exact=False)
+@case("tokens", exact=False, refuses=["SynFlow"])
 class OneHot(nn.Module):
     def __init__(self):
         super().__init__()
@@ -338,7 +338,7 @@ class OneHot(nn.Module):
         return self.net(functional.one_hot(x.long(), N_TOKENS).flatten(1).float())
 
 
-@case("mixed", exact=False)
+@case("mixed", exact=False, refuses=["SynFlow"])
 class TokensAndNumbers(nn.Module):
     def __init__(self):
         super().__init__()
