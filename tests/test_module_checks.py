@@ -619,3 +619,19 @@ def test_frozen_parameters_are_pruned_unless_excluded():
     net = make_net("classifier", module=frozen, max_epochs=1)
     without = MagnitudePruner(net, sparsity=0.5, exclude=["0.*"], random_state=0).fit(X, Y)
     assert list(without.mask_) == ["2.weight"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "criterion"),
+    [
+        ("classifier", nn.CrossEntropyLoss),
+        ("classifier", nn.MultiMarginLoss),
+        ("regressor", nn.MSELoss),
+        ("regressor", nn.L1Loss),
+        ("regressor", nn.HuberLoss),
+    ],
+)
+def test_losses_of_single_rows_are_refused(kind, criterion):
+    net = make_net(kind, criterion=criterion, criterion__reduction="none")
+    X, y = small_data()
+    assert_refused(SNIPPruner(net), (X, y), "criterion__reduction='none' of estimator")

@@ -4,6 +4,8 @@ A pruner evaluates the module itself: in float64, and with other weights than th
 checks refuse a net for which that would give other numbers than the net does.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
@@ -54,9 +56,16 @@ def check_methods(net: NeuralNet) -> None:
     Raises
     ------
     ValueError
-        Names the method, and where to put what it does.
+        Names the method, and where to put what it does; or if the loss is not reduced to a
+        number.
     """
-    base = next(each for each in type(net).__mro__ if each in _NETS)
+    base: Any = next(each for each in type(net).__mro__ if each in _NETS)
+    reduction = getattr(net.criterion_, "reduction", "mean")
+    if reduction == "none" and type(net).get_loss is base.get_loss:
+        raise ValueError(
+            f"criterion__reduction={reduction!r} of estimator gives a loss for each row, which "
+            "cannot be trained. Use 'mean' or 'sum', or reduce it in the net's get_loss."
+        )
     for names, remedy in _REPLACED.items():
         for name in names:
             if name in vars(net) or getattr(type(net), name) is not getattr(base, name):
