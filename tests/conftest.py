@@ -3,3 +3,5 @@
 import os
 
 os.environ["SCIPY_ARRAY_API"] = "1"
+# Tests run in one process per core, and small networks gain nothing from threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
