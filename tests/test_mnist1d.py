@@ -2,6 +2,9 @@
 
 import random
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -76,9 +79,40 @@ def test_streams_are_left_alone_by_a_failure(monkeypatch):
     assert random.getstate() == state
 
 
-def test_unknown_subsets_are_refused():
-    with pytest.raises(ValueError, match="subset must be 'train', 'test' or 'all'; got 'valid'"):
-        load_mnist1d(subset="valid")
+def test_streams_are_left_alone_by_threads(monkeypatch):
+    import mnist1d.data
+
+    make_dataset, began = mnist1d.data.make_dataset, Event()
+
+    def make(settings):
+        random.seed(settings.seed)
+        began.set()
+        time.sleep(0.1)  # The other thread arrives.
+        return make_dataset(settings)
+
+    monkeypatch.setattr(mnist1d.data, "make_dataset", make)
+    random.seed(3)
+    state = random.getstate()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(load_mnist1d)
+        began.wait()
+        second = pool.submit(load_mnist1d)
+    assert_array_equal(first.result().data, second.result().data)
+    assert random.getstate() == state
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("subset", "valid"), ("random_state", None), ("random_state", -1)]
+)
+def test_bad_parameters_are_named(name, value):
+    message = rf"'{name}' parameter of load_mnist1d must be .* Got {value!r} instead"
+    with pytest.raises(ValueError, match=message):
+        load_mnist1d(**{name: value})
+
+
+def test_seeds_are_integers_of_any_type(sequences):
+    X, _ = load_mnist1d(random_state=np.int64(42), return_X_y=True)
+    assert_array_equal(X, sequences.data[:4000])
 
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch):

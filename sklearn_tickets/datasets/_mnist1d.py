@@ -2,10 +2,12 @@
 
 import random
 from importlib.util import find_spec
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_tickets._random import seeded
 
@@ -19,6 +21,14 @@ S. Greydanus and D. Kobak, "Scaling Down Deep Learning with MNIST-1D", ICML 2024
 """
 
 
+@validate_params(
+    {
+        "subset": [StrOptions({"train", "test", "all"})],
+        "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
+        "return_X_y": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
 def load_mnist1d(
     *, subset: str = "train", random_state: int = 42, return_X_y: bool = False
 ) -> Bunch | tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -57,7 +67,7 @@ def load_mnist1d(
     ImportError
         If ``mnist1d`` is not installed.
     ValueError
-        If `subset` is unknown.
+        If `subset` is unknown, or `random_state` is not a seed.
 
     References
     ----------
@@ -71,17 +81,16 @@ def load_mnist1d(
     >>> sequences.data.shape, sequences.target[:5]
     ((1000, 40), array([2, 6, 3, 9, 4]))
     """
-    if subset not in ("train", "test", "all"):
-        raise ValueError(f"subset must be 'train', 'test' or 'all'; got {subset!r}.")
     if find_spec("mnist1d") is None:
         raise ImportError("load_mnist1d needs mnist1d; pip install 'sklearn-tickets[data]'")
     from mnist1d.data import get_dataset_args, make_dataset
 
     settings = get_dataset_args()
-    settings.seed = random_state
+    settings.seed = int(random_state)
     # It seeds the global streams of NumPy and Python.
-    state = random.getstate()
-    with seeded(random_state, "cpu"):
+    with seeded(settings.seed, "cpu"):
+        # Concurrent threads take turns, so that each saves what it is to restore.
+        state = random.getstate()
         try:
             made = make_dataset(settings)
         finally:
