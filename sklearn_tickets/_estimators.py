@@ -1,15 +1,14 @@
-"""Pruners inside pipelines, searches and other meta-estimators, and what reaches them.
+"""`find_pruner`: the fitted pruner inside a meta-estimator, and the data that reach it.
 
 Meta-estimators that hold one fitted estimator are seen through, however they are nested:
 pipelines, searches, ``TransformedTargetRegressor``, ``FixedThresholdClassifier`` and the like.
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.feature_selection import RFE
 from sklearn.frozen import FrozenEstimator
@@ -21,104 +20,101 @@ _ONE = ("best_estimator_", "regressor_", "estimator_")
 _SEVERAL = ("estimators_", "calibrated_classifiers_")
 
 
-def pruner_of(estimator: Any) -> Any:
-    """Return the unfitted estimator at the end of pipelines and target transformations."""
-    while isinstance(estimator, Pipeline | TransformedTargetRegressor):
-        is_pipeline = isinstance(estimator, Pipeline)
-        estimator = estimator.steps[-1][1] if is_pipeline else estimator.regressor
-    return estimator
+class Found(NamedTuple):
+    """A fitted pruner, and what is around it.
+
+    Parameters
+    ----------
+    around : tuple of estimators
+        The meta-estimators around the pruner, the outermost first.
+    pruner : estimator
+        The pruner.
+    """
+
+    around: tuple[Any, ...]
+    pruner: Any
+
+    def inputs(self, X: Any) -> Any:
+        """Return inputs as the other steps of pipelines transform them for the pruner."""
+        for each in self.around:
+            if isinstance(each, Pipeline):
+                for _, transformer in each.steps[:-1]:
+                    if transformer not in (None, "passthrough"):
+                        X = transformer.transform(X)
+            elif isinstance(each, RFE):
+                X = each.transform(X)
+        return X
+
+    def targets(self, y: Any) -> Any:
+        """Return targets as each ``TransformedTargetRegressor`` transforms them."""
+        for each in self.around:
+            if isinstance(each, TransformedTargetRegressor):
+                values = np.asarray(y)
+                columns = values[:, None] if values.ndim == 1 else values
+                y = np.reshape(each.transformer_.transform(columns), (len(values), -1))
+                y = y[:, 0] if values.ndim == 1 and y.shape[1] == 1 else y
+        return y
+
+    def replaced(self, pruner: Any) -> Any:
+        """Return copies of the meta-estimators with another pruner inside."""
+        inner = pruner
+        for each in reversed(self.around):
+            outer = copy.copy(each)
+            if isinstance(each, Pipeline):
+                outer.steps = [*each.steps[:-1], (each.steps[-1][0], inner)]
+            else:
+                setattr(outer, str(_place(each)), inner)
+            inner = outer
+        return inner
 
 
-def find_pruner(estimator: Any, X: Any, name: str) -> tuple[Any, Any]:
-    """Return the fitted pruner inside an estimator, and `X` as transformed for it.
+def find_pruner(estimator: Any, name: str) -> Found:
+    """Find the fitted pruner inside an estimator.
 
     Parameters
     ----------
     estimator : estimator
         A pruner, or a meta-estimator with one fitted pruner inside.
-    X : array-like or None
-        Inputs of `estimator`.
     name : str
         What to call the estimator in error messages, such as the name of the argument.
 
     Returns
     -------
-    pruner : estimator
-        The pruner.
-    X : array-like or None
-        Its inputs, after the other steps of pipelines.
+    found : Found
+        The pruner, and what is around it.
 
     Raises
     ------
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If there is no fitted pruner inside, or more than one.
+        If there is no fitted pruner inside, or there are several estimators.
     """
-    *outer, pruner = _nested(estimator, name)
-    for each in outer if X is not None else ():
-        if isinstance(each, Pipeline):
-            for _, transformer in each.steps[:-1]:
-                if transformer not in (None, "passthrough"):
-                    X = transformer.transform(X)
-        elif isinstance(each, RFE):
-            X = each.transform(X)
-    return pruner, X
+    check_is_fitted(estimator)
+    place = _place(estimator)
+    if place == "mask_":
+        return Found((), estimator)
+    if place in _SEVERAL:
+        raise TypeError(
+            f"{name} must hold one fitted pruner, but {estimator!r} holds several estimators; pass "
+            f"one of its {place}."
+        )
+    if place is None:
+        raise TypeError(
+            f"{name} must be a fitted pruner, a Pipeline that ends in one, or a search over one "
+            f"with refit=True; got {estimator!r}, which has no mask_."
+        )
+    inner = estimator[-1] if place == "steps" else getattr(estimator, place)
+    around, pruner = find_pruner(inner, name)
+    return Found((estimator, *around), pruner)
 
 
-def targets_of_pruner(estimator: Any, y: ArrayLike, name: str) -> Any:
-    """Return targets as the pruner inside an estimator knows them.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A pruner, or a meta-estimator with one fitted pruner inside.
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels or targets of `estimator`.
-    name : str
-        What to call the estimator in error messages.
-
-    Returns
-    -------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        The targets, transformed by each ``TransformedTargetRegressor`` on the way.
-    """
-    for each in _nested(estimator, name):
-        if isinstance(each, TransformedTargetRegressor):
-            values = np.asarray(y)
-            columns = values[:, None] if values.ndim == 1 else values
-            y = np.reshape(each.transformer_.transform(columns), (len(values), -1))
-            y = y[:, 0] if values.ndim == 1 and y.shape[1] == 1 else y
-    return y
-
-
-def with_pruner(estimator: Any, change: Callable[[Any], Any], name: str) -> Any:
-    """Return a fitted estimator with another pruner inside.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A pruner, or a meta-estimator with one fitted pruner inside. It is not changed.
-    change : callable ``(pruner) -> pruner``
-        Returns the other pruner.
-    name : str
-        What to call the estimator in error messages.
-
-    Returns
-    -------
-    estimator : estimator
-        A shallow copy of it, with shallow copies of all that is around the pruner.
-    """
-    *outer, pruner = _nested(estimator, name)
-    inner = change(pruner)
-    for each in reversed(outer):
-        around = copy.copy(each)
-        if isinstance(each, Pipeline):
-            around.steps = [*each.steps[:-1], (each.steps[-1][0], inner)]
-        else:
-            setattr(around, _place(each), inner)
-        inner = around
-    return inner
+def pruner_of(estimator: Any) -> Any:
+    """Return the unfitted estimator at the end of pipelines and target transformations."""
+    while isinstance(estimator, Pipeline | TransformedTargetRegressor):
+        is_pipeline = isinstance(estimator, Pipeline)
+        estimator = estimator.steps[-1][1] if is_pipeline else estimator.regressor
+    return estimator
 
 
 def sparsity_parameter(params: Mapping[str, Any], candidate: int) -> str:
@@ -150,30 +146,11 @@ def sparsity_parameter(params: Mapping[str, Any], candidate: int) -> str:
     return names[0]
 
 
-def _nested(estimator: Any, name: str) -> list[Any]:
-    """Return a fitted estimator and those inside it, down to the pruner."""
-    check_is_fitted(estimator)
-    if isinstance(estimator, Pipeline):
-        return [estimator, *_nested(estimator[-1], name)]
-    place = _place(estimator)
-    if place == "mask_":
-        return [estimator]
-    if place in _SEVERAL:
-        raise TypeError(
-            f"{name} must hold one fitted pruner; {estimator!r} holds several estimators. Take one "
-            f"of its {place}."
-        )
-    if place is None:
-        raise TypeError(
-            f"{name} must be a fitted pruner, a Pipeline that ends in one, or a search over one "
-            f"with refit=True; got {estimator!r}, which has no mask_."
-        )
-    return [estimator, *_nested(getattr(estimator, place), name)]
-
-
 def _place(estimator: Any) -> str | None:
-    """Return the attribute that tells what an estimator holds, None if it is none of these."""
+    """Return the attribute that tells what an estimator holds, None if it has none of them."""
     if isinstance(estimator, FrozenEstimator):  # It has all attributes of the one inside.
         return "estimator"
+    if isinstance(estimator, Pipeline):
+        return "steps"
     places = ("mask_", *_SEVERAL, *_ONE)
     return next((place for place in places if hasattr(estimator, place)), None)

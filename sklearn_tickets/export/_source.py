@@ -35,7 +35,8 @@ class Source(NamedTuple):
         if isinstance(network, nn.Module):
             module = plain_module(network)
         else:
-            pruner, X = find_pruner(network, X, "network")
+            found = find_pruner(network, "network")
+            pruner, X = found.pruner, None if X is None else found.inputs(X)
             module, shape = plain_module(pruner.estimator_.module_), pruner.input_support_.shape
         original = evaluation_copy(module, "network")
         rows = example_inputs(original, X, "network", shape)

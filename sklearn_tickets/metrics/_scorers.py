@@ -8,7 +8,6 @@ the end of a ``Pipeline``, inside a fitted search, or inside another meta-estima
 
 import copy
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_tickets._estimators import find_pruner, with_pruner
+from sklearn_tickets._estimators import find_pruner
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.metrics._overlap import (
@@ -26,7 +25,6 @@ from sklearn_tickets.metrics._overlap import (
     ticket_precision_score,
     ticket_recall_score,
 )
-
 
 _NAME = "The estimator of this scorer"
 
@@ -103,7 +101,7 @@ def _ticket(
     mask: TicketMask | None,
     metric: Callable[[TicketMask, TicketMask], float],
 ) -> float:
-    pruner, _ = find_pruner(estimator, None, _NAME)
+    pruner = find_pruner(estimator, _NAME).pruner
     mask_true = planted_ticket(pruner) if mask is None else mask
     if mask_true is None:
         raise ValueError(
@@ -156,8 +154,8 @@ ticket_f1 = make_ticket_scorer(metric=ticket_f1_score)
 
 
 def _effective_sparsity(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None) -> float:
-    pruner, X = find_pruner(estimator, X, _NAME)
-    one_row = np.array(np.asarray(X)[:1])
+    found = find_pruner(estimator, _NAME)
+    pruner, one_row = found.pruner, np.array(np.asarray(found.inputs(X))[:1])
     return pruner.mask_.effective(plain_module(pruner.estimator_.module_), one_row).sparsity
 
 
@@ -173,7 +171,7 @@ effective_sparsity = _Scorer(
 def _sparse(
     estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, *, scorer: Callable[..., float]
 ) -> float:
-    pruner, _ = find_pruner(estimator, None, _NAME)
+    pruner = find_pruner(estimator, _NAME).pruner
     module = plain_module(pruner.estimator_.module_)
     pruner.mask_.check_fits(module)
     parameters = dict(module.named_parameters())
@@ -218,7 +216,8 @@ def _strong(
     scorer: Callable[..., float],
     rescale: bool,
 ) -> float:
-    return scorer(with_pruner(estimator, partial(_strong_ticket, rescale=rescale), _NAME), X, y)
+    found = find_pruner(estimator, _NAME)
+    return scorer(found.replaced(_strong_ticket(found.pruner, rescale)), X, y)
 
 
 def make_strong_scorer(scoring: str | Callable[..., float], *, rescale: bool = True) -> _Scorer:

@@ -150,9 +150,7 @@ class sparsest_within:  # noqa: N801, it is used like a function
             )
         return np.ma.asarray(cv_results[self.sparsity], dtype=np.float64).filled(np.nan)
 
-    def _unit(
-        self, cv_results: Mapping[str, Any], scores: NDArray[np.float64], best: int
-    ) -> float:
+    def _unit(self, cv_results: Mapping[str, Any], scores: NDArray[np.float64], best: int) -> float:
         """Return what the tolerance is a multiple of."""
         if self.kind != "standard-error":
             return abs(scores[best]) if self.kind == "relative" else 1.0
