@@ -148,7 +148,8 @@ class sparsest_within:  # noqa: N801, it is used like a function
                 f"The search has no column sparsity={self.sparsity!r}; choose from "
                 f"{', '.join(known)}."
             )
-        return np.ma.asarray(cv_results[self.sparsity], dtype=np.float64).filled(np.nan)
+        column = np.ma.asarray(cv_results[self.sparsity], dtype=object)
+        return column.filled(np.nan).astype(np.float64)
 
     def _unit(self, cv_results: Mapping[str, Any], scores: NDArray[np.float64], best: int) -> float:
         """Return what the tolerance is a multiple of."""
