@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
 from sklearn_tickets._estimators import find_pruner
@@ -36,6 +37,13 @@ class Source(NamedTuple):
             module = plain_module(network)
         else:
             found = find_pruner(network, "network")
+            for each in found.around:
+                if not (isinstance(each, Pipeline) or hasattr(each, "best_estimator_")):
+                    raise TypeError(
+                        f"network must not be inside a {type(each).__name__}, which may change "
+                        "predictions: exports compute the outputs of the network. Pass the fitted "
+                        "pruner itself."
+                    )
             pruner, X = found.pruner, None if X is None else found.inputs(X)
             module, shape = plain_module(pruner.estimator_.module_), pruner.input_support_.shape
         original = evaluation_copy(module, "network")

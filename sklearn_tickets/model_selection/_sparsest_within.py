@@ -21,7 +21,7 @@ class sparsest_within:  # noqa: N801, it is used like a function
 
     Pass it as ``refit`` to a search of scikit-learn or of this library. As with every callable
     there, the search has ``best_estimator_``, ``best_params_`` and ``best_index_``, but no
-    ``best_score_``.
+    ``best_score_`` and, with several scores, no ``score``.
 
     Parameters
     ----------
