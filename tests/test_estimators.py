@@ -23,6 +23,15 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
 from sklearn_tickets._estimators import find_pruner, pruner_of, sparsity_parameter
+from sklearn_tickets.export import compact
+from sklearn_tickets.inspection import (
+    critical_compression,
+    gradient_flow,
+    instability_analysis,
+    linear_mode_connectivity,
+    round_connectivity,
+    ticket_report,
+)
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import MagnitudePruner
 
@@ -140,6 +149,46 @@ def test_unfitted_pruners():
     assert pruner_of(nested) is REGRESSOR
     assert pruner_of(REGRESSOR) is REGRESSOR
     assert pruner_of(TransformedTargetRegressor()) is None
+
+
+ANALYSES = {
+    "ticket_report": lambda estimator, X, y: ticket_report(
+        estimator, X, y, X_test=X[:20], y_test=y[:20], n_controls=1, random_state=0
+    ),
+    "gradient_flow": gradient_flow,
+    "critical_compression": critical_compression,
+    "linear_mode_connectivity": lambda estimator, X, y: (
+        linear_mode_connectivity(estimator, estimator, X, y, n_points=2, X_train=X[:20]).errors
+    ),
+    "instability_analysis": lambda estimator, X, y: instability_analysis(
+        estimator, X, y, n_pairs=1, start_epochs=[0], n_points=3, random_state=0
+    ),
+    "round_connectivity": lambda estimator, X, y: (
+        round_connectivity(estimator, X, y, n_points=3, X_train=X[:20]).weights
+    ),
+}
+
+
+@pytest.mark.parametrize("analyze", ANALYSES.values(), ids=ANALYSES)
+@pytest.mark.parametrize(
+    ("pruner", "y"), [(CLASSIFIER, LABELS), (REGRESSOR, TARGETS)], ids=["labels", "targets"]
+)
+def test_analyses_are_of_the_pruner_on_its_own_data(analyze, pruner, y):
+    estimator = make_pipeline(StandardScaler(), clone(pruner).set_params(store_rounds=True))
+    if pruner is REGRESSOR:
+        estimator = TransformedTargetRegressor(estimator, transformer=StandardScaler())
+    inputs = X * [1, 2, 3] + 1
+    found = find_pruner(estimator.fit(inputs, y), "estimator")
+    expected = analyze(found.pruner, found.inputs(inputs), found.targets(y))
+    np.testing.assert_array_equal(analyze(estimator, inputs, y), expected)
+
+
+def test_exports_are_of_networks_whose_predictions_nothing_changes():
+    regressor = TransformedTargetRegressor(REGRESSOR, transformer=StandardScaler())
+    for holder in (regressor.fit(X, TARGETS), make_pipeline(regressor.fit(X, TARGETS))):
+        message = "must not be inside a TransformedTargetRegressor.* Pass the fitted pruner itself"
+        with pytest.raises(TypeError, match=message):
+            compact(holder)
 
 
 def test_the_sparsity_of_a_candidate():
