@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
@@ -38,7 +39,9 @@ class Source(NamedTuple):
         else:
             found = find_pruner(network, "network")
             for each in found.around:
-                if not (isinstance(each, Pipeline) or hasattr(each, "best_estimator_")):
+                if not (
+                    isinstance(each, Pipeline | FrozenEstimator) or hasattr(each, "best_estimator_")
+                ):
                     raise TypeError(
                         f"network must not be inside a {type(each).__name__}, which may change "
                         "predictions: exports compute the outputs of the network. Pass the fitted "

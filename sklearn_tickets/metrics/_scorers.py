@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils.validation import check_is_fitted
@@ -198,13 +198,14 @@ sparse_neg_mean_squared_error = _sparse_scorer("neg_mean_squared_error")
 
 
 def _strong_ticket(pruner: Any, rescale: bool) -> Any:
-    """Return the pruner as it would be if its ticket had not been trained."""
+    """Return a copy of the pruner that reads its strong ticket wherever it predicts."""
+
+    def outputs(X: ArrayLike) -> NDArray[np.float64]:
+        raw = pruner.strong_output(X)
+        return pruner._rescale(raw) if rescale else raw
+
     ticket = copy.copy(pruner)
-    ticket.estimator_ = copy.deepcopy(pruner.estimator_)
-    state = pruner.mask_.apply(pruner.initial_state_)
-    plain_module(ticket.estimator_.module_).load_state_dict(state)
-    if not rescale:
-        ticket.output_scale_, ticket.temperature_ = np.ones_like(pruner.output_scale_), 1.0
+    ticket._outputs = outputs
     return ticket
 
 

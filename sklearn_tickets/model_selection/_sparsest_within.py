@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from scipy.stats import sem
 
 from sklearn_tickets._estimators import sparsity_parameter
 
-_KINDS = ("absolute", "relative", "standard-error")
+Kind = Literal["absolute", "relative", "standard-error"]
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ class sparsest_within:  # noqa: N801, it is used like a function
 
     tolerance: float = 0.0
     _: KW_ONLY
-    kind: Literal["absolute", "relative", "standard-error"] = "absolute"
+    kind: Kind = "absolute"
     metric: str = "score"
     sparsity: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
-            raise ValueError(f"kind must be one of {', '.join(_KINDS)}; got {self.kind!r}.")
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}; got {self.kind!r}.")
         if not isinstance(self.tolerance, Real) or not 0 <= self.tolerance < np.inf:
             raise ValueError(
                 f"tolerance must be a finite number of at least 0; got {self.tolerance!r}. For the "
@@ -148,7 +148,7 @@ class sparsest_within:  # noqa: N801, it is used like a function
                 f"The search has no column sparsity={self.sparsity!r}; choose from "
                 f"{', '.join(known)}."
             )
-        column = np.ma.asarray(cv_results[self.sparsity], dtype=object)
+        column: np.ma.MaskedArray = np.ma.asarray(cv_results[self.sparsity], dtype=object)
         return column.filled(np.nan).astype(np.float64)
 
     def _unit(self, cv_results: Mapping[str, Any], scores: NDArray[np.float64], best: int) -> float:
