@@ -44,6 +44,7 @@ ALLOWED = {
     },
     "export": {"_estimators", "_files", "_network", "models"},
     "model_selection": {
+        "_estimators",
         "_network",
         "_random",
         "datasets",

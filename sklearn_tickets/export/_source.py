@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
 from sklearn_tickets._estimators import find_pruner
@@ -35,7 +37,17 @@ class Source(NamedTuple):
         if isinstance(network, nn.Module):
             module = plain_module(network)
         else:
-            pruner, X = find_pruner(network, X, "network")
+            found = find_pruner(network, "network")
+            for each in found.around:
+                if not (
+                    isinstance(each, Pipeline | FrozenEstimator) or hasattr(each, "best_estimator_")
+                ):
+                    raise TypeError(
+                        f"network must not be inside a {type(each).__name__}, which may change "
+                        "predictions: exports compute the outputs of the network. Pass the fitted "
+                        "pruner itself."
+                    )
+            pruner, X = found.pruner, None if X is None else found.inputs(X)
             module, shape = plain_module(pruner.estimator_.module_), pruner.input_support_.shape
         original = evaluation_copy(module, "network")
         rows = example_inputs(original, X, "network", shape)

@@ -20,8 +20,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
-from sklearn_tickets.model_selection._fit import pruner_of
+from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets.model_selection._together import Outcome, Task, fit_together, make_parallel
+from sklearn_tickets.pruners.base import BasePruner
 
 BATCH_CONSTRAINTS = {"max_batch_bytes": [Interval(Integral, 1, None, closed="left")]}
 
@@ -78,7 +79,7 @@ class BatchedSearch(BaseSearchCV):
     def _obstacle(self, params: Mapping[str, Any]) -> str | None:
         """Say why scikit-learn's own search has to run; None if it does not."""
         pruner = pruner_of(self.estimator)
-        if pruner is None:
+        if not isinstance(pruner, BasePruner):
             return "the estimator is neither a pruner nor a pipeline ending in one"
         owners = (self, self.estimator, pruner)
         if any(getattr(owner, "_skl_callbacks", None) for owner in owners):

@@ -13,20 +13,13 @@ from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline
 
+from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets._random import random_streams, set_random_streams
 from sklearn_tickets.model_selection._member import CannotStackError, Member
 from sklearn_tickets.model_selection._stack import Trained, try_out
 from sklearn_tickets.pruners.base import BasePruner
 from sklearn_tickets.training import Training
-
-
-def pruner_of(estimator: BaseEstimator) -> Any:
-    """Return the pruner that an estimator is, or that a pipeline ends in; otherwise None."""
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return estimator if isinstance(estimator, BasePruner) else None
 
 
 class Fit:
@@ -59,17 +52,19 @@ class Fit:
         """Fit up to the first training."""
         pruner = pruner_of(self.estimator)
         with self._recorded():
-            is_plain = pruner is not None and type(pruner).fit is BasePruner.fit
+            is_plain = isinstance(pruner, BasePruner) and type(pruner).fit is BasePruner.fit
             if not is_plain or getattr(pruner, "_skl_callbacks", None):
                 self.estimator.fit(X, y)
                 return
-            # A pipeline fits its transformers here. The pruner only records its data.
+            # Transformers of inputs and targets are fitted here. The pruner only records its
+            # data, also where scikit-learn would fit a clone.
             data: list[Any] = []
             pruner.fit = lambda X, y=None: data.extend((X, y))
+            pruner.__sklearn_clone__ = lambda: pruner
             try:
                 self.estimator.fit(X, y)
             finally:
-                del pruner.fit
+                del pruner.fit, pruner.__sklearn_clone__
             pruner._validate_params()
             self._trainings = pruner._trainings(*data)
             self._advance()
