@@ -27,8 +27,9 @@ class SparsityPruner(BasePruner):
         Glob patterns of names of parameters to leave dense, such as ``"head.*"``.
     initial_mask : TicketMask, "nonzero" or None, default=None
         The mask to prune on from: what it prunes stays pruned and counts towards the
-        `sparsity`. "nonzero" keeps the entries of the initialized module that are not 0, as of
-        a `ModuleTemplate` of a sparse network; None keeps all prunable parameters.
+        `sparsity`, and densities that fall in rounds or epochs fall from its density. "nonzero"
+        keeps the entries of the initialized module that are not 0, as of a `ModuleTemplate` of
+        a sparse network; None keeps all prunable parameters.
 
     Attributes
     ----------
