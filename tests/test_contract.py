@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners import MagnitudePruner, RandomPruner
 from sklearn_tickets.utils import all_pruners, check_pruner
 from tests.instances import SETTINGS, instances, make_net
@@ -50,6 +51,11 @@ class RevivesParameters(RandomPruner):
         return super()._search(replace(run, mask=run.mask | ~run.mask), density)
 
 
+class ForgetsTheInitialMask(MagnitudePruner):
+    def _initial_mask(self, net):
+        return super()._initial_mask(net) | TicketMask.ones_like(net.module_)
+
+
 class TrainsTheUsersNet(MagnitudePruner):
     def fit(self, X, y=None):
         self.estimator.max_epochs += 1
@@ -77,6 +83,7 @@ class IgnoresTheSeed(MagnitudePruner):
         (DoesNotHoldTheMask, "not exactly 0"),
         (ReportsAnotherMask, "not exactly 0|another mask"),
         (RevivesParameters, "revived"),
+        (ForgetsTheInitialMask, "outside of initial_mask"),
         (TrainsTheUsersNet, "changed the net"),
         (DrawsFromTheGlobalStream, "global random stream"),
         (IgnoresTheSeed, "another mask"),

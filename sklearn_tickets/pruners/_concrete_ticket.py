@@ -79,7 +79,7 @@ class ConcreteTicketPruner(FrozenGatesPruner):
     train_ticket = True
 
     def _gates(self, weights: Tensor, layout: Layout, density: float) -> Gates:
-        scores = torch.full_like(weights, density).logit(eps=1e-6)
+        scores = torch.full_like(weights, density / layout.density).logit(eps=1e-6)
         if self.objective == "labels":
             return _Concrete(scores, density=density, temperature=self.temperature)
         distance = _reverse_kl if is_classifier(self.estimator) else nn.functional.mse_loss

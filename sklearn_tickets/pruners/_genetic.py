@@ -197,6 +197,8 @@ def _some(population: np.ndarray, share: float, rng: np.random.RandomState) -> n
 class _Genetics:
     """Makes genomes: boolean vectors with an entry for each parameter that a mask covers.
 
+    Entries that the mask prunes are False.
+
     All operators score the entries. Scores of at least 1/2 or, if a density is given, the
     best scores are kept, and the best of each weight, so that no layer is emptied.
     """
@@ -210,6 +212,8 @@ class _Genetics:
     ) -> None:
         self.full, self.density, self.scope, self.rng = mask, density, scope, rng
         self.layout = Layout(mask, scope)
+        self.pruned = self.layout.pruned.numpy()
+        self.free = np.flatnonzero(~self.pruned)
 
     def random(self) -> np.ndarray:
         """Keep random entries."""
@@ -222,7 +226,7 @@ class _Genetics:
     def mutant(self, one: np.ndarray) -> np.ndarray:
         """Flip one entry and, if the density is given, another one in return."""
         scores = (self._noise() + one) / 2
-        flipped = self.rng.randint(len(one))
+        flipped = self.free[self.rng.randint(len(self.free))]
         scores[flipped] = -1 if one[flipped] else 1
         return self._express(scores)
 
@@ -236,6 +240,7 @@ class _Genetics:
 
     def _express(self, scores: np.ndarray) -> np.ndarray:
         """Return the genome of these scores, which are modified."""
+        scores[self.pruned] = -1
         for weight in self.layout.weights:
             scores[weight.start + scores[weight].argmax()] += 1
         if self.density is None:

@@ -3,6 +3,7 @@
 from sklearn_tickets.training._batches import ArrayBatches, batch_iterator, n_batches
 from sklearn_tickets.training._drop_and_grow import DropAndGrow
 from sklearn_tickets.training._gates import Gates, Loss, PenalizedGates
+from sklearn_tickets.training._geometric_density import geometric_density
 from sklearn_tickets.training._hold_mask import HoldMask, hold_mask
 from sklearn_tickets.training._l1_penalty import L1Penalty
 from sklearn_tickets.training._layout import Layout
@@ -26,6 +27,7 @@ __all__ = [
     "Training",
     "TrainingState",
     "batch_iterator",
+    "geometric_density",
     "hold_mask",
     "last_train_loss",
     "n_batches",

@@ -31,7 +31,8 @@ class LearnMask(Callback):
 
     During a batch the module's parameters are multiplied by their gates in place. By the
     chain rule, the gradients of the products yield those of the scores and the weights.
-    Parameter names and the net's optimizer, callbacks and schedules do not change.
+    Parameter names and the net's optimizer, callbacks and schedules do not change. Gates of
+    parameters that the layout's mask prunes stay closed.
 
     Parameters
     ----------
@@ -63,6 +64,8 @@ class LearnMask(Callback):
         self.is_gated_ = False
         self.buffer_ = self.layout.join(self.gated_).detach()
         self.views_ = list(self.layout.split(self.buffer_).values())
+        if self.layout.pruned.any():
+            self.gates.close_(self.layout.pruned.to(self.buffer_.device))
         self.criterion_ = net.criterion_
         net.criterion_ = _GatedLoss(self.gates, self.criterion_)
         n_steps = self.n_epochs * n_batches(net, X, y)

@@ -37,7 +37,8 @@ from sklearn_tickets.pruners.base._parameters import (
     Schedule,
 )
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
-from sklearn_tickets.pruners.base._scoring import GradientPruner, ScoringPruner, SparsityPruner
+from sklearn_tickets.pruners.base._scoring import GradientPruner, ScoringPruner
+from sklearn_tickets.pruners.base._sparsity import SparsityPruner
 from sklearn_tickets.pruners.base._targets import class_codes, encode_targets
 
 __all__ = [

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -55,7 +55,7 @@ class BasePruner(
     MetaEstimatorMixin,
     BaseEstimator,
 ):
-    """Base class of pruners. Subclasses implement ``_search`` and ``_full_mask``.
+    """Base class of pruners. Subclasses implement ``_search`` and ``_initial_mask``.
 
     Parameters
     ----------
@@ -140,9 +140,9 @@ class BasePruner(
         """Return the state that holds the ticket's initial weights."""
         return TrainingState.of(net)
 
-    def _full_mask(self, net: NeuralNet) -> TicketMask:
+    def _initial_mask(self, net: NeuralNet) -> TicketMask:
         """Return the mask before the first round."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement _full_mask.")
+        raise NotImplementedError(f"{type(self).__name__} does not implement _initial_mask.")
 
     def _check_network(self, run: Run) -> None:
         """Refuse a network that the algorithm does not apply to, before it is trained."""
@@ -213,7 +213,8 @@ class BasePruner(
                 score_labels(net, X, targets, classes)
             check_loss(net, X, targets)
             start = self._starting_point(net)
-            mask = self._full_mask(net)
+            mask = self._initial_mask(net)
+            rounds = replace(rounds, initial_density=mask.density)
             hold_mask(net, mask)
             run = Run(rounds, net, X, targets, classes, rng, mask, start, rewind_to=start)
             self._check_network(run)
