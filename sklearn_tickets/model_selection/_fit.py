@@ -55,19 +55,19 @@ class Fit:
         self._streams: Any = None
         self._trainings: Any = None
 
-    def start(self, X: Any, y: Any) -> None:
-        """Fit up to the first training."""
+    def start(self, X: Any, y: Any, **params: Any) -> None:
+        """Fit up to the first training, with parameters of the estimator's ``fit``."""
         pruner = pruner_of(self.estimator)
         with self._recorded():
             is_plain = pruner is not None and type(pruner).fit is BasePruner.fit
             if not is_plain or getattr(pruner, "_skl_callbacks", None):
-                self.estimator.fit(X, y)
+                self.estimator.fit(X, y, **params)
                 return
             # A pipeline fits its transformers here. The pruner only records its data.
             data: list[Any] = []
-            pruner.fit = lambda X, y=None: data.extend((X, y))
+            pruner.fit = lambda X, y=None, sample_weight=None: data.extend((X, y, sample_weight))
             try:
-                self.estimator.fit(X, y)
+                self.estimator.fit(X, y, **params)
             finally:
                 del pruner.fit
             pruner._validate_params()
@@ -127,7 +127,7 @@ class Fit:
         self.training = next(self._trainings, None)
         if self.training is None:
 
-            def no_trainings(X: Any, y: Any) -> Iterator[Training]:
+            def no_trainings(*data: Any) -> Iterator[Training]:
                 yield from ()
 
             # The trainings are done, but scikit-learn's wrapper of `fit` has work of its own.

@@ -15,7 +15,6 @@ from sklearn_tickets._network import plain_module, trace_paths
 from sklearn_tickets.masks import Scope, TicketMask
 from sklearn_tickets.pruners.base._base import BasePruner, Search
 from sklearn_tickets.pruners.base._gradients import (
-    Array,
     Scores,
     batch_losses,
     masked_leaves,
@@ -124,8 +123,8 @@ class ScoringPruner(RoundPruner):
     l1: NonNegative | Literal["auto"] = 0.0
     connected: bool = False
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        """Score the parameters that `mask` covers at the weights of `net`; higher is kept."""
+    def _score(self, run: Run) -> Scores:
+        """Score the parameters of ``run.mask`` at the weights of ``run.net``; higher is kept."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _score.")
 
     def _check_network(self, run: Run) -> None:
@@ -149,7 +148,7 @@ class ScoringPruner(RoundPruner):
     def _search(self, run: Run, density: float) -> Search:
         if density == 1:
             return run.mask
-        scores = self._score(run.net, run.mask, run.X, run.y)
+        scores = self._score(run)
         if run.mask.sparsity == 0:
             lowest = min(score.min() for score in scores.values())
             if all((score == lowest).all() for score in scores.values()):
@@ -188,10 +187,10 @@ class GradientPruner(ScoringPruner):
         """Score parameters by ``losses(temperature)``, which sum to the training loss."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _saliency.")
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        X, y = scoring_sample(net, X, y, self.n_score_samples)
-        theta = masked_leaves(net, mask)
-        return self._saliency(theta, partial(batch_losses, net, theta, X, y))
+    def _score(self, run: Run) -> Scores:
+        rows = scoring_sample(run, self.n_score_samples)
+        theta = masked_leaves(run.net, run.mask)
+        return self._saliency(theta, partial(batch_losses, run.net, theta, *rows))
 
 
 def _dead_ends_last(scores: Scores, effective: TicketMask) -> Scores:
