@@ -10,6 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.callback import ScoringMonitor
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_sample_weight
@@ -138,6 +139,13 @@ def test_rows_of_weight_zero_are_as_if_they_were_not_there():
     assert_same_fit(pruner.fit(X, Y, sample_weight=half), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e300])
+def test_a_factor_on_all_weights_changes_nothing(factor):
+    pruner = SNIPPruner(make_net("classifier", max_epochs=2), sparsity=0.5, random_state=0)
+    expected = clone(pruner).fit(X, Y, sample_weight=WEIGHTS)
+    assert_same_fit(pruner.fit(X, Y, sample_weight=factor * WEIGHTS), expected, rtol=1e-4)
+
+
 def test_classes_are_those_of_all_rows():
     labels = np.where(np.arange(len(X)) < 9, 2, Y)
     pruner = MagnitudePruner(make_net("classifier", max_epochs=1), random_state=0)
@@ -161,8 +169,7 @@ def test_batches_carry_the_weights_of_their_rows(iterator, is_split, shuffle):
             assert inputs["sample_weight"].tolist() == (y / 4).tolist()
 
 
-@pytest.mark.parametrize("iterator", [DataLoader, batch_iterator])
-def test_other_dictionaries_are_left_to_a_data_loader(iterator):
+def test_other_dictionaries_are_left_to_a_data_loader():
     numbers = np.arange(4, dtype=np.float32)
     [(inputs, _)] = batch_iterator(Dataset({"X": numbers}, numbers), batch_size=4)
     assert inputs.keys() == {"X"}
@@ -191,6 +198,15 @@ def test_callbacks_see_predictions_as_ever(validation):
         assert all(0 <= score <= 1 for score in history[:, name])
     assert_allclose(history[:, "valid_True"], history[:, "valid_False"])
     assert_allclose(history[:, "valid_True"], history[:, "batch"], rtol=1e-6)
+
+
+def test_scikit_learns_callbacks_see_the_weights():
+    monitor = ScoringMonitor(scoring="accuracy")
+    pruner = SNIPPruner(make_net("classifier", max_epochs=1), random_state=0)
+    pruner.set_callbacks(monitor).fit(X, Y, sample_weight=WEIGHTS)
+    [score] = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "fit"]
+    assert score == pytest.approx(pruner.score(X, Y, sample_weight=WEIGHTS))
+    assert score != pytest.approx(pruner.score(X, Y))
 
 
 def test_predefined_validation_data_have_no_weights():
@@ -293,6 +309,10 @@ class OwnStep(NeuralNetClassifier):
         return super().train_step_single(batch, **kwargs)
 
 
+def first_rows(dataset, y):
+    return Dataset(dataset.X[:40], y[:40]), Dataset(dataset.X[40:], y[40:])
+
+
 def without_weights(dataset, **kwargs):
     dataset.X = dataset.X["X"]
     return DataLoader(dataset, **kwargs)
@@ -309,6 +329,7 @@ def without_weights(dataset, **kwargs):
         ({"criterion": OwnLoss("batchmean")}, "criterion OwnLoss is not the mean"),
         ({"criterion__weight": torch.tensor([0.5, 1.5])}, "CrossEntropyLoss is not.*weights of"),
         ({"criterion__ignore_index": 1}, "CrossEntropyLoss is not"),
+        ({"train_split": first_rows}, "train_split=.*does not take rows with weights"),
         ({"iterator_train": without_weights}, "iterator_train=.*does not take rows with weights"),
     ],
 )

@@ -233,16 +233,16 @@ class BasePruner(
                 rounds, net, X, targets, sample_weight, classes, rng, mask, start, rewind_to=start
             )
             self._check_network(run)
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            task_data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
             context = self._init_callback_context(max_subtasks=rounds.n_rounds)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            context.call_on_fit_task_begin(**task_data)
             for t in range(1, rounds.n_rounds + 1):
                 task = context.subcontext("round")
-                task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                task.call_on_fit_task_begin(**task_data)
                 run.records.append((yield from self._round(t, run)))
                 if task.call_on_fit_task_end(
-                    estimator=self,
-                    X=X,
-                    y=y,
+                    **task_data,
                     reconstruction_attributes=lambda: copy.deepcopy(self._fitted_attributes(run)),
                 ):
                     break
@@ -259,9 +259,7 @@ class BasePruner(
             )
         for name, value in self._fitted_attributes(run).items():
             setattr(self, name, value)
-        context.call_on_fit_task_end(
-            estimator=self, X=X, y=y, reconstruction_attributes=lambda: vars(self)
-        )
+        context.call_on_fit_task_end(**task_data, reconstruction_attributes=lambda: vars(self))
 
     def _round(self, t: int, run: Run) -> Generator[Training, None, dict[str, Any]]:
         """Train, search and rewind; yield the trainings and return a record."""

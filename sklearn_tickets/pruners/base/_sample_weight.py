@@ -96,7 +96,7 @@ def encode_sample_weight(
 
 
 def _check_net(net: NeuralNet, X: NDArray[Any], y: NDArray[Any]) -> None:
-    """Refuse a net with methods, data sets or iterators of its own that lose weights."""
+    """Refuse a net with methods, data sets, splits or iterators of its own that lose weights."""
     base: Any = next(cls for cls in type(net).__mro__ if cls.__module__.startswith("skorch."))
     for name in _METHODS:
         if name in vars(net) or getattr(type(net), name) is not getattr(base, name):
@@ -104,18 +104,18 @@ def _check_net(net: NeuralNet, X: NDArray[Any], y: NDArray[Any]) -> None:
                 f"sample_weight cannot be used: estimator={type(net).__name__} has a {name} method "
                 "of its own, which would ignore it. Put a loss of your own into a criterion."
             )
-    rows = with_weights(X[:_N_ROWS], np.ones(len(X[:_N_ROWS]), dtype=np.float32))
     try:
-        # A DataLoader draws a seed.
+        # The order of the rows is drawn.
         with seeded(0, net.device):
-            dataset = net.get_dataset(rows, y[:_N_ROWS])
-            batch = next(iter(net.get_iterator(dataset, training=True)))
-        unpack_data(batch)[0]["sample_weight"]
+            rows = with_weights(X, np.ones(len(X), dtype=np.float32))
+            dataset, _ = net.get_split_datasets(rows, y)
+            inputs, _ = unpack_data(next(iter(net.get_iterator(dataset, training=True))))
+        inputs["sample_weight"]
     except Exception as error:
         raise ValueError(
-            f"sample_weight cannot be used: dataset={net.dataset!r} or iterator_train="
-            f"{net.iterator_train!r} of estimator does not take rows with weights, {{'X': X, "
-            f"'sample_weight': sample_weight}}: {error}"
+            f"sample_weight cannot be used: dataset={net.dataset!r}, train_split="
+            f"{net.train_split!r} or iterator_train={net.iterator_train!r} of estimator does not "
+            f"take rows with weights, {{'X': X, 'sample_weight': sample_weight}}: {error}"
         ) from error
 
 
