@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_tickets.model_selection import BatchedGridSearchCV, BatchedRandomizedSearchCV
 from sklearn_tickets.pruners import MagnitudePruner
-from tests.searches import CIRCLE, GRID, HELIX, check_same, stacked, weigh
+from tests.searches import CIRCLE, GRID, check_same, stacked, weigh
 
 
 @pytest.fixture(autouse=True)
@@ -45,20 +45,6 @@ def test_pipelines_fit_their_transformers_per_fold(caplog):
     grid = {"standardscaler": [StandardScaler(copy=False), "passthrough"]}
     check_same(pipeline, grid | {"magnitudepruner__prune_bias": [False, True]})
     assert stacked(caplog) == [8]
-
-
-# With many steps, a step is recorded.
-@pytest.mark.parametrize("max_epochs", [2, 25])
-@pytest.mark.parametrize("planted", [CIRCLE, HELIX], ids=["classifier", "regressor"])
-def test_weights_of_rows_are_stacked(planted, max_epochs, caplog):
-    net = planted.make_net(max_epochs=max_epochs, batch_size=8, lr=1e-4)
-    pruner = MagnitudePruner(net, random_state=0)
-    weights = np.random.RandomState(0).uniform(0.5, 9, size=120)
-    search = check_same(pruner, GRID, planted, scoring=weigh, fit_params={"sample_weight": weights})
-    assert stacked(caplog) == [8]
-    name = "mean_test_score"
-    plain = clone(search).fit(planted.X, planted.y)
-    assert not np.allclose(plain.cv_results_[name], search.cv_results_[name], rtol=1e-4)
 
 
 @pytest.mark.parametrize("is_routed", [False, True])

@@ -182,7 +182,8 @@ class BasePruner(
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the loss, and in all that is estimated on the data; None
             for equal weights. Rows of weight 0 are left out. A loss that is a mean over rows
-            becomes the weighted mean, whatever the sum of the weights.
+            becomes the weighted mean, whatever the sum of the weights. In full batches, a
+            weight of 2 equals a repeated row; small batches of repeated rows are others.
 
         Returns
         -------
