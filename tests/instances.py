@@ -1,6 +1,7 @@
 """One cheap instance of every pruner, and the small networks and data of many tests."""
 
 import copy
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -31,7 +32,8 @@ from sklearn_tickets.pruners import (
     StochasticSparsificationPruner,
     SynFlowPruner,
 )
-from sklearn_tickets.training import Layout
+from sklearn_tickets.pruners.base import Rounds, Run
+from sklearn_tickets.training import Layout, TrainingState
 
 X_SMALL = np.array([[1, 1], [2, 0]], dtype=np.float32)
 Y_SMALL = np.array([0, 1], dtype=np.float32)
@@ -153,10 +155,17 @@ def layout_of(*shapes, scope="global"):
     return Layout(mask, scope)
 
 
-def score_of(pruner, X, y):
+def run_of(net, X, y, sample_weight=None, **settings):
+    """A fit of an initialized net that is about to begin."""
+    start = TrainingState.of(net)
+    mask = TicketMask.ones_like(net.module_)
+    run = Run(Rounds(3), net, X, y, sample_weight, None, None, mask, start, start)
+    return replace(run, **settings)
+
+
+def score_of(pruner, *data):
     """The scores of all parameters at the initial weights, as lists."""
-    net = copy.deepcopy(pruner.estimator).initialize()
-    scores = pruner._score(net, TicketMask.ones_like(net.module_), X, y)
+    scores = pruner._score(run_of(copy.deepcopy(pruner.estimator).initialize(), *data))
     return {name: score.flatten().tolist() for name, score in scores.items()}
 
 

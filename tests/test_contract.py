@@ -22,8 +22,8 @@ def test_every_pruner_has_an_instance():
 
 
 class KeepsTheSmallest(MagnitudePruner):
-    def _score(self, net, mask, X, y):
-        return {name: -score for name, score in super()._score(net, mask, X, y).items()}
+    def _score(self, run):
+        return {name: -score for name, score in super()._score(run).items()}
 
 
 class PrunesTenTooFew(MagnitudePruner):
@@ -69,10 +69,10 @@ class DrawsFromTheGlobalStream(MagnitudePruner):
 
 
 class IgnoresTheSeed(MagnitudePruner):
-    def _score(self, net, mask, X, y):
+    def _score(self, run):
         noise = torch.Generator()
         noise.seed()
-        return {name: torch.rand(kept.shape, generator=noise) for name, kept in mask.items()}
+        return {name: torch.rand(kept.shape, generator=noise) for name, kept in run.mask.items()}
 
 
 @pytest.mark.parametrize(

@@ -168,8 +168,8 @@ def test_the_l1_penalty_leaves_biases_alone():
 class KeepsTheSmallest(ScoringPruner):
     """Scores are all negative."""
 
-    def _score(self, net, mask, X, y):
-        return {name: -net.module_.get_parameter(name).detach().abs() for name in mask}
+    def _score(self, run):
+        return {name: -run.net.module_.get_parameter(name).detach().abs() for name in run.mask}
 
 
 def test_dead_ends_rank_below_negative_scores():

@@ -2,7 +2,9 @@
 
 import logging
 
+import numpy as np
 import pytest
+from sklearn.base import clone
 from skorch import NeuralNetRegressor
 from torch import nn
 
@@ -13,7 +15,7 @@ from sklearn_tickets.pruners import (
     LearningRateRewindingPruner,
     MagnitudePruner,
 )
-from tests.searches import CIRCLE, GRID, HELIX, check_same, make_net, stacked
+from tests.searches import CIRCLE, GRID, HELIX, check_same, make_net, stacked, weigh
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +40,19 @@ def test_recorded_steps_are_those_of_grid_search(caplog, monkeypatch):
     net = CIRCLE.make_net(max_epochs=3, batch_size=25)
     check_same(MagnitudePruner(net, random_state=0), GRID, cv=2)
     assert stacked(caplog) == [8]
+
+
+@pytest.mark.parametrize("record_from", [3, 1000])
+@pytest.mark.parametrize("planted", [CIRCLE, HELIX], ids=["classifier", "regressor"])
+def test_rows_with_weights_are_stacked(planted, record_from, caplog, monkeypatch):
+    monkeypatch.setattr(_stack, "_RECORD_FROM", record_from)
+    pruner = MagnitudePruner(planted.make_net(max_epochs=3, batch_size=25), random_state=0)
+    weights = {"sample_weight": np.random.RandomState(0).uniform(0.5, 9, size=120)}
+    search = check_same(pruner, GRID, planted, scoring=weigh, fit_params=weights)
+    assert stacked(caplog) == [8]
+    name = "mean_test_score"
+    plain = clone(search).fit(planted.X, planted.y)
+    assert not np.allclose(plain.cv_results_[name], search.cv_results_[name], rtol=1e-4)
 
 
 def test_regression_in_another_order_with_a_schedule(caplog):

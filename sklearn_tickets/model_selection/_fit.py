@@ -48,21 +48,21 @@ class Fit:
         self._streams: Any = None
         self._trainings: Any = None
 
-    def start(self, X: Any, y: Any) -> None:
-        """Fit up to the first training."""
+    def start(self, X: Any, y: Any, **params: Any) -> None:
+        """Fit up to the first training, with parameters of the estimator's ``fit``."""
         pruner = pruner_of(self.estimator)
         with self._recorded():
             is_plain = isinstance(pruner, BasePruner) and type(pruner).fit is BasePruner.fit
             if not is_plain or getattr(pruner, "_skl_callbacks", None):
-                self.estimator.fit(X, y)
+                self.estimator.fit(X, y, **params)
                 return
             # Transformers of inputs and targets are fitted here. The pruner only records its
             # data, also where scikit-learn would fit a clone.
             data: list[Any] = []
-            pruner.fit = lambda X, y=None: data.extend((X, y))
+            pruner.fit = lambda X, y=None, sample_weight=None: data.extend((X, y, sample_weight))
             pruner.__sklearn_clone__ = lambda: pruner
             try:
-                self.estimator.fit(X, y)
+                self.estimator.fit(X, y, **params)
             finally:
                 del pruner.fit, pruner.__sklearn_clone__
             pruner._validate_params()
@@ -122,7 +122,7 @@ class Fit:
         self.training = next(self._trainings, None)
         if self.training is None:
 
-            def no_trainings(X: Any, y: Any) -> Iterator[Training]:
+            def no_trainings(*data: Any) -> Iterator[Training]:
                 yield from ()
 
             # The trainings are done, but scikit-learn's wrapper of `fit` has work of its own.

@@ -61,7 +61,7 @@ class Member:
         """Read a training, or raise a CannotStackError."""
         net = training.net
         _check(training)
-        dataset, _ = net.get_split_datasets(training.X, training.y)
+        dataset, _ = net.get_split_datasets(training.rows, training.y)
         batches = net.get_iterator(dataset, training=True)
         if type(batches) is not ArrayBatches:
             raise CannotStackError("batches come from another iterator")
@@ -77,7 +77,7 @@ class Member:
             key = pickle.dumps(
                 (
                     (skeleton(net.module_), net.criterion_, type(net.optimizer_), net.device),
-                    (batches.X.shape, batches.X.dtype, batches.y.shape, batches.y.dtype),
+                    [(each.shape, each.dtype) for each in batches.tensors],
                     (batches.batch_size, batches.shuffle, training.n_epochs, training.schedule),
                     past,
                 )

@@ -127,9 +127,9 @@ class GeneticPruner(SparsityPruner):
     def _search(self, run: Run, density: float | None) -> TicketMask:
         self._check_numbers()
         net, rng = run.net, run.rng
-        X, y = scoring_sample(net, run.X, run.y, self.n_score_samples)
+        rows = scoring_sample(run, self.n_score_samples)
         genetics = _Genetics(run.mask, density, self.scope, rng)
-        errors_of = partial(_errors, net, genetics.layout, X, y)
+        errors_of = partial(_errors, net, genetics.layout, *rows)
 
         founders = np.array([genetics.random() for _ in range(self.population_size)])
         population, errors = self._fittest(founders, errors_of(founders))
@@ -144,7 +144,7 @@ class GeneticPruner(SparsityPruner):
             net.history.new_epoch()
             net.history.new_batch()
             net.history.record_batch("train_loss", float(errors[0]))
-            net.history.record_batch("train_batch_size", len(X))
+            net.history.record_batch("train_batch_size", len(rows[0]))
             n_stale = n_stale + 1 if np.array_equal(population[0], best) else 0
             if generation >= self.min_generations and n_stale >= self.patience:
                 break
@@ -252,7 +252,12 @@ class _Genetics:
 
 @torch.no_grad()
 def _errors(
-    net: NeuralNet, layout: Layout, X: np.ndarray, y: np.ndarray, genomes: np.ndarray
+    net: NeuralNet,
+    layout: Layout,
+    X: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    genomes: np.ndarray,
 ) -> np.ndarray:
     """Compute the error of the network of each genome."""
     module = plain_module(net.module_)
@@ -268,17 +273,19 @@ def _errors(
             # Copies: a module may work in place.
             outputs = [functional_call(module, theta, rows.clone()) for rows in batches]
             stacked = torch.cat(outputs).reshape(len(X), -1)
-            errors.append(error(stacked.double().cpu().numpy(), y))
+            errors.append(error(stacked.double().cpu().numpy(), y, sample_weight))
     return np.array(errors)
 
 
-def _misclassified(outputs: np.ndarray, y: np.ndarray) -> float:
-    """Fraction of rows that raw logits misclassify; the sign decides a single logit."""
+def _misclassified(outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
+    """Share of rows that raw logits misclassify; the sign decides a single logit."""
     predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
-    return np.mean(predicted != y)
+    # Sums of weights that are equal but for rounding are a tie.
+    return float(np.average(predicted != y, weights=sample_weight).round(12))
 
 
-def _rescaled_mse(outputs: np.ndarray, y: np.ndarray) -> float:
+def _rescaled_mse(outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
     """Mean squared error of the rescaled outputs."""
     y = y.reshape(outputs.shape)
-    return np.mean((y - outputs * regression_scale(outputs, y)) ** 2)
+    scale = regression_scale(outputs, y, sample_weight)
+    return float(np.average((y - outputs * scale) ** 2, axis=0, weights=sample_weight).mean())

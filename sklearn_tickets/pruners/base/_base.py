@@ -36,6 +36,7 @@ from sklearn_tickets.pruners.base._output_scale import (
 )
 from sklearn_tickets.pruners.base._parameters import Epochs, ParameterFields, RandomState
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
+from sklearn_tickets.pruners.base._sample_weight import check_sample_weight, encode_sample_weight
 from sklearn_tickets.pruners.base._targets import check_classes, encode_targets
 from sklearn_tickets.training import (
     Training,
@@ -164,7 +165,12 @@ class BasePruner(
 
     @_fit_context(prefer_skip_nested_validation=False)
     @torch.inference_mode(False)  # Training takes gradients, also where a caller turned them off.
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Find a ticket and train it.
 
         Parameters
@@ -173,6 +179,11 @@ class BasePruner(
             The inputs; converted to float32.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or regression targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the loss, and in all that is estimated on the data; None
+            for equal weights. Rows of weight 0 are left out. A loss that is a mean over rows
+            becomes the weighted mean, whatever the sum of the weights. In full batches, a
+            weight of 2 equals a repeated row; small batches of repeated rows are others.
 
         Returns
         -------
@@ -190,14 +201,16 @@ class BasePruner(
             If no kept weight lies on a path from an input to an output.
         """
         # If a training fails, closing the generator restores the random streams.
-        with closing(self._trainings(X, y)) as trainings:
+        with closing(self._trainings(X, y, sample_weight)) as trainings:
             for training in trainings:
                 training.run()
         return self
 
-    def _trainings(self, X: Any, y: Any) -> Generator[Training, None, None]:
+    def _trainings(self, X: Any, y: Any, sample_weight: Any) -> Generator[Training, None, None]:
         """Fit the pruner, and yield each training for the caller to run."""
         X, y, classes = self._check_data(X, y)
+        if sample_weight is not None:
+            X, y, sample_weight = check_sample_weight(X, y, classes, sample_weight)
         rounds = Rounds.of(self)
         rounds.check()
         net = make_net(self.estimator, X, y, classes)
@@ -212,22 +225,26 @@ class BasePruner(
             if classes is not None:
                 score_labels(net, X, targets, classes)
             check_loss(net, X, targets)
+            if sample_weight is not None:
+                sample_weight = encode_sample_weight(net, X, targets, sample_weight)
             start = self._starting_point(net)
             mask = self._initial_mask(net)
             rounds = replace(rounds, initial_density=mask.density)
             hold_mask(net, mask)
-            run = Run(rounds, net, X, targets, classes, rng, mask, start, rewind_to=start)
+            run = Run(
+                rounds, net, X, targets, sample_weight, classes, rng, mask, start, rewind_to=start
+            )
             self._check_network(run)
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            task_data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
             context = self._init_callback_context(max_subtasks=rounds.n_rounds)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            context.call_on_fit_task_begin(**task_data)
             for t in range(1, rounds.n_rounds + 1):
                 task = context.subcontext("round")
-                task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                task.call_on_fit_task_begin(**task_data)
                 run.records.append((yield from self._round(t, run)))
                 if task.call_on_fit_task_end(
-                    estimator=self,
-                    X=X,
-                    y=y,
+                    **task_data,
                     reconstruction_attributes=lambda: copy.deepcopy(self._fitted_attributes(run)),
                 ):
                     break
@@ -244,9 +261,7 @@ class BasePruner(
             )
         for name, value in self._fitted_attributes(run).items():
             setattr(self, name, value)
-        context.call_on_fit_task_end(
-            estimator=self, X=X, y=y, reconstruction_attributes=lambda: vars(self)
-        )
+        context.call_on_fit_task_end(**task_data, reconstruction_attributes=lambda: vars(self))
 
     def _round(self, t: int, run: Run) -> Generator[Training, None, dict[str, Any]]:
         """Train, search and rewind; yield the trainings and return a record."""
@@ -287,11 +302,12 @@ class BasePruner(
         outputs = infer(net.module_, X, strong | statistics)
         if run.classes is None:
             targets = run.y.reshape(outputs.shape)
-            scale = regression_scale(outputs, targets)
+            scale = regression_scale(outputs, targets, run.sample_weight)
             of_kind = {"output_scale_": scale, "temperature_": 1.0}
         else:
-            scale = classification_scale(outputs, run.y)
-            temperature = classification_temperature(outputs * scale, run.y)
+            data = run.y, run.sample_weight
+            scale = classification_scale(outputs, *data)
+            temperature = classification_temperature(outputs * scale, *data)
             of_kind = {"output_scale_": scale, "temperature_": temperature, "classes_": run.classes}
         return of_kind | {
             "mask_": run.mask,

@@ -15,6 +15,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sklearn_tickets._network import evaluating, functional_call, infer, plain_module
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base._rounds import Run
+from sklearn_tickets.training import weighted_loss
 
 Array: TypeAlias = NDArray[Any]
 Scores: TypeAlias = dict[str, Tensor]
@@ -80,6 +82,7 @@ def batch_losses(
     parameters: Mapping[str, Tensor],
     X: Array,
     y: Array,
+    sample_weight: Array | None = None,
     temperature: float = 1.0,
 ) -> Iterator[Tensor]:
     """Yield losses of batches that sum to the mean training loss, at given parameters.
@@ -97,6 +100,8 @@ def batch_losses(
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         The targets, as the loss takes them.
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        The weights, as the loss takes them.
     temperature : float, default=1.0
         Divisor of the outputs.
 
@@ -116,7 +121,11 @@ def batch_losses(
             output = functional_call(module, state, inputs) * (1 / temperature)
             if targets.is_floating_point():
                 output = output.reshape(targets.shape)
-            loss = net.get_loss(output, targets, X=inputs)
+            if sample_weight is None:
+                loss = net.get_loss(output, targets, X=inputs)
+            else:
+                weights = torch.as_tensor(sample_weight)[rows]
+                loss = weighted_loss(net.criterion_, output, targets, weights)
         yield loss * (len(rows) / len(X))
 
 
@@ -171,29 +180,27 @@ def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) ->
     return total
 
 
-def scoring_sample(
-    net: NeuralNet, X: Array, y: Array, n_samples: int | None
-) -> tuple[Array, Array]:
+def scoring_sample(run: Run, n_samples: int | None) -> tuple[Array, Array, Array | None]:
     """Draw rows to score on, equally often from all classes.
 
     Parameters
     ----------
-    net : NeuralNet
-        The net, which tells classification from regression.
-    X, y : ndarray
-        All rows.
+    run : Run
+        The fit, with all rows.
     n_samples : int or None
         Number of rows to draw, from torch's random stream; None takes all rows.
 
     Returns
     -------
-    X, y : ndarray
-        The drawn rows.
+    X, y, sample_weight : ndarray
+        The drawn rows; there may be no weights (None).
     """
+    X, y, sample_weight = run.X, run.y, run.sample_weight
     if n_samples is None:
-        return X, y
+        return X, y, sample_weight
     rows = torch.randperm(len(y)).numpy()
-    if is_classifier(net):
+    if run.classes is not None:
         labels = pd.Series(y[rows])
         rows = rows[np.argsort(labels.groupby(labels).cumcount(), kind="stable")]
-    return X[rows[:n_samples]], y[rows[:n_samples]]
+    rows = rows[:n_samples]
+    return X[rows], y[rows], None if sample_weight is None else sample_weight[rows]

@@ -41,8 +41,10 @@ def check_methods(net: NeuralNet) -> None:
     ``fit``, ``partial_fit``                  refused: never called
     ``fit_loop``, ``run_single_epoch``,       refused: they notify the callbacks that hold masks,
     ``train_step``                            train gates and add penalties
-    ``train_step_single``, ``get_loss``       honored in training; ``get_loss`` in scoring, too
-    ``validation_step``                       honored: it computes the losses of `train_split`
+    ``train_step_single``, ``get_loss``       honored in training; ``get_loss`` in scoring, too;
+                                              refused with ``sample_weight``
+    ``validation_step``                       honored: it computes the losses of `train_split`;
+                                              refused with ``sample_weight``
     ``notify``, ``on_*``, ``initialize_*``    honored
     ``get_dataset``, ``get_iterator``         honored in training; refused if they change rows that
                                               are predicted, see `check_rows`

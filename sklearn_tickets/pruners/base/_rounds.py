@@ -149,6 +149,8 @@ class Run:
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Class codes or regression targets, as the net's loss takes them.
+    sample_weight : float64 ndarray of shape (n_samples,) or None
+        Positive weights, as the net's loss takes them: of mean 1 if it is the mean over rows.
     classes : ndarray of shape (n_classes,) or None
         Class labels; None for regression.
     rng : RandomState
@@ -169,6 +171,7 @@ class Run:
     net: NeuralNet
     X: np.ndarray
     y: np.ndarray
+    sample_weight: np.ndarray | None
     classes: np.ndarray | None
     rng: np.random.RandomState
     mask: TicketMask
@@ -195,4 +198,13 @@ class Run:
         # The state to rewind to is reached in the first training of the first round.
         snapshot = None if self.records else self.rounds.rewind_epoch
         schedule = self.rounds.schedule
-        return Training(self.net, self.X, self.y, until, snapshot, schedule, None, callbacks)
+        return Training(
+            self.net,
+            self.X,
+            self.y,
+            until,
+            snapshot,
+            schedule,
+            callbacks=callbacks,
+            sample_weight=self.sample_weight,
+        )

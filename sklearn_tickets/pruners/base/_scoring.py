@@ -13,7 +13,6 @@ from sklearn_tickets._network import plain_module, trace_paths
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._base import Search
 from sklearn_tickets.pruners.base._gradients import (
-    Array,
     Scores,
     batch_losses,
     masked_leaves,
@@ -93,8 +92,8 @@ class ScoringPruner(RoundPruner):
     l1: NonNegative | Literal["auto"] = 0.0
     connected: bool = False
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        """Score the parameters that `mask` covers at the weights of `net`; higher is kept."""
+    def _score(self, run: Run) -> Scores:
+        """Score the parameters of ``run.mask`` at the weights of ``run.net``; higher is kept."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _score.")
 
     def _check_network(self, run: Run) -> None:
@@ -118,7 +117,7 @@ class ScoringPruner(RoundPruner):
     def _search(self, run: Run, density: float) -> Search:
         if density == 1:
             return run.mask
-        scores = self._score(run.net, run.mask, run.X, run.y)
+        scores = self._score(run)
         ranked = scores
         if self.connected:
             ranked = _dead_ends_last(scores, run.mask.effective(run.net.module_, run.X))
@@ -160,10 +159,10 @@ class GradientPruner(ScoringPruner):
         """Score parameters by ``losses(temperature)``, which sum to the training loss."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _saliency.")
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        X, y = scoring_sample(net, X, y, self.n_score_samples)
-        theta = masked_leaves(net, mask)
-        return self._saliency(theta, partial(batch_losses, net, theta, X, y))
+    def _score(self, run: Run) -> Scores:
+        rows = scoring_sample(run, self.n_score_samples)
+        theta = masked_leaves(run.net, run.mask)
+        return self._saliency(theta, partial(batch_losses, run.net, theta, *rows))
 
 
 def _dead_ends_last(scores: Scores, effective: TicketMask) -> Scores:
