@@ -75,7 +75,8 @@ class Stack:
     def step(self, *tensors: Tensor) -> list[Tensor]:
         """Compute the loss of each network on its own batch, and the gradients.
 
-        The tensors are those of the batch, X and y and weights of rows, and then the weights.
+        The tensors are those of the batch (X, y and sample weights, if any), then the networks'
+        weights.
         """
         n_weights = len(self.weights)
         batch, weights = tensors[:-n_weights], tensors[-n_weights:]
