@@ -97,7 +97,7 @@ class TicketMask(PackedMask):
         tensor([[ True, False,  True, False]])
         """
         prunable = prunable_parameters(module, prune_bias=prune_bias, exclude=exclude)
-        return cls({name: p.detach() != 0 for name, p in prunable.items()})
+        return cls({name: p.detach().to_dense() != 0 for name, p in prunable.items()})
 
     def check_fits(self, module: nn.Module) -> None:
         """Check that every name of the mask is a parameter of `module` with that shape.
