@@ -1,5 +1,6 @@
 """What the library asks of a torch module: its parameters, paths, outputs and operations."""
 
+from sklearn_tickets._network._connections import Connections
 from sklearn_tickets._network._copies import check_calls, evaluation_copy, with_plain_weights
 from sklearn_tickets._network._flow import positive_flow, trace_paths
 from sklearn_tickets._network._inference import (
@@ -8,6 +9,7 @@ from sklearn_tickets._network._inference import (
     infer,
     normalization_statistics,
 )
+from sklearn_tickets._network._linear_flow import LinearFlow
 from sklearn_tickets._network._linear_map import BATCH_NORMS, LinearMap
 from sklearn_tickets._network._module import (
     NORMALIZATION_LAYERS,
@@ -24,6 +26,8 @@ __all__ = [
     "BATCH_NORMS",
     "NORMALIZATION_LAYERS",
     "TRACING",
+    "Connections",
+    "LinearFlow",
     "LinearMap",
     "Tracer",
     "as_tensor",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_tickets._estimators import find_pruner, pruner_of
-from sklearn_tickets._network import infer, plain_module, positive_flow
+from sklearn_tickets._network import Connections, infer, plain_module, positive_flow
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base import batch_losses, encode_targets, total_gradient
 
@@ -72,7 +72,7 @@ def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
         name: mask.get(name, torch.ones_like(value)).to(value.device, torch.float64)
         for name, value in module.named_parameters()
     }
-    flow = positive_flow(module, kept, X, trace=True)
+    flow = positive_flow(module, kept, X, Connections)
     if flow.unknown:
         raise ValueError(
             f"Paths through {flow.unknown[0]} in {type(module).__name__} cannot be counted. "

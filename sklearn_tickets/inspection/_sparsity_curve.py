@@ -57,16 +57,16 @@ class SparsityCurveDisplay(Display):
     >>> from sklearn_tickets.datasets import PlantedTicketGenerator
     >>> from sklearn_tickets.pruners import MagnitudePruner, RandomPruner
     >>> from sklearn_tickets.inspection import SparsityCurveDisplay
-    >>> generator = PlantedTicketGenerator("relu", width=20, random_state=0)
-    >>> train, test = generator.generate(300), generator.generate(300)
-    >>> net = train.make_net(max_epochs=1)
+    >>> planted = PlantedTicketGenerator("relu", width=20, random_state=0).generate(300)
+    >>> X_test, y_test = planted.sample(300, random_state=0)
+    >>> net = planted.make_net(max_epochs=1)
     >>> display = SparsityCurveDisplay.from_estimator(
     ...     {"magnitude": MagnitudePruner(net), "random": RandomPruner(net)},
-    ...     train.X,
-    ...     train.y,
+    ...     planted.X,
+    ...     planted.y,
     ...     sparsities=[0.5, 0.9],
-    ...     X_test=test.X,
-    ...     y_test=test.y,
+    ...     X_test=X_test,
+    ...     y_test=y_test,
     ... )
     >>> display.table[["pruner", "density"]].round(2)
           pruner  density

@@ -99,6 +99,8 @@ class BasePruner(
         train_loss, seconds``, and ``state`` with `store_rounds`.
     input_support_ : bool ndarray of shape X.shape[1:]
         True for the inputs that the ticket uses.
+    feature_importances_ : float64 ndarray of shape X.shape[1:]
+        The share of each input in the flow of the kept weights' magnitudes; the sum is 1.
     classes_ : ndarray of shape (n_classes,)
         Class labels; classifiers only.
     n_features_in_ : int

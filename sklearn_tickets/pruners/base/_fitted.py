@@ -19,7 +19,13 @@ from sklearn.utils.validation import (
 )
 from skorch import NeuralNet
 
-from sklearn_tickets._network import hidden_features, infer, plain_module
+from sklearn_tickets._network import (
+    LinearFlow,
+    hidden_features,
+    infer,
+    plain_module,
+    positive_flow,
+)
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._targets import class_codes
 
@@ -184,6 +190,61 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         metric = accuracy_score if is_classifier(self.estimator) else r2_score
         return metric(y, self.predict(X), sample_weight=sample_weight)
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        r"""Share of each input in the flow of weights through the sparse network.
+
+        With :math:`|W_l|` the magnitudes of the weights of layer l, it is proportional to
+        :math:`\mathbf{1}^\top |W_L| \cdots |W_1|`, the sum over the paths from the input of
+        the product of magnitudes along each. Biases do not count. Maxima count as averages,
+        products of values as sums, and normalization as a multiplication by :math:`|\gamma|`.
+        The shares compare inputs of similar scale: standardize them.
+
+        Returns
+        -------
+        importances : float64 ndarray of shape X.shape[1:]
+            Their sum is 1; all are 0 if no path is left.
+
+        Raises
+        ------
+        AttributeError
+            If the pruner is not fitted, or paths cannot be followed through the network.
+
+        See Also
+        --------
+        sklearn.inspection.permutation_importance : Works for every network.
+        """
+        check_is_fitted(self)
+        module = plain_module(self.estimator_.module_)
+        row = np.zeros((1, *self.input_support_.shape), dtype=np.float32)
+        flow = positive_flow(module, {}, row, LinearFlow)
+        if flow.unknown:
+            raise AttributeError(
+                f"{type(self).__name__} has no feature_importances_, because paths through "
+                f"{flow.unknown[0]} in {type(module).__name__} cannot be followed. Use "
+                "sklearn.inspection.permutation_importance instead."
+            )
+        inputs = flow.inputs.cpu().numpy()
+        return inputs / (inputs.sum() or 1)
+
+    def get_support(self, indices: bool = False) -> NDArray[np.bool_] | NDArray[np.intp]:
+        """Get the inputs that the ticket uses, as scikit-learn's feature selectors do.
+
+        `transform` does not select them; ``X[:, pruner.get_support()]`` does.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Whether to return indices instead of a mask.
+
+        Returns
+        -------
+        support : bool ndarray of shape X.shape[1:] or int ndarray of shape (n_inputs,)
+            `input_support_`, or the indices into flattened rows where it is True.
+        """
+        check_is_fitted(self)
+        return np.flatnonzero(self.input_support_) if indices else self.input_support_
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Compute the ticket's hidden representation.
