@@ -193,6 +193,11 @@ class ByRows(nn.Module):
         return X if X.shape[0] > 1 else -X
 
 
+class Distances(nn.Module):
+    def forward(self, X):
+        return -torch.cdist(X, torch.eye(4, 3))
+
+
 @pytest.mark.parametrize(
     ("module", "X", "message"),
     [
@@ -217,6 +222,17 @@ def test_what_cannot_be_written_leaves_an_earlier_file(tmp_path, module, X, mess
         to_onnx(module, path, X)
     assert path.read_bytes() == b"an earlier file"
     assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_refusals_name_the_module_of_a_pruner(tmp_path):
+    def distances():
+        return nn.Sequential(nn.Linear(2, 3), Distances())
+
+    net = NeuralNetClassifier(distances, criterion=nn.CrossEntropyLoss, max_epochs=1, verbose=0)
+    pruner = MagnitudePruner(net, sparsity=0.5, round_epochs=1, random_state=0)
+    pruner.fit(PLANTED.X, PLANTED.y)
+    with pytest.raises(ValueError, match=r"PyTorch cannot export Sequential for inputs of shape"):
+        to_onnx(pruner, tmp_path / "net.onnx")
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):

@@ -169,7 +169,7 @@ def compact_source(network: Any, X: Any) -> Source:
     source = Source.of(network, X)
     if isinstance(network, nn.Module):
         return source
-    return Source.of(compact(source.module, source.rows), source.rows)
+    return source._replace(module=compact(source.module, source.rows))
 
 
 def _trace(module: nn.Module) -> fx.GraphModule:

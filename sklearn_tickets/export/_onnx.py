@@ -99,7 +99,7 @@ def _export(network: Any, X: Any) -> Any:
     _check_rows(original, rows)
     # While it exports, PyTorch replaces how all modules of the process are called.
     with TRACING:
-        proto = _convert(module, rows[:_N_SAMPLES].clone())
+        proto = _convert(module, rows[:_N_SAMPLES].clone(), type(original).__name__)
     check_same_outputs(original, _runner(proto), rows, ("network", "The file"))
     return proto
 
@@ -119,8 +119,11 @@ def _check_rows(module: nn.Module, rows: Tensor) -> None:
             )
 
 
-def _convert(module: nn.Module, samples: Tensor) -> Any:
-    """Convert a module to an ONNX model of one input and one output."""
+def _convert(module: nn.Module, samples: Tensor, name: str) -> Any:
+    """Convert a module to an ONNX model of one input and one output.
+
+    `name` is what to call it in error messages: a compact module has a class of its own.
+    """
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     try:
@@ -140,7 +143,7 @@ def _convert(module: nn.Module, samples: Tensor) -> Any:
     except Exception as error:
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise ValueError(
-            f"PyTorch cannot export {type(module).__name__} for inputs of shape (n_samples, "
+            f"PyTorch cannot export {name} for inputs of shape (n_samples, "
             f"{', '.join(map(str, samples.shape[1:]))}): {reason}. Check X, and write the forward "
             "without control flow that depends on inputs."
         ) from error
