@@ -38,7 +38,7 @@ from sklearn_tickets.pruners.base._parameters import (
 )
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
 from sklearn_tickets.pruners.base._scoring import GradientPruner, ScoringPruner, SparsityPruner
-from sklearn_tickets.pruners.base._targets import class_codes, encode_targets
+from sklearn_tickets.pruners.base._targets import class_codes, class_probabilities, encode_targets
 
 __all__ = [
     "Array",
@@ -62,6 +62,7 @@ __all__ = [
     "SparsityPruner",
     "batch_losses",
     "class_codes",
+    "class_probabilities",
     "encode_targets",
     "gradient",
     "masked_leaves",
