@@ -42,7 +42,7 @@ ALLOWED = {
         "pruners.base",
         "training",
     },
-    "export": {"_estimators", "_files", "_network", "models"},
+    "export": {"_estimators", "_files", "_network", "models", "pruners.base"},
     "model_selection": {
         "_estimators",
         "_network",

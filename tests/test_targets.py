@@ -228,7 +228,9 @@ def test_one_class_is_named_as_it_was_given():
 def test_a_single_logit_at_the_threshold_is_of_class_0(threshold, logit):
     net = NeuralNetBinaryClassifier(MLP, threshold=threshold)
     outputs = logit + np.array([[-1e-6], [0], [1e-6]])
-    assert class_codes(net, outputs).tolist() == [0, 0, 1]
+    for codes in (class_codes(net, outputs), class_codes(net, torch.from_numpy(outputs))):
+        assert codes.tolist() == [0, 0, 1]
+        assert str(codes.dtype).endswith("int64")
 
 
 def test_callbacks_of_the_fit_see_labels():

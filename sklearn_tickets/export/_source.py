@@ -23,17 +23,25 @@ class Source(NamedTuple):
         Some of its inputs.
     has_matrices : bool
         Whether its inputs are known to have two axes.
+    pruner : fitted pruner or None
+        The pruner that the network is of.
     """
 
     module: nn.Module
     original: nn.Module
     rows: Tensor
     has_matrices: bool
+    pruner: Any
+
+    @property
+    def name(self) -> str:
+        """What to call the network in error messages."""
+        return f"network ({type(self.original).__name__})"
 
     @classmethod
     def of(cls, network: Any, X: Any) -> "Source":
         """Find the network in a module, a fitted pruner, or a pipeline or search with a pruner."""
-        shape = None
+        pruner, shape = None, None
         if isinstance(network, nn.Module):
             module = plain_module(network)
         else:
@@ -49,7 +57,10 @@ class Source(NamedTuple):
                     )
             pruner, X = found.pruner, None if X is None else found.inputs(X)
             module, shape = plain_module(pruner.estimator_.module_), pruner.input_support_.shape
+            if pruner._is_untrained():
+                module = evaluation_copy(module, "network")
+                module.load_state_dict(pruner.strong_statistics_, strict=False)
         original = evaluation_copy(module, "network")
         rows = example_inputs(original, X, "network", shape)
         is_known = X is not None or shape is not None
-        return cls(module, original, rows, is_known and rows.ndim == 2)
+        return cls(module, original, rows, is_known and rows.ndim == 2, pruner)

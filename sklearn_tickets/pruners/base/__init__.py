@@ -39,7 +39,7 @@ from sklearn_tickets.pruners.base._parameters import (
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
 from sklearn_tickets.pruners.base._scoring import GradientPruner, ScoringPruner
 from sklearn_tickets.pruners.base._sparsity import SparsityPruner
-from sklearn_tickets.pruners.base._targets import class_codes, encode_targets
+from sklearn_tickets.pruners.base._targets import class_codes, class_probabilities, encode_targets
 
 __all__ = [
     "Array",
@@ -63,6 +63,7 @@ __all__ = [
     "SparsityPruner",
     "batch_losses",
     "class_codes",
+    "class_probabilities",
     "encode_targets",
     "gradient",
     "masked_leaves",

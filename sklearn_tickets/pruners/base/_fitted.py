@@ -27,7 +27,7 @@ from sklearn_tickets._network import (
     positive_flow,
 )
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base._targets import class_codes
+from sklearn_tickets.pruners.base._targets import class_codes, class_probabilities
 
 
 def _wraps_classifier(pruner: "FittedTicketMixin") -> bool:
@@ -126,11 +126,15 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _outputs(self, X: ArrayLike) -> NDArray[np.float64]:
         """Compute the outputs of the sparse network, those of a strong ticket rescaled."""
         X = self._check_inputs(X)
-        strong = self.mask_.apply(self.initial_state_)
-        parameters = plain_module(self.estimator_.module_).named_parameters()
-        if all(torch.equal(value.cpu(), strong[name]) for name, value in parameters):
+        if self._is_untrained():
             return self._rescale(self._infer_strong(X))
         return infer(self.estimator_.module_, X)
+
+    def _is_untrained(self) -> bool:
+        """Whether the sparse network still is the strong ticket."""
+        strong = self.mask_.apply(self.initial_state_)
+        parameters = plain_module(self.estimator_.module_).named_parameters()
+        return all(torch.equal(value.cpu(), strong[name]) for name, value in parameters)
 
     def _rescale(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         return outputs * self.output_scale_ / self.temperature_
@@ -161,9 +165,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             If neither the net's criterion nor its ``predict_nonlinearity`` implies any.
         """
         outputs = torch.from_numpy(self._outputs(X))
-        if outputs.shape[1] == 1:
-            outputs = outputs[:, 0]
-        probabilities = self.estimator_._get_predict_nonlinearity()(outputs).numpy()
+        probabilities = class_probabilities(self.estimator_, outputs).numpy()
         if not np.allclose(probabilities.sum(axis=1), 1) or (probabilities < 0).any():
             raise ValueError(
                 f"estimator's criterion {type(self.estimator_.criterion_).__name__} does not imply "

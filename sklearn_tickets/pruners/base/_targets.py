@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
@@ -128,22 +128,40 @@ class _Pairs(TorchDispatchMode):
         return result
 
 
-def class_codes(estimator: NeuralNet, outputs: NDArray[np.float64]) -> NDArray[np.int64]:
+def class_codes(estimator: NeuralNet, outputs: Any) -> Any:
     """Convert a classifier's outputs to class numbers.
 
     Parameters
     ----------
     estimator : NeuralNetClassifier or NeuralNetBinaryClassifier
         The net, whose ``threshold`` on the probability of class 1 decides a single logit.
-    outputs : float64 ndarray of shape (n_samples, n_outputs)
+    outputs : float ndarray or Tensor of shape (n_samples, n_outputs)
         Logits.
 
     Returns
     -------
-    codes : int64 ndarray of shape (n_samples,)
+    codes : int64 ndarray or Tensor of shape (n_samples,)
         The class of the largest logit of each row.
     """
     if outputs.shape[1] == 1:
         threshold = estimator.threshold
-        return (outputs[:, 0] > np.log(threshold / (1 - threshold))).astype(np.int64)
+        return 1 * (outputs[:, 0] > np.log(threshold / (1 - threshold)))
     return outputs.argmax(axis=1)
+
+
+def class_probabilities(net: NeuralNet, outputs: torch.Tensor) -> torch.Tensor:
+    """Convert a classifier's outputs to probabilities, as its criterion or nonlinearity implies.
+
+    Parameters
+    ----------
+    net : NeuralNetClassifier or NeuralNetBinaryClassifier
+        The initialized net.
+    outputs : Tensor of shape (n_samples, n_outputs)
+        Logits.
+
+    Returns
+    -------
+    probabilities : Tensor of shape (n_samples, n_classes)
+        The outputs themselves if nothing is implied.
+    """
+    return net._get_predict_nonlinearity()(outputs[:, 0] if outputs.shape[1] == 1 else outputs)
