@@ -71,6 +71,6 @@ def run_sections(description: str, functions: Iterable[Callable[[], None]]) -> N
     """Run the functions that are named on the command line, or all of them."""
     sections = {function.__name__: function for function in functions}
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("sections", nargs="*", choices=[*sections, []], default=list(sections))
+    parser.add_argument("sections", nargs="*", choices=[*sections, []], default=[])
     for name in parser.parse_args().sections or sections:
         sections[name]()
