@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Literal
 
 from sklearn.base import is_classifier
-from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_tickets._network import plain_module, trace_paths
