@@ -1,7 +1,12 @@
 """scikit-learn's own checks, on every pruner around a classifier and a regressor."""
 
 import pytest
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import (
+    check_classifiers_multilabel_output_format_decision_function,
+    check_classifiers_multilabel_output_format_predict,
+    check_classifiers_multilabel_output_format_predict_proba,
+    check_classifiers_multilabel_representation_invariance,
     check_dataframe_column_names_consistency,
     check_get_feature_names_out_error,
     check_global_output_transform_pandas,
@@ -10,8 +15,10 @@ from sklearn.utils.estimator_checks import (
     check_set_output_transform_pandas,
     check_transformer_get_feature_names_out,
     check_transformer_get_feature_names_out_pandas,
+    check_valid_tag_types,
     parametrize_with_checks,
 )
+from torch import nn
 
 from tests.instances import instances
 
@@ -24,6 +31,28 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerColl
 @parametrize_with_checks(EVERY_PRUNER)
 def test_estimator_checks(estimator, check):
     check(estimator)
+
+
+MULTILABEL = [
+    pruner.set_params(estimator__criterion=nn.BCEWithLogitsLoss)
+    for pruner in instances("classifier")
+]
+
+
+@pytest.mark.parametrize("pruner", MULTILABEL, ids=lambda pruner: type(pruner).__name__)
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_classifiers_multilabel_representation_invariance,
+        check_classifiers_multilabel_output_format_predict,
+        check_classifiers_multilabel_output_format_predict_proba,
+        check_classifiers_multilabel_output_format_decision_function,
+        check_valid_tag_types,
+    ],
+)
+def test_checks_of_multilabel_classifiers(pruner, check):
+    assert get_tags(pruner).classifier_tags.multi_label
+    check(type(pruner).__name__, pruner)
 
 
 # These checks hand frames and bare arrays to the same estimator.

@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sklearn_tickets._network import evaluating
-from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Positive
+from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Positive, is_multilabel
 from sklearn_tickets.training import Gates, Layout, Loss
 
 # The density that is free of penalty, in units of the target; the weight of the newest ratio.
@@ -82,7 +82,9 @@ class ConcreteTicketPruner(FrozenGatesPruner):
         scores = torch.full_like(weights, density).logit(eps=1e-6)
         if self.objective == "labels":
             return _Concrete(scores, density=density, temperature=self.temperature)
-        distance = _reverse_kl if is_classifier(self.estimator) else nn.functional.mse_loss
+        distance: Loss = nn.functional.mse_loss
+        if is_classifier(self.estimator):
+            distance = _labels_kl if is_multilabel(self.estimator) else _reverse_kl
         return _LikeDense(scores, density=density, temperature=self.temperature, distance=distance)
 
 
@@ -129,6 +131,11 @@ def _reverse_kl(output: Tensor, dense: Tensor) -> Tensor:
     """Mean divergence of the sparse network's class probabilities from the dense network's."""
     log_p, log_q = _log_probabilities(output), _log_probabilities(dense)
     return (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
+
+
+def _labels_kl(output: Tensor, dense: Tensor) -> Tensor:
+    """The same for logits of labels, each of which is there or not."""
+    return _reverse_kl(output.flatten(), dense.flatten())
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

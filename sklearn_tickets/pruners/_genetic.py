@@ -39,9 +39,10 @@ class GeneticPruner(SparsityPruner):
     r"""Evolve the mask of a strong ticket with frozen weights (genetic algorithm).
 
     A genome has one bit per parameter, 1 = kept. Its fitness is the performance on the
-    training data of the network with only these initial weights: accuracy, or minus the mean
-    squared error of the rescaled outputs. Of equally good genomes, the one that keeps less is
-    fitter. The first population is random. In each generation
+    training data of the network with only these initial weights: accuracy (of single labels in
+    multilabel classification), or minus the mean squared error of the rescaled outputs. Of
+    equally good genomes, the one that keeps less is fitter. The first population is random. In
+    each generation
 
     1. some genomes recombine with a mate drawn from the best 30 %: the child takes each bit
        from either parent (uniform crossover),
@@ -268,8 +269,9 @@ def _errors(
 
 
 def _misclassified(outputs: np.ndarray, y: np.ndarray) -> float:
-    """Fraction of rows that raw logits misclassify; the sign decides a single logit."""
-    predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
+    """Fraction of classes or labels that raw logits miss; the sign decides those of one logit."""
+    has_own_logit = outputs.size == y.size
+    predicted = outputs.reshape(y.shape) > 0 if has_own_logit else outputs.argmax(axis=1)
     return np.mean(predicted != y)
 
 

@@ -32,11 +32,12 @@ from sklearn_tickets.pruners.base._net import check_module, make_net
 from sklearn_tickets.pruners.base._output_scale import (
     classification_scale,
     classification_temperature,
+    multilabel_scale,
     regression_scale,
 )
 from sklearn_tickets.pruners.base._parameters import Epochs, ParameterFields, RandomState
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
-from sklearn_tickets.pruners.base._targets import check_classes, encode_targets
+from sklearn_tickets.pruners.base._targets import check_classes, encode_targets, is_multilabel
 from sklearn_tickets.training import (
     Training,
     TrainingState,
@@ -89,17 +90,18 @@ class BasePruner(
         training data; empty without such layers.
     output_scale_ : ndarray of shape (n_outputs,)
         Positive factors on the outputs of the *strong* ticket (the mask on the initial
-        weights), estimated on the training data.
+        weights), estimated on the training data. The factor of a label, in multilabel
+        classification, changes only its probability.
     temperature_ : float
         Divisor of the rescaled logits of the *strong* ticket, with which its probabilities
-        have the lowest cross entropy on the training data; 1 for regressors.
+        have the lowest cross entropy on the training data; 1 for regressors and labels.
     rounds_ : list of dict
         One per round: ``round, density, mask, n_kept, n_effective, collapsed,
         train_loss, seconds``, and ``state`` with `store_rounds`.
     input_support_ : bool ndarray of shape X.shape[1:]
         True for the inputs that the ticket uses.
     classes_ : ndarray of shape (n_classes,)
-        Class labels; classifiers only.
+        Class labels, or the numbers of the labels in an indicator matrix; classifiers only.
     n_features_in_ : int
         Number of features (channels, for images) seen during fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -127,6 +129,8 @@ class BasePruner(
         tags.regressor_tags = inner.regressor_tags
         tags.target_tags.required = True
         tags.target_tags.multi_output = not is_classifier(self.estimator)
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = is_multilabel(self.estimator)
         tags.transformer_tags.preserves_dtype = ["float32"]
         # A strong ticket is only as good as the host network is wide.
         for kind_tags in (tags.classifier_tags, tags.regressor_tags):
@@ -172,7 +176,7 @@ class BasePruner(
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             The inputs; converted to float32.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels or regression targets.
+            Class labels, an indicator matrix of several labels, or regression targets.
 
         Returns
         -------
@@ -288,6 +292,9 @@ class BasePruner(
             targets = run.y.reshape(outputs.shape)
             scale = regression_scale(outputs, targets)
             of_kind = {"output_scale_": scale, "temperature_": 1.0}
+        elif is_multilabel(net):
+            scale = multilabel_scale(outputs, run.y)
+            of_kind = {"output_scale_": scale, "temperature_": 1.0, "classes_": run.classes}
         else:
             scale = classification_scale(outputs, run.y)
             temperature = classification_temperature(outputs * scale, run.y)
@@ -313,11 +320,10 @@ class BasePruner(
             allow_nd=True,
             force_writeable=True,
             order="C",
-            multi_output=not is_classification,
+            multi_output=True,
             y_numeric=not is_classification,
         )
-        classes = check_classes(self, y) if is_classification else None
-        return X, y, classes
+        return X, *(check_classes(self, y) if is_classification else (y, None))
 
 
 def _remedies_of_collapse(params: dict[str, Any]) -> list[str]:

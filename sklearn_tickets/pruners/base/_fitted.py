@@ -21,7 +21,12 @@ from skorch import NeuralNet
 
 from sklearn_tickets._network import hidden_features, infer, plain_module
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base._targets import class_codes
+from sklearn_tickets.pruners.base._readings import (
+    class_codes,
+    decisions,
+    log_probabilities,
+    probabilities,
+)
 
 
 def _wraps_classifier(pruner: "FittedTicketMixin") -> bool:
@@ -75,7 +80,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or float64 regression outputs.
+            Class labels, an int64 indicator matrix of labels, or float64 regression outputs.
         """
         return self._decide(self._outputs(X))
 
@@ -93,7 +98,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or float64 regression outputs.
+            Class labels, an int64 indicator matrix of labels, or float64 regression outputs.
         """
         outputs = self.strong_output(X)
         return self._decide(self._rescale(outputs) if rescale else outputs)
@@ -133,7 +138,26 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Turn outputs into predictions."""
         if not is_classifier(self.estimator):
             return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+        # The codes of labels are themselves, as their classes are 0, 1, ...
         return self.classes_[class_codes(self.estimator, outputs)]
+
+    @available_if(_wraps_classifier)
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Compute the confidence in classes, as `predict` reads it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            The inputs.
+
+        Returns
+        -------
+        decisions : float64 ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Logits, of which `predict` takes the largest or, of labels, those above 0. Of two
+            classes, how far the logit of the second is above the first or, of a single logit,
+            above that of the net's ``threshold``: `predict` takes the second above 0.
+        """
+        return decisions(self.estimator, self._outputs(X))
 
     @available_if(_wraps_classifier)
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -147,26 +171,43 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         probabilities : float64 ndarray of shape (n_samples, n_classes)
-            The softmax or sigmoid of the outputs, as the net's criterion implies.
+            The softmax or sigmoid of the outputs, as the net's criterion implies; of labels,
+            the probability of each.
 
         Raises
         ------
         ValueError
             If neither the net's criterion nor its ``predict_nonlinearity`` implies any.
         """
-        outputs = torch.from_numpy(self._outputs(X))
-        if outputs.shape[1] == 1:
-            outputs = outputs[:, 0]
-        probabilities = self.estimator_._get_predict_nonlinearity()(outputs).numpy()
-        if not np.allclose(probabilities.sum(axis=1), 1) or (probabilities < 0).any():
-            raise ValueError(
-                f"estimator's criterion {type(self.estimator_.criterion_).__name__} does not imply "
-                "how to turn outputs into probabilities; set predict_nonlinearity of estimator."
-            )
-        return probabilities
+        outputs = self._outputs(X)
+        return probabilities(self.estimator_, outputs)
+
+    @available_if(_wraps_classifier)
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict logarithms of class probabilities, without rounding small ones to 0.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            The inputs.
+
+        Returns
+        -------
+        logarithms : float64 ndarray of shape (n_samples, n_classes)
+            The logarithms of what `predict_proba` returns, computed from the logits.
+
+        Raises
+        ------
+        ValueError
+            As for `predict_proba`.
+        """
+        outputs = self._outputs(X)
+        return log_probabilities(self.estimator_, outputs)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy of a classifier or the R2 score of a regressor.
+
+        A row with several labels is accurate if all of them are right.
 
         Parameters
         ----------

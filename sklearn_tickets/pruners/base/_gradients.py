@@ -174,7 +174,7 @@ def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) ->
 def scoring_sample(
     net: NeuralNet, X: Array, y: Array, n_samples: int | None
 ) -> tuple[Array, Array]:
-    """Draw rows to score on, equally often from all classes.
+    """Draw rows to score on, equally often from all classes if each row has one.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def scoring_sample(
     if n_samples is None:
         return X, y
     rows = torch.randperm(len(y)).numpy()
-    if is_classifier(net):
+    if is_classifier(net) and y.ndim == 1:
         labels = pd.Series(y[rows])
         rows = rows[np.argsort(labels.groupby(labels).cumcount(), kind="stable")]
     return X[rows[:n_samples]], y[rows[:n_samples]]

@@ -70,6 +70,27 @@ def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     )
 
 
+def multilabel_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Find the factor of each label's logit of lowest cross entropy.
+
+    It changes no prediction, as this is the sign of the logit, only the probability.
+
+    Parameters
+    ----------
+    outputs : float64 ndarray of shape (n_samples, n_labels)
+        The network's logits.
+    y : ndarray of shape (n_samples, n_labels)
+        The indicators of the labels, 0 or 1.
+
+    Returns
+    -------
+    scale : float64 ndarray of shape (n_labels,)
+        Inverse temperatures; see `classification_temperature`.
+    """
+    columns = zip(outputs.T, y.T, strict=True)
+    return 1 / np.array([classification_temperature(f[:, None], of) for f, of in columns])
+
+
 def classification_temperature(outputs: np.ndarray, y: np.ndarray) -> float:
     """Find the divisor of the logits of lowest cross entropy.
 
