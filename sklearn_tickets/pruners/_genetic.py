@@ -143,6 +143,8 @@ class GeneticPruner(SparsityPruner):
                 np.concatenate([errors, errors_of(offspring)]),
             )
             net.history.new_epoch()
+            net.history.record("epoch", generation)
+            net.history.record("train_loss", float(errors[0]))
             net.history.new_batch()
             net.history.record_batch("train_loss", float(errors[0]))
             net.history.record_batch("train_batch_size", len(X))

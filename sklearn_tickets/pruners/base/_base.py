@@ -97,7 +97,9 @@ class BasePruner(
         have the lowest cross entropy on the training data; 1 for regressors and labels.
     rounds_ : list of dict
         One per round: ``round, density, mask, n_kept, n_effective, collapsed,
-        train_loss, seconds``, and ``state`` with `store_rounds`.
+        train_loss, history, seconds``, and ``state`` with `store_rounds`. ``history`` has
+        skorch's row of each epoch of the round's training, without its ``batches``; that of the
+        ticket's own training is ``estimator_.history``.
     input_support_ : bool ndarray of shape X.shape[1:]
         True for the inputs that the ticket uses.
     classes_ : ndarray of shape (n_classes,)
@@ -263,6 +265,9 @@ class BasePruner(
         found = self._search(run, density)
         run.mask = (yield from found) if isinstance(found, Generator) else found
         train_loss = last_train_loss(net)
+        history = [
+            {name: value for name, value in row.items() if name != "batches"} for row in net.history
+        ]
         stored = {"state": TrainingState.of(net).module} if rounds.store_rounds else {}
         run.rewind_to.restore(net, keep_weights=rounds.rewind_epoch is None)
         hold_mask(net, run.mask)
@@ -277,6 +282,7 @@ class BasePruner(
             "n_effective": effective.n_kept,
             "collapsed": not (has_paths or run.mask.input_support(net.module_, run.X).any()),
             "train_loss": train_loss,
+            "history": history,
             "seconds": time.perf_counter() - began,
         } | stored
 
