@@ -8,7 +8,6 @@ the end of a ``Pipeline`` or inside a fitted search.
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
@@ -151,7 +150,7 @@ ticket_f1 = make_ticket_scorer(metric=ticket_f1_score)
 
 
 def _effective_sparsity(pruner: BaseEstimator, X: ArrayLike, y: ArrayLike | None) -> float:
-    one_row = np.array(np.asarray(X)[:1])
+    one_row = pruner._check_inputs(X)[:1]
     return pruner.mask_.effective(plain_module(pruner.estimator_.module_), one_row).sparsity
 
 

@@ -190,7 +190,7 @@ def try_out(member: Member) -> None:
     """Raise a CannotStackError if a stack of one cannot compute a step as the module does."""
     try:
         stack, device = Stack([member]), member.net.device
-        X, y = member.batches.X[None, :2], member.batches.y[None, :2]
+        X, y = member.batches.X[:2][None], member.batches.y[:2][None]
         stack.step(X.to(device), y.to(device), *stack.weights.values())
     except Exception as error:
         reason = str(error).partition(". ")[0]

@@ -9,10 +9,13 @@ from typing import Annotated, TypeAlias
 import numpy as np
 import torch
 from sklearn.base import is_classifier
+from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
 from skorch import NeuralNet
 
 from sklearn_tickets._network import (
+    Rows,
+    SparseRows,
     as_tensor,
     evaluating,
     functional_call,
@@ -250,21 +253,25 @@ class _Genetics:
 
 @torch.no_grad()
 def _errors(
-    net: NeuralNet, layout: Layout, X: np.ndarray, y: np.ndarray, genomes: np.ndarray
+    net: NeuralNet, layout: Layout, X: Rows, y: np.ndarray, genomes: np.ndarray
 ) -> np.ndarray:
     """Compute the error of the network of each genome."""
     module = plain_module(net.module_)
     w = {name: p.detach() for name, p in module.named_parameters()}
-    batches = as_tensor(X).to(net.device).split(_ROWS)
+    X = X if isinstance(X, SparseRows) else as_tensor(X).to(net.device)
     error = _misclassified if is_classifier(net) else _rescaled_mse
     errors = []
     with evaluating(module):
         for genome in torch.from_numpy(genomes).to(net.device):
             theta = {name: w[name] * kept for name, kept in layout.split(genome).items()}
             for name, value in normalization_statistics(module, X, theta).items():
-                theta[name] = value.to(batches[0] if value.is_floating_point() else net.device)
+                dtype = torch.float32 if value.is_floating_point() else None
+                theta[name] = value.to(net.device, dtype)
             # Copies: a module may work in place.
-            outputs = [functional_call(module, theta, rows.clone()) for rows in batches]
+            outputs = [
+                functional_call(module, theta, X[rows].to(net.device, copy=True))
+                for rows in gen_batches(len(X), _ROWS)
+            ]
             stacked = torch.cat(outputs).reshape(len(X), -1)
             errors.append(error(stacked.double().cpu().numpy(), y))
     return np.array(errors)

@@ -15,16 +15,16 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from sklearn_tickets._network import as_tensor, plain_module
+from sklearn_tickets._network import SparseRows, as_tensor, plain_module
 from sklearn_tickets._random import random_streams, set_random_streams
 
 
 class ArrayBatches:
-    """Batches sliced from two tensors.
+    """Batches sliced from two tensors, or from the rows of a sparse matrix and a tensor.
 
     Parameters
     ----------
-    X : Tensor of shape (n_samples, ...)
+    X : Tensor or SparseRows of shape (n_samples, ...)
         The inputs.
     y : Tensor of shape (n_samples, ...)
         The targets.
@@ -38,7 +38,7 @@ class ArrayBatches:
     batch_iterator : Makes them from a skorch ``Dataset``.
     """
 
-    def __init__(self, X: Tensor, y: Tensor, batch_size: int, shuffle: bool) -> None:
+    def __init__(self, X: Tensor | SparseRows, y: Tensor, batch_size: int, shuffle: bool) -> None:
         self.X, self.y, self.batch_size, self.shuffle = X, y, batch_size, shuffle
 
     def __len__(self) -> int:
@@ -96,11 +96,12 @@ def batch_iterator(
     if (
         kwargs
         or type(source) is not Dataset
-        or not (isinstance(source.X, arrays) and isinstance(source.y, arrays))
+        or not (isinstance(source.X, (*arrays, SparseRows)) and isinstance(source.y, arrays))
     ):
         return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
-    X, y = as_tensor(source.X), as_tensor(source.y)
-    return ArrayBatches(X[rows], y[rows], batch_size, shuffle)
+    X = source.X
+    X = X.take(rows) if isinstance(X, SparseRows) else as_tensor(X)[rows]
+    return ArrayBatches(X, as_tensor(source.y)[rows], batch_size, shuffle)
 
 
 def n_batches(net: NeuralNet, X: Any, y: Any) -> int:

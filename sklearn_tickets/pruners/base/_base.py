@@ -16,13 +16,19 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import validate_data
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 
-from sklearn_tickets._network import hidden_features, infer, normalization_statistics
+from sklearn_tickets._network import (
+    SparseRows,
+    hidden_features,
+    infer,
+    normalization_statistics,
+)
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
@@ -129,6 +135,7 @@ class BasePruner(
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags = inner.classifier_tags
         tags.regressor_tags = inner.regressor_tags
+        tags.input_tags.sparse = True
         tags.target_tags.required = True
         tags.target_tags.multi_output = not is_classifier(self.estimator)
         if tags.classifier_tags is not None:
@@ -175,8 +182,8 @@ class BasePruner(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            The inputs; converted to float32.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
+            The inputs; converted to float32. Sparse matrices are made dense batch by batch.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, an indicator matrix of several labels, or regression targets.
 
@@ -203,7 +210,7 @@ class BasePruner(
 
     def _trainings(self, X: Any, y: Any) -> Generator[Training, None, None]:
         """Fit the pruner, and yield each training for the caller to run."""
-        X, y, classes = self._check_data(X, y)
+        given, (X, y, classes) = X, self._check_data(X, y)
         rounds = Rounds.of(self)
         rounds.check()
         net = make_net(self.estimator, X, y, classes)
@@ -224,14 +231,14 @@ class BasePruner(
             run = Run(rounds, net, X, targets, classes, rng, mask, start, rewind_to=start)
             self._check_network(run)
             context = self._init_callback_context(max_subtasks=rounds.n_rounds)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            context.call_on_fit_task_begin(estimator=self, X=given, y=y)
             for t in range(1, rounds.n_rounds + 1):
                 task = context.subcontext("round")
-                task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                task.call_on_fit_task_begin(estimator=self, X=given, y=y)
                 run.records.append((yield from self._round(t, run)))
                 if task.call_on_fit_task_end(
                     estimator=self,
-                    X=X,
+                    X=given,
                     y=y,
                     reconstruction_attributes=lambda: copy.deepcopy(self._fitted_attributes(run)),
                 ):
@@ -250,7 +257,7 @@ class BasePruner(
         for name, value in self._fitted_attributes(run).items():
             setattr(self, name, value)
         context.call_on_fit_task_end(
-            estimator=self, X=X, y=y, reconstruction_attributes=lambda: vars(self)
+            estimator=self, X=given, y=y, reconstruction_attributes=lambda: vars(self)
         )
 
     def _round(self, t: int, run: Run) -> Generator[Training, None, dict[str, Any]]:
@@ -315,8 +322,8 @@ class BasePruner(
             "_n_features_out": hidden_features(net.module_, X[:1], run.mask).shape[1],
         }
 
-    def _check_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Validate X and y; return float32 X, y, and the classes."""
+    def _check_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        """Validate X and y; return an array or SparseRows of float32, y, and the classes."""
         is_classification = is_classifier(self.estimator)
         X, y = validate_data(
             self,
@@ -324,11 +331,13 @@ class BasePruner(
             y,
             dtype=np.float32,
             allow_nd=True,
+            accept_sparse="csr",
             force_writeable=True,
             order="C",
             multi_output=True,
             y_numeric=not is_classification,
         )
+        X = SparseRows(X) if issparse(X) else X
         return X, *(check_classes(self, y) if is_classification else (y, None))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
@@ -19,7 +20,7 @@ from sklearn.utils.validation import (
 )
 from skorch import NeuralNet
 
-from sklearn_tickets._network import hidden_features, infer, plain_module
+from sklearn_tickets._network import Rows, SparseRows, hidden_features, infer, plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._readings import (
     class_codes,
@@ -46,13 +47,15 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     temperature_: float
     classes_: np.ndarray
 
-    def _check_inputs(self, X: ArrayLike) -> NDArray[np.float32]:
+    def _check_inputs(self, X: ArrayLike) -> Any:
+        """Validate X; return an array or SparseRows, of float32."""
         check_is_fitted(self)
         _check_feature_names(self, X, reset=False)
         inputs = check_array(
             X,
             dtype=np.float32,
             allow_nd=True,
+            accept_sparse="csr",
             force_writeable=True,
             order="C",
             estimator=self,
@@ -65,7 +68,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"pass X.reshape(-1, {', '.join(map(str, shape))})."
             )
         _check_n_features(self, inputs, reset=False)
-        return inputs
+        return SparseRows(inputs) if issparse(inputs) else inputs
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict with the sparse network.
@@ -74,7 +77,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
@@ -89,7 +92,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
         rescale : bool, default=True
             Whether to multiply the outputs by `output_scale_`, and to divide them by
@@ -108,7 +111,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
@@ -118,18 +121,18 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return self._infer_strong(self._check_inputs(X))
 
-    def _infer_strong(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _infer_strong(self, X: Rows) -> NDArray[np.float64]:
         state = self.mask_.apply(self.initial_state_) | self.strong_statistics_
         return infer(self.estimator_.module_, X, state)
 
     def _outputs(self, X: ArrayLike) -> NDArray[np.float64]:
         """Compute the outputs of the sparse network, those of a strong ticket rescaled."""
-        X = self._check_inputs(X)
+        rows = self._check_inputs(X)
         strong = self.mask_.apply(self.initial_state_)
         parameters = plain_module(self.estimator_.module_).named_parameters()
         if all(torch.equal(value.cpu(), strong[name]) for name, value in parameters):
-            return self._rescale(self._infer_strong(X))
-        return infer(self.estimator_.module_, X)
+            return self._rescale(self._infer_strong(rows))
+        return infer(self.estimator_.module_, rows)
 
     def _rescale(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         return outputs * self.output_scale_ / self.temperature_
@@ -147,7 +150,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
@@ -165,7 +168,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
@@ -188,7 +191,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
@@ -211,7 +214,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True labels or targets.
@@ -231,7 +234,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
@@ -239,5 +242,4 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         hidden : float32 ndarray of shape (n_samples, n_hidden)
             The flattened inputs of the last executed layer that owns a prunable weight.
         """
-        X = self._check_inputs(X)
-        return hidden_features(self.estimator_.module_, X, self.mask_)
+        return hidden_features(self.estimator_.module_, self._check_inputs(X), self.mask_)

@@ -13,7 +13,14 @@ from skorch import NeuralNet
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sklearn_tickets._network import evaluating, functional_call, infer, plain_module
+from sklearn_tickets._network import (
+    as_tensor,
+    evaluating,
+    functional_call,
+    infer,
+    plain_module,
+    row_sizes,
+)
 from sklearn_tickets.masks import TicketMask
 
 Array: TypeAlias = NDArray[Any]
@@ -60,7 +67,7 @@ def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
     """
     if is_classifier(net):
         return
-    sizes = [np.abs(values.reshape(len(values), -1)).max(axis=1) for values in (X, y)]
+    sizes = [row_sizes(values) for values in (X, y)]
     rows = np.unique([size.argsort()[-8:] for size in sizes])
     target = torch.as_tensor(y[rows]).to(net.device)
     output = torch.from_numpy(infer(net.module_, X[rows])).to(target)
@@ -110,7 +117,7 @@ def batch_losses(
     for rows in torch.arange(len(X)).split(_BATCH):
         # Other kernels of attention cannot be differentiated twice.
         with evaluating(module), sdpa_kernel(SDPBackend.MATH):
-            inputs = torch.as_tensor(X)[rows].to(net.device)
+            inputs = as_tensor(X[rows.numpy()]).to(net.device)
             targets = torch.as_tensor(y)[rows].to(net.device)
             state = {**parameters, **buffers}
             output = functional_call(module, state, inputs) * (1 / temperature)
