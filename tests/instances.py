@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits, make_classification
+from sklearn.datasets import load_digits, make_classification, make_multilabel_classification
+from sklearn.preprocessing import scale
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
@@ -122,6 +123,17 @@ def small_data():
     """Two classes that a small net tells apart."""
     X, y = make_classification(n_samples=80, n_features=6, n_informative=4, random_state=0)
     return X.astype(np.float32), y
+
+
+def multilabel_data():
+    """Four labels, of which a row may have several."""
+    X, y = make_multilabel_classification(n_samples=100, n_features=6, n_classes=4, random_state=0)
+    return scale(X).astype(np.float32), y
+
+
+def multilabel_net(**params):
+    """A small net with a logit for each label."""
+    return make_net("classifier", criterion=nn.BCEWithLogitsLoss, **params)
 
 
 def small_images():

@@ -114,6 +114,10 @@ def test_what_rounds_leave_is_the_same(caplog):
             assert own.keys() == expected.keys()
             assert own["mask"] == expected["mask"]
             assert_allclose(own["train_loss"], expected["train_loss"], rtol=1e-5)
+            for row, expected_row in zip(own["history"], expected["history"], strict=True):
+                assert row.keys() == expected_row.keys()
+                assert row["epoch"] == expected_row["epoch"]
+                assert_allclose(row["train_loss"], expected_row["train_loss"], rtol=1e-5)
             for name, value in expected["state"].items():
                 assert_allclose(own["state"][name], value, rtol=1e-4, atol=1e-7)
         states = [fitted.estimator_.optimizer_.state_dict() for fitted in (batched, ordinary)]

@@ -81,7 +81,7 @@ OBSTACLES = {
     ),
     "criterion": (
         make_net(MLP, criterion=nn.MultiMarginLoss),
-        "the criterion is not CrossEntropyLoss or MSELoss",
+        "the criterion is not CrossEntropyLoss, BCEWithLogitsLoss or MSELoss",
     ),
     "optimizer": (make_net(MLP, optimizer=torch.optim.RMSprop), "the optimizer is not SGD"),
     "iterator": (

@@ -14,6 +14,7 @@ from sklearn_tickets.pruners.base._output_scale import (
     _Rows,
     classification_scale,
     classification_temperature,
+    multilabel_scale,
     regression_scale,
 )
 
@@ -205,6 +206,13 @@ def test_the_temperature_hand_worked():
     assert classification_temperature(logits, np.array([1, 1, 1, 0])) == pytest.approx(
         5 / np.log(3), rel=1e-5
     )
+
+
+def test_the_factor_of_a_label_hand_worked():
+    """Label 0 is there in three of four rows; label 1 never is, and its logit says so."""
+    logits = np.array([[5.0, -2], [5, -2], [5, -2], [5, -2]])
+    y = np.array([[1, 0], [1, 0], [1, 0], [0, 0]])
+    np.testing.assert_allclose(multilabel_scale(logits, y), [np.log(3) / 5, 1000 / 2], rtol=1e-5)
 
 
 def test_temperatures_are_bounded():

@@ -18,7 +18,7 @@ from torch import nn
 from sklearn_tickets.export import compact, to_onnx
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import MagnitudePruner, RandomPruner
-from tests.instances import make_net
+from tests.instances import make_net, multilabel_data, multilabel_net
 
 reason = "writing and running ONNX files takes the extra onnx, and onnxruntime"
 pytest.importorskip("onnx", reason=reason)
@@ -31,9 +31,9 @@ CODES = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
 ALL = ("labels", "probabilities", "raw")
 
 
-def fitted(net, y=CODES, train_ticket=True):
+def fitted(net, y=CODES, train_ticket=True, rows=X):
     pruner = MagnitudePruner(net, sparsity=0.4, train_ticket=train_ticket, random_state=0)
-    return pruner.set_params(estimator__max_epochs=3).fit(X, y)
+    return pruner.set_params(estimator__max_epochs=3).fit(rows, y)
 
 
 def classifier(**settings):
@@ -229,3 +229,13 @@ def test_files_that_would_say_something_else_are_refused(tmp_path):
     # float64 has outputs that are 0 in float32, and a scale that is infinite.
     pruner = fitted(classifier(module=Vanishing), train_ticket=False)
     assert_refused(tmp_path, pruner, "raw", r"network \(Vanishing\) in float32 are not finite")
+
+
+@pytest.mark.parametrize("train_ticket", [True, False])
+def test_files_of_several_labels_give_their_indicators(tmp_path, train_ticket):
+    rows, y = multilabel_data()
+    pruner = fitted(multilabel_net(), y, train_ticket, rows)
+    to_onnx(pruner, tmp_path / "labels.onnx", rows, outputs=["labels", "probabilities"])
+    found = run(tmp_path / "labels.onnx", rows)
+    assert_array_equal(found["labels"], pruner.predict(rows))
+    assert_allclose(found["probabilities"], pruner.predict_proba(rows), atol=1e-5)

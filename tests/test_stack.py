@@ -4,7 +4,9 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
+from sklearn.utils import Bunch
 from skorch import NeuralNetRegressor
 from torch import nn
 
@@ -59,6 +61,14 @@ def test_regression_in_another_order_with_a_schedule(caplog):
     net = HELIX.make_net(max_epochs=3, iterator_train__shuffle=False)
     pruner = MagnitudePruner(net, schedule="one-cycle", random_state=0)
     check_same(pruner, {"estimator__lr": [1e-2, 1e-3], "sparsity": [0.3]}, HELIX)
+    assert stacked(caplog) == [4]
+
+
+def test_several_labels(caplog):
+    y = (np.abs(CIRCLE.X[:, :1]) > [0.1, 0.2, 0.4]).astype(np.int64)
+    net = make_net(MLP, criterion=nn.BCEWithLogitsLoss, criterion__pos_weight=torch.ones(3) / 2)
+    pruner = MagnitudePruner(net, sparsity=0.3, random_state=0)
+    check_same(pruner, {"scope": ["global", "layer"]}, Bunch(X=CIRCLE.X, y=y))
     assert stacked(caplog) == [4]
 
 

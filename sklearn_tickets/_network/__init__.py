@@ -4,7 +4,6 @@ from sklearn_tickets._network._connections import Connections
 from sklearn_tickets._network._copies import check_calls, evaluation_copy, with_plain_weights
 from sklearn_tickets._network._flow import positive_flow, trace_paths
 from sklearn_tickets._network._inference import (
-    as_tensor,
     hidden_features,
     infer,
     normalization_statistics,
@@ -19,6 +18,7 @@ from sklearn_tickets._network._module import (
     plain_module,
     prunable_parameters,
 )
+from sklearn_tickets._network._rows import Rows, SparseRows, as_tensor, row_sizes
 from sklearn_tickets._network._tracer import TRACING, Tracer
 from sklearn_tickets._network._verification import check_same_outputs, draw_inputs, example_inputs
 
@@ -29,6 +29,8 @@ __all__ = [
     "Connections",
     "LinearFlow",
     "LinearMap",
+    "Rows",
+    "SparseRows",
     "Tracer",
     "as_tensor",
     "check_calls",
@@ -45,6 +47,7 @@ __all__ = [
     "plain_module",
     "positive_flow",
     "prunable_parameters",
+    "row_sizes",
     "trace_paths",
     "with_plain_weights",
 ]

@@ -16,8 +16,8 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from sklearn_tickets._network._connections import Connections
-from sklearn_tickets._network._inference import as_tensor
 from sklearn_tickets._network._module import evaluating, functional_call
+from sklearn_tickets._network._rows import as_tensor
 from sklearn_tickets._network._synaptic_flow import SynapticFlow
 from sklearn_tickets._network._traced import Traced, attach
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from sklearn_tickets._network._inference import as_tensor
+from sklearn_tickets._network._rows import as_tensor
 
 # At most as many rows, and as many numbers in them, are compared; but a few rows in any case.
 _MAX_ROWS, _MAX_NUMBERS, _MIN_ROWS = 64, 2**15, 4

@@ -155,7 +155,8 @@ ticket_f1 = make_ticket_scorer(metric=ticket_f1_score)
 
 def _effective_sparsity(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None) -> float:
     found = find_pruner(estimator, _NAME)
-    pruner, one_row = found.pruner, np.array(np.asarray(found.inputs(X))[:1])
+    pruner = found.pruner
+    one_row = pruner._check_inputs(found.inputs(X))[:1]
     return pruner.mask_.effective(plain_module(pruner.estimator_.module_), one_row).sparsity
 
 

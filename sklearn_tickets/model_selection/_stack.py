@@ -207,7 +207,7 @@ def try_out(member: Member) -> None:
     """Raise a CannotStackError if a stack of one cannot compute a step as the module does."""
     try:
         stack, device = Stack([member]), member.net.device
-        batch = [tensor[None, :2].to(device) for tensor in member.batches.tensors]
+        batch = [tensor[:2][None].to(device) for tensor in member.batches.tensors]
         stack.step(*batch, *stack.weights.values())
     except Exception as error:
         reason = str(error).partition(". ")[0]

@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sklearn_tickets._network import evaluating
-from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Positive
+from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Positive, is_multilabel
 from sklearn_tickets.training import Gates, Layout, Loss
 
 # The density that is free of penalty, in units of the target; the weight of the newest ratio.
@@ -82,7 +82,9 @@ class ConcreteTicketPruner(FrozenGatesPruner):
         scores = torch.full_like(weights, density / layout.density).logit(eps=1e-6)
         if self.objective == "labels":
             return _Concrete(scores, density=density, temperature=self.temperature)
-        distance = _ReverseKL() if is_classifier(self.estimator) else nn.MSELoss()
+        distance: nn.MSELoss | _ReverseKL = nn.MSELoss()
+        if is_classifier(self.estimator):
+            distance = _LabelsKL() if is_multilabel(self.estimator) else _ReverseKL()
         return _LikeDense(scores, density=density, temperature=self.temperature, distance=distance)
 
 
@@ -137,6 +139,14 @@ class _ReverseKL(nn.Module):
         log_p, log_q = _log_probabilities(output), _log_probabilities(dense)
         by_row = (log_p.exp() * (log_p - log_q)).sum(dim=1)
         return by_row if self.reduction == "none" else by_row.mean()
+
+
+class _LabelsKL(_ReverseKL):
+    """The same for logits of labels, each of which is there or not."""
+
+    def forward(self, output: Tensor, dense: Tensor) -> Tensor:
+        by_label = super().forward(output.flatten(), dense.flatten())
+        return by_label.view_as(output) if by_label.ndim else by_label
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

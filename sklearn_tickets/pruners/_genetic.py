@@ -9,10 +9,13 @@ from typing import Annotated, TypeAlias
 import numpy as np
 import torch
 from sklearn.base import is_classifier
+from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
 from skorch import NeuralNet
 
 from sklearn_tickets._network import (
+    Rows,
+    SparseRows,
     as_tensor,
     evaluating,
     functional_call,
@@ -39,9 +42,10 @@ class GeneticPruner(SparsityPruner):
     r"""Evolve the mask of a strong ticket with frozen weights (genetic algorithm).
 
     A genome has one bit per parameter, 1 = kept. Its fitness is the performance on the
-    training data of the network with only these initial weights: accuracy, or minus the mean
-    squared error of the rescaled outputs. Of equally good genomes, the one that keeps less is
-    fitter. The first population is random. In each generation
+    training data of the network with only these initial weights: accuracy (of single labels in
+    multilabel classification), or minus the mean squared error of the rescaled outputs. Of
+    equally good genomes, the one that keeps less is fitter. The first population is random. In
+    each generation
 
     1. some genomes recombine with a mate drawn from the best 30 %: the child takes each bit
        from either parent (uniform crossover),
@@ -142,6 +146,8 @@ class GeneticPruner(SparsityPruner):
                 np.concatenate([errors, errors_of(offspring)]),
             )
             net.history.new_epoch()
+            net.history.record("epoch", generation)
+            net.history.record("train_loss", float(errors[0]))
             net.history.new_batch()
             net.history.record_batch("train_loss", float(errors[0]))
             net.history.record_batch("train_batch_size", len(rows[0]))
@@ -254,7 +260,7 @@ class _Genetics:
 def _errors(
     net: NeuralNet,
     layout: Layout,
-    X: np.ndarray,
+    X: Rows,
     y: np.ndarray,
     sample_weight: np.ndarray | None,
     genomes: np.ndarray,
@@ -262,26 +268,31 @@ def _errors(
     """Compute the error of the network of each genome."""
     module = plain_module(net.module_)
     w = {name: p.detach() for name, p in module.named_parameters()}
-    batches = as_tensor(X).to(net.device).split(_ROWS)
+    X = X if isinstance(X, SparseRows) else as_tensor(X).to(net.device)
     error = _misclassified if is_classifier(net) else _rescaled_mse
     errors = []
     with evaluating(module):
         for genome in torch.from_numpy(genomes).to(net.device):
             theta = {name: w[name] * kept for name, kept in layout.split(genome).items()}
             for name, value in normalization_statistics(module, X, theta).items():
-                theta[name] = value.to(batches[0] if value.is_floating_point() else net.device)
+                dtype = torch.float32 if value.is_floating_point() else None
+                theta[name] = value.to(net.device, dtype)
             # Copies: a module may work in place.
-            outputs = [functional_call(module, theta, rows.clone()) for rows in batches]
+            outputs = [
+                functional_call(module, theta, X[rows].to(net.device, copy=True))
+                for rows in gen_batches(len(X), _ROWS)
+            ]
             stacked = torch.cat(outputs).reshape(len(X), -1)
             errors.append(error(stacked.double().cpu().numpy(), y, sample_weight))
     return np.array(errors)
 
 
 def _misclassified(outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
-    """Share of rows that raw logits misclassify; the sign decides a single logit."""
-    predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
+    """Share of classes or labels that raw logits miss; the sign decides those of one logit."""
+    has_own_logit = outputs.size == y.size
+    predicted = outputs.reshape(y.shape) > 0 if has_own_logit else outputs.argmax(axis=1)
     # Sums of weights that are equal but for rounding are a tie.
-    return float(np.average(predicted != y, weights=sample_weight).round(12))
+    return float(np.average(predicted != y, axis=0, weights=sample_weight).mean().round(12))
 
 
 def _rescaled_mse(outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:

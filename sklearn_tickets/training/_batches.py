@@ -15,17 +15,17 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from sklearn_tickets._network import as_tensor, plain_module
+from sklearn_tickets._network import SparseRows, as_tensor, plain_module
 from sklearn_tickets._random import random_streams, set_random_streams
 from sklearn_tickets.training._sample_weight import WeightedRows, parts, with_weights
 
 
 class ArrayBatches:
-    """Batches sliced from tensors.
+    """Batches sliced from tensors, or from the rows of a sparse matrix and tensors.
 
     Parameters
     ----------
-    X : Tensor of shape (n_samples, ...)
+    X : Tensor or SparseRows of shape (n_samples, ...)
         The inputs.
     y : Tensor of shape (n_samples, ...)
         The targets.
@@ -43,7 +43,7 @@ class ArrayBatches:
 
     def __init__(
         self,
-        X: Tensor,
+        X: Tensor | SparseRows,
         y: Tensor,
         batch_size: int,
         shuffle: bool,
@@ -53,8 +53,8 @@ class ArrayBatches:
         self.sample_weight = sample_weight
 
     @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """X, y and, if there are any, the weights."""
+    def tensors(self) -> tuple[Any, ...]:
+        """X, which may be sparse, y and, if there are any, the weights."""
         pair = self.X, self.y
         return pair if self.sample_weight is None else (*pair, self.sample_weight)
 
@@ -118,9 +118,12 @@ def batch_iterator(
     if kwargs or type(source) is not Dataset:
         return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
     given = [*parts(source.X), source.y]
-    if not all(isinstance(each, np.ndarray | Tensor) for each in given):
+    if not all(isinstance(each, np.ndarray | Tensor | SparseRows) for each in given):
         return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle)
-    X, *weights, y = (as_tensor(each)[rows] for each in given)
+    taken: list[Any] = [
+        each.take(rows) if isinstance(each, SparseRows) else as_tensor(each)[rows] for each in given
+    ]
+    X, *weights, y = taken
     return ArrayBatches(X, y, batch_size, shuffle, *weights)
 
 

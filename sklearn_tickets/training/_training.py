@@ -10,6 +10,7 @@ import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
+from sklearn_tickets._network import row_sizes
 from sklearn_tickets.training._batches import check_batches
 from sklearn_tickets.training._l1_penalty import L1Penalty
 from sklearn_tickets.training._one_cycle import one_cycle
@@ -178,7 +179,7 @@ class Training:
             raise ValueError(
                 f"The training loss of estimator={type(net).__name__} is {loss} after "
                 f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X "
-                f"(|X| <= {np.abs(self.X).max():.3g}){scale_y}, or check its criterion."
+                f"(|X| <= {row_sizes(self.X).max():.3g}){scale_y}, or check its criterion."
             )
         self.passed = getattr(recorder, "state_", self.passed)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
@@ -21,13 +22,20 @@ from skorch import NeuralNet
 
 from sklearn_tickets._network import (
     LinearFlow,
+    Rows,
+    SparseRows,
     hidden_features,
     infer,
     plain_module,
     positive_flow,
 )
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base._targets import class_codes, class_probabilities
+from sklearn_tickets.pruners.base._readings import (
+    class_codes,
+    decisions,
+    log_probabilities,
+    probabilities,
+)
 
 
 def _wraps_classifier(pruner: "FittedTicketMixin") -> bool:
@@ -47,13 +55,15 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     temperature_: float
     classes_: np.ndarray
 
-    def _check_inputs(self, X: ArrayLike) -> NDArray[np.float32]:
+    def _check_inputs(self, X: ArrayLike) -> Any:
+        """Validate X; return an array or SparseRows, of float32."""
         check_is_fitted(self)
         _check_feature_names(self, X, reset=False)
         inputs = check_array(
             X,
             dtype=np.float32,
             allow_nd=True,
+            accept_sparse="csr",
             force_writeable=True,
             order="C",
             estimator=self,
@@ -66,7 +76,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"pass X.reshape(-1, {', '.join(map(str, shape))})."
             )
         _check_n_features(self, inputs, reset=False)
-        return inputs
+        return SparseRows(inputs) if issparse(inputs) else inputs
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict with the sparse network.
@@ -75,13 +85,13 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or float64 regression outputs.
+            Class labels, an int64 indicator matrix of labels, or float64 regression outputs.
         """
         return self._decide(self._outputs(X))
 
@@ -90,7 +100,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
         rescale : bool, default=True
             Whether to multiply the outputs by `output_scale_`, and to divide them by
@@ -99,7 +109,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or float64 regression outputs.
+            Class labels, an int64 indicator matrix of labels, or float64 regression outputs.
         """
         outputs = self.strong_output(X)
         return self._decide(self._rescale(outputs) if rescale else outputs)
@@ -109,7 +119,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
@@ -119,16 +129,16 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return self._infer_strong(self._check_inputs(X))
 
-    def _infer_strong(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _infer_strong(self, X: Rows) -> NDArray[np.float64]:
         state = self.mask_.apply(self.initial_state_) | self.strong_statistics_
         return infer(self.estimator_.module_, X, state)
 
     def _outputs(self, X: ArrayLike) -> NDArray[np.float64]:
         """Compute the outputs of the sparse network, those of a strong ticket rescaled."""
-        X = self._check_inputs(X)
+        rows = self._check_inputs(X)
         if self._is_untrained():
-            return self._rescale(self._infer_strong(X))
-        return infer(self.estimator_.module_, X)
+            return self._rescale(self._infer_strong(rows))
+        return infer(self.estimator_.module_, rows)
 
     def _is_untrained(self) -> bool:
         """Whether the sparse network still is the strong ticket."""
@@ -143,7 +153,26 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Turn outputs into predictions."""
         if not is_classifier(self.estimator):
             return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+        # The codes of labels are themselves, as their classes are 0, 1, ...
         return self.classes_[class_codes(self.estimator, outputs)]
+
+    @available_if(_wraps_classifier)
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Compute the confidence in classes, as `predict` reads it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
+            The inputs.
+
+        Returns
+        -------
+        decisions : float64 ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Logits, of which `predict` takes the largest or, of labels, those above 0. Of two
+            classes, how far the logit of the second is above the first or, of a single logit,
+            above that of the net's ``threshold``: `predict` takes the second above 0.
+        """
+        return decisions(self.estimator, self._outputs(X))
 
     @available_if(_wraps_classifier)
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -151,34 +180,53 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
         -------
         probabilities : float64 ndarray of shape (n_samples, n_classes)
-            The softmax or sigmoid of the outputs, as the net's criterion implies.
+            The softmax or sigmoid of the outputs, as the net's criterion implies; of labels,
+            the probability of each.
 
         Raises
         ------
         ValueError
             If neither the net's criterion nor its ``predict_nonlinearity`` implies any.
         """
-        outputs = torch.from_numpy(self._outputs(X))
-        probabilities = class_probabilities(self.estimator_, outputs).numpy()
-        if not np.allclose(probabilities.sum(axis=1), 1) or (probabilities < 0).any():
-            raise ValueError(
-                f"estimator's criterion {type(self.estimator_.criterion_).__name__} does not imply "
-                "how to turn outputs into probabilities; set predict_nonlinearity of estimator."
-            )
-        return probabilities
+        outputs = self._outputs(X)
+        return probabilities(self.estimator_, outputs)
+
+    @available_if(_wraps_classifier)
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict logarithms of class probabilities, without rounding small ones to 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
+            The inputs.
+
+        Returns
+        -------
+        logarithms : float64 ndarray of shape (n_samples, n_classes)
+            The logarithms of what `predict_proba` returns, computed from the logits.
+
+        Raises
+        ------
+        ValueError
+            As for `predict_proba`.
+        """
+        outputs = self._outputs(X)
+        return log_probabilities(self.estimator_, outputs)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy of a classifier or the R2 score of a regressor.
 
+        A row with several labels is accurate if all of them are right.
+
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True labels or targets.
@@ -253,7 +301,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
             The inputs.
 
         Returns
@@ -261,5 +309,4 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         hidden : float32 ndarray of shape (n_samples, n_hidden)
             The flattened inputs of the last executed layer that owns a prunable weight.
         """
-        X = self._check_inputs(X)
-        return hidden_features(self.estimator_.module_, X, self.mask_)
+        return hidden_features(self.estimator_.module_, self._check_inputs(X), self.mask_)

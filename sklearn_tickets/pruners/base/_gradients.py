@@ -13,7 +13,14 @@ from skorch import NeuralNet
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sklearn_tickets._network import evaluating, functional_call, infer, plain_module
+from sklearn_tickets._network import (
+    as_tensor,
+    evaluating,
+    functional_call,
+    infer,
+    plain_module,
+    row_sizes,
+)
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._rounds import Run
 from sklearn_tickets.training import weighted_loss
@@ -62,7 +69,7 @@ def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
     """
     if is_classifier(net):
         return
-    sizes = [np.abs(values.reshape(len(values), -1)).max(axis=1) for values in (X, y)]
+    sizes = [row_sizes(values) for values in (X, y)]
     rows = np.unique([size.argsort()[-8:] for size in sizes])
     target = torch.as_tensor(y[rows]).to(net.device)
     output = torch.from_numpy(infer(net.module_, X[rows])).to(target)
@@ -115,7 +122,7 @@ def batch_losses(
     for rows in torch.arange(len(X)).split(_BATCH):
         # Other kernels of attention cannot be differentiated twice.
         with evaluating(module), sdpa_kernel(SDPBackend.MATH):
-            inputs = torch.as_tensor(X)[rows].to(net.device)
+            inputs = as_tensor(X[rows.numpy()]).to(net.device)
             targets = torch.as_tensor(y)[rows].to(net.device)
             state = {**parameters, **buffers}
             output = functional_call(module, state, inputs) * (1 / temperature)
@@ -181,7 +188,7 @@ def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) ->
 
 
 def scoring_sample(run: Run, n_samples: int | None) -> tuple[Array, Array, Array | None]:
-    """Draw rows to score on, equally often from all classes.
+    """Draw rows to score on, equally often from all classes if each row has one.
 
     Parameters
     ----------
@@ -199,7 +206,7 @@ def scoring_sample(run: Run, n_samples: int | None) -> tuple[Array, Array, Array
     if n_samples is None:
         return X, y, sample_weight
     rows = torch.randperm(len(y)).numpy()
-    if run.classes is not None:
+    if run.classes is not None and y.ndim == 1:
         labels = pd.Series(y[rows])
         rows = rows[np.argsort(labels.groupby(labels).cumcount(), kind="stable")]
     rows = rows[:n_samples]

@@ -79,6 +79,33 @@ def classification_scale(
     return max((_ascend(rows, start) for start in starts), key=rows.accuracy)
 
 
+def multilabel_scale(
+    outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Find the factor of each label's logit of lowest cross entropy.
+
+    It changes no prediction, as this is the sign of the logit, only the probability.
+
+    Parameters
+    ----------
+    outputs : float64 ndarray of shape (n_samples, n_labels)
+        The network's logits.
+    y : ndarray of shape (n_samples, n_labels)
+        The indicators of the labels, 0 or 1.
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        Weights of the rows; None for equal ones.
+
+    Returns
+    -------
+    scale : float64 ndarray of shape (n_labels,)
+        Inverse temperatures; see `classification_temperature`.
+    """
+    columns = zip(outputs.T, y.T, strict=True)
+    return 1 / np.array(
+        [classification_temperature(f[:, None], of, sample_weight) for f, of in columns]
+    )
+
+
 def classification_temperature(
     outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
 ) -> float:

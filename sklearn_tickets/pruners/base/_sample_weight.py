@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight
 from skorch import NeuralNet
 from skorch.dataset import unpack_data
 
-from sklearn_tickets._network import evaluating
+from sklearn_tickets._network import Rows, SparseRows, evaluating
 from sklearn_tickets._random import seeded
 from sklearn_tickets.training import weighted_loss, with_weights
 
@@ -23,13 +23,13 @@ _N_ROWS = 13
 
 
 def check_sample_weight(
-    X: NDArray[Any], y: NDArray[Any], classes: NDArray[Any] | None, sample_weight: ArrayLike
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+    X: Rows, y: NDArray[Any], classes: NDArray[Any] | None, sample_weight: ArrayLike
+) -> tuple[Rows, NDArray[Any], NDArray[np.float64]]:
     """Validate weights, and leave out the rows of weight 0.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray or SparseRows of shape (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Class labels or regression targets.
@@ -40,7 +40,7 @@ def check_sample_weight(
 
     Returns
     -------
-    X, y, sample_weight : ndarray
+    X, y, sample_weight : ndarray, or SparseRows
         The rows of positive weight.
 
     Raises
@@ -57,7 +57,8 @@ def check_sample_weight(
             f"sample_weight is above 0 only for rows of the class {present.tolist()[0]!r}, but a "
             "classifier needs rows of at least 2 classes."
         )
-    return X[rows], y[rows], weights[rows]
+    kept = X.take(rows) if isinstance(X, SparseRows) else X[rows]
+    return kept, y[rows], weights[rows]
 
 
 def encode_sample_weight(
