@@ -10,17 +10,16 @@ parameters is hidden in a random network of 20,904, and classic pruners search f
 # Plant a ticket
 # --------------
 # The task is to classify points into the four rings of a circular target. ``planted`` holds the
-# data, a factory of the network, and the true ticket.
+# data, a factory of the network, and the true ticket, and it draws as many test data as are wanted.
 import matplotlib.pyplot as plt
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.metrics import strong_accuracy, ticket_chance_level, ticket_overlap
 from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, RandomPruner, SynFlowPruner
 
-planted = PlantedTicketGenerator(task="circle", random_state=0).generate(n_samples=3000)
-X_train, X_test, y_train, y_test = train_test_split(planted.X, planted.y, random_state=0)
+planted = PlantedTicketGenerator(task="circle", random_state=0).generate(n_samples=2000)
+X_test, y_test = planted.sample(10_000, random_state=0)
 planted.mask
 
 # %%
@@ -29,7 +28,7 @@ planted.mask
 # The mask alone, applied to weights that were not trained, solves the task: the planted ticket is
 # a *strong* ticket.
 truth = GivenMaskPruner(planted.make_net(), planted.mask, train_ticket=False, random_state=0)
-truth.fit(X_train, y_train)
+truth.fit(planted.X, planted.y)
 print(f"planted ticket, untrained: {strong_accuracy(truth, X_test, y_test):.3f}")
 
 # %%
@@ -45,11 +44,11 @@ candidates = {
 net = planted.make_net(max_epochs=10)
 rows = {"largest class": {"trained": (y_test == 3).mean()}}
 rows["dense"] = {
-    "trained": GivenMaskPruner(net, random_state=0).fit(X_train, y_train).score(X_test, y_test)
+    "trained": GivenMaskPruner(net, random_state=0).fit(planted.X, planted.y).score(X_test, y_test)
 }
 for name, pruner_class in candidates.items():
     pruner = pruner_class(net, sparsity=0.9, prune_bias=True, random_state=0)
-    pruner.fit(X_train, y_train)
+    pruner.fit(planted.X, planted.y)
     rows[name] = {
         "trained": pruner.score(X_test, y_test),
         "untrained": strong_accuracy(pruner, X_test, y_test),

@@ -24,9 +24,9 @@ from sklearn_tickets.pruners import (
     SNIPPruner,
 )
 
-planted = PlantedTicketGenerator("circle", width=100, random_state=0).generate(2000)
-X, X_test = planted.X[:1500], planted.X[1500:]
-y, y_test = planted.y[:1500], planted.y[1500:]
+planted = PlantedTicketGenerator("circle", width=100, random_state=0).generate(1500)
+X, y = planted.X, planted.y
+X_test, y_test = planted.sample(5000, random_state=0)
 net = planted.make_net(max_epochs=10)
 
 densities = [0.5, 0.2, 0.1, 0.05]

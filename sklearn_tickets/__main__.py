@@ -1,7 +1,7 @@
 """The command line: plant a ticket, let pruners search for it, and print a table.
 
-``python -m sklearn_tickets --help`` lists the options. The exit status is 0, 1 if a run
-failed (its row is empty), 2 if an option is invalid, or 130 after Ctrl-C.
+``sklearn-tickets --help``, or ``python -m sklearn_tickets --help``, lists the options. The exit
+status is 0, 1 if a run failed (its row is empty), 2 if an option is invalid, or 130 after Ctrl-C.
 """
 
 import argparse
@@ -92,8 +92,11 @@ def _figure_file(text: str) -> Path:
 
 def _make_parser() -> argparse.ArgumentParser:
     """Make the parser. Options that ``--quick`` changes have no default."""
+    name = Path(sys.argv[0]).stem  # of a script; that of ``python -m`` is __main__
     parser = argparse.ArgumentParser(
-        prog="python -m sklearn_tickets", description=_DESCRIPTION, epilog=_EPILOG
+        prog=name if name == "sklearn-tickets" else "python -m sklearn_tickets",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
     )
     problem = parser.add_argument_group("the planted problem")
     problem.add_argument(

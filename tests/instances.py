@@ -1,12 +1,14 @@
 """One cheap instance of every pruner, and the small networks and data of many tests."""
 
 import copy
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits, make_classification
+from sklearn.datasets import load_digits, make_classification, make_multilabel_classification
+from sklearn.preprocessing import scale
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
@@ -31,7 +33,8 @@ from sklearn_tickets.pruners import (
     StochasticSparsificationPruner,
     SynFlowPruner,
 )
-from sklearn_tickets.training import Layout
+from sklearn_tickets.pruners.base import Rounds, Run
+from sklearn_tickets.training import Layout, TrainingState
 
 X_SMALL = np.array([[1, 1], [2, 0]], dtype=np.float32)
 Y_SMALL = np.array([0, 1], dtype=np.float32)
@@ -122,6 +125,17 @@ def small_data():
     return X.astype(np.float32), y
 
 
+def multilabel_data():
+    """Four labels, of which a row may have several."""
+    X, y = make_multilabel_classification(n_samples=100, n_features=6, n_classes=4, random_state=0)
+    return scale(X).astype(np.float32), y
+
+
+def multilabel_net(**params):
+    """A small net with a logit for each label."""
+    return make_net("classifier", criterion=nn.BCEWithLogitsLoss, **params)
+
+
 def small_images():
     """Digits from 0 to 3, one channel of 8 x 8 pixels."""
     X, y = load_digits(n_class=4, return_X_y=True)
@@ -153,10 +167,17 @@ def layout_of(*shapes, scope="global"):
     return Layout(mask, scope)
 
 
-def score_of(pruner, X, y):
+def run_of(net, X, y, sample_weight=None, **settings):
+    """A fit of an initialized net that is about to begin."""
+    start = TrainingState.of(net)
+    mask = TicketMask.ones_like(net.module_)
+    run = Run(Rounds(3), net, X, y, sample_weight, None, None, mask, start, start)
+    return replace(run, **settings)
+
+
+def score_of(pruner, *data):
     """The scores of all parameters at the initial weights, as lists."""
-    net = copy.deepcopy(pruner.estimator).initialize()
-    scores = pruner._score(net, TicketMask.ones_like(net.module_), X, y)
+    scores = pruner._score(run_of(copy.deepcopy(pruner.estimator).initialize(), *data))
     return {name: score.flatten().tolist() for name, score in scores.items()}
 
 

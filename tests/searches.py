@@ -41,14 +41,14 @@ def stacked(caplog):
     return [int(match[1]) for match in found if match]
 
 
-def weigh(estimator, X, y):
+def weigh(estimator, X, y, sample_weight=None):
     """A sum of the trained weights, with factors that tell them apart."""
     pruner = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     weights = torch.cat([p.detach().flatten() for p in pruner.estimator_.module_.parameters()])
     return float(weights.double() @ torch.arange(1.0, len(weights) + 1, dtype=torch.float64))
 
 
-def check_same(estimator, grid, planted=CIRCLE, *, rtol=1e-5, **settings):
+def check_same(estimator, grid, planted=CIRCLE, *, rtol=1e-5, fit_params=None, **settings):
     """Search with and without stacks, and compare the scores and weights of all fits."""
     quality = "accuracy" if planted.y.dtype == np.int64 else "r2"
     settings = {
@@ -56,9 +56,10 @@ def check_same(estimator, grid, planted=CIRCLE, *, rtol=1e-5, **settings):
         "cv": 2,
         "refit": False,
     } | settings
-    batched = BatchedGridSearchCV(estimator, grid, **settings).fit(planted.X, planted.y)
+    data, fit_params = (planted.X, planted.y), fit_params or {}
+    batched = BatchedGridSearchCV(estimator, grid, **settings).fit(*data, **fit_params)
     settings.pop("max_batch_bytes", None)
-    expected = GridSearchCV(estimator, grid, **settings).fit(planted.X, planted.y).cv_results_
+    expected = GridSearchCV(estimator, grid, **settings).fit(*data, **fit_params).cv_results_
     assert batched.cv_results_.keys() == expected.keys()
     for name, values in expected.items():
         if name.startswith("split"):

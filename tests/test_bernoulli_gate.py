@@ -29,6 +29,12 @@ def test_the_free_density_falls_to_its_target_in_the_first_half():
     assert gates.density == 0.25
 
 
+def test_the_free_density_falls_from_that_of_the_mask():
+    gates = _ClippedNormal(torch.zeros(2), penalty=1.0, density=1 / 8, initial=0.5, noise=0.5)
+    gates.begin_epoch(1, 4)
+    assert gates.density == pytest.approx(0.25)
+
+
 def test_without_a_density_nothing_is_free():
     gates = _ClippedNormal(torch.zeros(2), penalty=1.0, density=None, noise=0.5)
     gates.begin_epoch(1, 4)

@@ -1,7 +1,10 @@
-"""``python -m sklearn_tickets``: options, files, errors, and silence in a pipe."""
+"""``sklearn-tickets``, the command line: options, files, errors, and silence in a pipe."""
 
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -107,6 +110,32 @@ def test_help_tells_the_defaults(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "number of rounds in multi-shot runs (default: 10)" in text
     assert "--n-samples 2000, --rounds 4, --epochs 2" in text
+
+
+def test_the_script_of_the_package_runs_the_same_function():
+    pyproject = Path(__file__).parents[1] / "pyproject.toml"
+    ((name, value),) = tomllib.loads(pyproject.read_text())["project"]["scripts"].items()
+    assert name == "sklearn-tickets"
+    assert EntryPoint(name, value, "console_scripts").load() is command_line.main
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/usr/bin/sklearn-tickets", "sklearn-tickets"),
+        ("sklearn-tickets.exe", "sklearn-tickets"),
+        ("/home/sklearn_tickets/__main__.py", "python -m sklearn_tickets"),
+        ("/usr/bin/pytest", "python -m sklearn_tickets"),
+        ("", "python -m sklearn_tickets"),
+    ],
+)
+def test_messages_name_the_command_that_was_called(path, name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [path, "--depth=2"])
+    with pytest.raises(SystemExit):
+        command_line.main()
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"usage: {name} [-h]")
+    assert f"\n{name}: error: argument --depth" in printed
 
 
 @pytest.mark.parametrize(

@@ -149,9 +149,9 @@ def test_line_errors():
     bare = net_with(nn.Linear(1, 1, bias=False), [[1.0]])
     with pytest.raises(ValueError, match=r"'bias' is missing in a and \(1,\) in b"):
         linear_mode_connectivity(bare, one, SIGNS, SIGNS)
-    with pytest.raises(NotFittedError, match=r"b must be .* got NeuralNetRegressor"):
+    with pytest.raises(NotFittedError, match=r"b must be .* got an unfitted NeuralNetRegressor"):
         linear_mode_connectivity(one, NeuralNetRegressor(nn.Linear), SIGNS, SIGNS)
-    with pytest.raises(NotFittedError, match=r"a must be .* got LinearRegression"):
+    with pytest.raises(TypeError, match=r"a, unless it is a skorch net, .* got LinearRegression"):
         linear_mode_connectivity(LinearRegression().fit(SIGNS, SIGNS), one, SIGNS, SIGNS)
     with pytest.raises(ValueError, match="n_points must be at least 2, for both ends; got 1"):
         linear_mode_connectivity(one, one, SIGNS, SIGNS, n_points=1)

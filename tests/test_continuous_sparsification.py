@@ -27,9 +27,10 @@ def test_soft_gates_start_open_and_harden():
     assert gates().tolist() == pytest.approx([2 / (1 + math.exp(-5)), 2 / (1 + math.exp(5))])
     gates.begin_epoch(3, 3)
     assert gates().tolist() == pytest.approx([2, 0], abs=1e-6)
-    gates.begin_round(torch.tensor([False, False]), None)
+    gates.begin_round(None)
     assert gates.scores.tolist() == [0.0, -50.0]
-    gates.begin_round(torch.tensor([True, False]), None)
+    gates.begin_round(None)
+    gates.close_(torch.tensor([True, False]))
     assert gates().tolist() == [0.0, 0.0]
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners import MagnitudePruner, RandomPruner
 from sklearn_tickets.utils import all_pruners, check_pruner
 from tests.instances import SETTINGS, instances, make_net
@@ -21,8 +22,8 @@ def test_every_pruner_has_an_instance():
 
 
 class KeepsTheSmallest(MagnitudePruner):
-    def _score(self, net, mask, X, y):
-        return {name: -score for name, score in super()._score(net, mask, X, y).items()}
+    def _score(self, run):
+        return {name: -score for name, score in super()._score(run).items()}
 
 
 class PrunesTenTooFew(MagnitudePruner):
@@ -50,6 +51,11 @@ class RevivesParameters(RandomPruner):
         return super()._search(replace(run, mask=run.mask | ~run.mask), density)
 
 
+class ForgetsTheInitialMask(MagnitudePruner):
+    def _initial_mask(self, net):
+        return super()._initial_mask(net) | TicketMask.ones_like(net.module_)
+
+
 class TrainsTheUsersNet(MagnitudePruner):
     def fit(self, X, y=None):
         self.estimator.max_epochs += 1
@@ -63,10 +69,10 @@ class DrawsFromTheGlobalStream(MagnitudePruner):
 
 
 class IgnoresTheSeed(MagnitudePruner):
-    def _score(self, net, mask, X, y):
+    def _score(self, run):
         noise = torch.Generator()
         noise.seed()
-        return {name: torch.rand(kept.shape, generator=noise) for name, kept in mask.items()}
+        return {name: torch.rand(kept.shape, generator=noise) for name, kept in run.mask.items()}
 
 
 @pytest.mark.parametrize(
@@ -77,6 +83,7 @@ class IgnoresTheSeed(MagnitudePruner):
         (DoesNotHoldTheMask, "not exactly 0"),
         (ReportsAnotherMask, "not exactly 0|another mask"),
         (RevivesParameters, "revived"),
+        (ForgetsTheInitialMask, "outside of initial_mask"),
         (TrainsTheUsersNet, "changed the net"),
         (DrawsFromTheGlobalStream, "global random stream"),
         (IgnoresTheSeed, "another mask"),

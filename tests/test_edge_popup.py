@@ -10,6 +10,7 @@ from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import ModuleTemplate
 from sklearn_tickets.pruners import EdgePopupPruner
 from sklearn_tickets.pruners._edge_popup import _BestScored, _initial_scores
+from sklearn_tickets.training import Layout
 from tests.instances import layout_of, linear_net, make_net, small_data, weights
 
 
@@ -72,6 +73,18 @@ def test_the_density_falls_to_its_target():
         gates.begin_epoch(epoch, 4)
         n_open.append(int(gates().sum()))
     assert n_open == [8, 4, 2, 1]  # 16 rho^(i / E)
+
+
+def test_the_density_falls_from_that_of_the_mask():
+    mask = TicketMask({"weight": [[1] * 16 + [0] * 16]})
+    layout = Layout(mask, "global")
+    gates = _BestScored(torch.linspace(0, 1, 32), layout=layout, density=1 / 32, anneal=True)
+    gates.close_(layout.pruned)
+    n_open = []
+    for epoch in (1, 2, 3, 4):
+        gates.begin_epoch(epoch, 4)
+        n_open.append(int(gates()[:16].sum()))
+    assert n_open == [8, 4, 2, 1]  # 32 (1/2)^(1 - i / E) (1/32)^(i / E)
 
 
 def test_scores_are_trained_with_momentum_and_decay():

@@ -5,8 +5,13 @@ import logging
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from sklearn_tickets.datasets import PlantedTicketGenerator
+from sklearn_tickets.metrics import sparse_r2, strong_r2
 from sklearn_tickets.model_selection import BatchedGridSearchCV
 from sklearn_tickets.pruners import (
     EdgePopupPruner,
@@ -42,6 +47,28 @@ def _logged(caplog):
 def test_all_pruners_train_their_tickets_in_a_stack(pruner, caplog):
     check_same(pruner, {"random_state": [0, 1]})
     assert set(stacked(caplog)) == {4}
+
+
+def test_fits_to_transformed_targets_are_stacked(caplog):
+    planted = PlantedTicketGenerator("relu", depth=3, width=20, random_state=0).generate(60)
+    pipeline = make_pipeline(
+        StandardScaler(), MagnitudePruner(planted.make_net(max_epochs=2), random_state=0)
+    )
+    regressor = TransformedTargetRegressor(pipeline, transformer=StandardScaler())
+    grid = {"regressor__magnitudepruner__sparsity": [0.2, 0.5]}
+    settings = {"cv": 2, "scoring": {"sparse": sparse_r2, "strong": strong_r2}, "refit": "sparse"}
+    searches = [
+        search(regressor, grid, **settings).fit(planted.X, 100 * planted.y)
+        for search in (GridSearchCV, BatchedGridSearchCV)
+    ]
+    assert stacked(caplog) == [4]
+    for name in ("mean_test_sparse", "mean_test_strong"):
+        expected, found = (search.cv_results_[name] for search in searches)
+        assert_allclose(found, expected, rtol=1e-5)
+    # The candidate refitted to all data is an ordinary one.
+    best = searches[1].best_estimator_
+    assert best.regressor[-1] is not best.regressor_[-1]
+    assert not hasattr(best.regressor[-1], "mask_")
 
 
 @pytest.mark.parametrize("rewind_epoch", [0, 1, 2, None])
@@ -87,6 +114,10 @@ def test_what_rounds_leave_is_the_same(caplog):
             assert own.keys() == expected.keys()
             assert own["mask"] == expected["mask"]
             assert_allclose(own["train_loss"], expected["train_loss"], rtol=1e-5)
+            for row, expected_row in zip(own["history"], expected["history"], strict=True):
+                assert row.keys() == expected_row.keys()
+                assert row["epoch"] == expected_row["epoch"]
+                assert_allclose(row["train_loss"], expected_row["train_loss"], rtol=1e-5)
             for name, value in expected["state"].items():
                 assert_allclose(own["state"][name], value, rtol=1e-4, atol=1e-7)
         states = [fitted.estimator_.optimizer_.state_dict() for fitted in (batched, ordinary)]

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sklearn_tickets._network import positive_flow, trace_paths
+from sklearn_tickets._network import Connections, LinearFlow, positive_flow, trace_paths
+from sklearn_tickets._network._synaptic_flow import SynapticFlow
 from sklearn_tickets.models import MLP
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=30)
@@ -147,14 +148,14 @@ def test_norms_may_share_their_scale():
         nn.Identity,
     ],
 )
-@pytest.mark.parametrize("trace", [False, True])
-def test_activations_let_the_flow_pass(activation, trace):
+@pytest.mark.parametrize("rules", [SynapticFlow, Connections])
+def test_activations_let_the_flow_pass(activation, rules):
     net = nn.Sequential(nn.Linear(1, 1), activation(), nn.Linear(1, 1))
     parameters = {
         "0.weight": torch.tensor([[30.0]]).double(),
         "2.weight": torch.ones(1, 1).double(),
     }
-    total = positive_flow(net, parameters, torch.zeros(1, 1), trace=trace)[0]
+    total = positive_flow(net, parameters, torch.zeros(1, 1), rules)[0]
     assert total == 30
 
 
@@ -188,15 +189,15 @@ def test_activations_may_be_functions_and_methods(function):
     assert positive_flow(Net(), parameters, torch.zeros(1, 1))[0] == 30
 
 
-@pytest.mark.parametrize("trace", [False, True])
+@pytest.mark.parametrize("rules", [SynapticFlow, Connections])
 @pytest.mark.parametrize("add", [torch.add, torch.sub, torch.Tensor.add])
-def test_sums_with_a_factor_are_not_understood(add, trace):
+def test_sums_with_a_factor_are_not_understood(add, rules):
     class Net(nn.Linear):
         def forward(self, x):
             return add(super().forward(x), x, alpha=2)
 
     net = Net(2, 2, bias=False)
-    flow = positive_flow(net, absolute(net), torch.zeros(1, 2), trace=trace)
+    flow = positive_flow(net, absolute(net), torch.zeros(1, 2), rules)
     assert flow.unknown == (add.__name__,)
     # Each of the two outputs is the mean flow of the weights, and that of the inputs.
     assert flow.total == pytest.approx(absolute(net)["weight"].sum().item() + 2)
@@ -208,11 +209,53 @@ def test_max_pooling_takes_the_largest_unless_it_traces():
     total, gradients, *_ = positive_flow(net, parameters, torch.zeros(1, 2))
     assert total == 13
     assert gradients["0.weight"].sum(dim=1).tolist() == [0, 0, 0, 2]
-    _, gradients, *_ = positive_flow(net, parameters, torch.zeros(1, 2), trace=True)
+    _, gradients, *_ = positive_flow(net, parameters, torch.zeros(1, 2), Connections)
     assert (gradients["0.weight"] > 0).all()
 
 
-@pytest.mark.parametrize("trace", [False, True])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.MaxPool1d(2),
+        nn.MaxPool1d(3, stride=3, padding=1),
+        nn.AdaptiveMaxPool1d(2),
+        lambda x: x.unflatten(-1, (2, 2)).amax(-1),
+        lambda x: x.unflatten(-1, (2, 2)).max(dim=-1).values,
+    ],
+)
+def test_averages_share_what_passes_among_all_entries(pool):
+    class Pooled(nn.Linear):
+        def forward(self, x):
+            return super().forward(pool(x))
+
+    net = Pooled(2, 1)
+    torch.nn.init.ones_(net.weight)
+    with torch.no_grad():
+        net.weight[0, 1] = -3
+    flow = positive_flow(net, {}, torch.zeros(1, 4), LinearFlow)
+    assert flow.inputs.tolist() == [0.5, 0.5, 1.5, 1.5]
+    assert flow.total == 4
+    assert not flow.unknown
+
+
+@pytest.mark.parametrize(
+    "combine", [torch.mul, lambda one, other: nn.functional.glu(torch.cat([one, other], dim=1))]
+)
+def test_sums_share_what_passes_between_factors(combine):
+    class Gated(nn.Linear):
+        def forward(self, x):
+            return combine(super().forward(x), x)
+
+    net = Gated(2, 2)
+    with torch.no_grad():
+        net.weight.copy_(torch.tensor([[0.0, 0.0], [0.0, 3.0]]))
+    flow = positive_flow(net, {}, torch.zeros(1, 2), LinearFlow)
+    # A factor that is only a bias lets the other one pass.
+    assert flow.inputs.tolist() == [1, 4]
+    assert flow.total == 5
+
+
+@pytest.mark.parametrize("rules", [SynapticFlow, Connections])
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
@@ -223,14 +266,14 @@ def test_max_pooling_takes_the_largest_unless_it_traces():
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_bias_flows_without_input_unless_it_traces(layer, shape, trace):
+def test_bias_flows_without_input_unless_it_traces(layer, shape, rules):
     """The first output is reached from the input, the second is not."""
     weight = torch.zeros_like(layer.weight).double()
     weight.view(-1)[0] = 1
     parameters = {"weight": weight, "bias": torch.ones(2).double()}
-    _, gradients, *_ = positive_flow(layer, parameters, torch.zeros(1, *shape), trace=trace)
+    _, gradients, *_ = positive_flow(layer, parameters, torch.zeros(1, *shape), rules)
     n_positions = np.prod(shape[1:])
-    assert gradients["bias"].tolist() == [n_positions, 0 if trace else n_positions]
+    assert gradients["bias"].tolist() == [n_positions, 0 if rules is Connections else n_positions]
 
 
 def test_flow_leaves_the_module_as_it_was():
@@ -238,8 +281,8 @@ def test_flow_leaves_the_module_as_it_was():
     net[1].eval()
     before = copy.deepcopy(net.state_dict())
     stream = torch.get_rng_state()
-    for trace in (False, True):
-        positive_flow(net, absolute(net, biases=True), torch.zeros(2, 3), trace=trace)
+    for rules in (SynapticFlow, Connections):
+        positive_flow(net, absolute(net, biases=True), torch.zeros(2, 3), rules)
     assert [layer.training for layer in net] == [True, False, True, True]
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert all(p.grad is None and p.dtype == torch.float32 for p in net.parameters())
@@ -257,10 +300,10 @@ class Counter(nn.Module):
         return self.seen
 
 
-@pytest.mark.parametrize("trace", [False, True])
-def test_flow_keeps_the_attributes_that_a_forward_assigns(trace):
+@pytest.mark.parametrize("rules", [SynapticFlow, Connections])
+def test_flow_keeps_the_attributes_that_a_forward_assigns(rules):
     net = Counter()
-    positive_flow(net, absolute(net), torch.zeros(1, 2), trace=trace)
+    positive_flow(net, absolute(net), torch.zeros(1, 2), rules)
     assert net.n_calls == 0
     assert not hasattr(net, "seen")
     copy.deepcopy(net)

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from sklearn_tickets.pruners._bernoulli_gate import _ClippedNormal
+from sklearn_tickets.pruners._concrete_ticket import _Concrete
 from sklearn_tickets.pruners._continuous_sparsification import SoftGates
+from sklearn_tickets.pruners._edge_popup import _BestScored
 from sklearn_tickets.pruners._gem_miner import _Rounded
 from sklearn_tickets.pruners._hard_concrete import _HardConcrete
 from tests.instances import layout_of
@@ -44,6 +46,49 @@ def test_penalties_are_as_documented(gates, penalty):
     (expected,) = torch.autograd.grad(2.0 * penalty(gates), gates.scores)
     found = gates.gradient(torch.zeros(5))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "gates",
+    [
+        SoftGates(torch.zeros(4), penalty=1.0, density=None, final_temperature=100.0),
+        _HardConcrete(torch.zeros(4), penalty=1.0, density=None, temperature=0.5),
+        _ClippedNormal(torch.zeros(4), penalty=1.0, density=None, noise=0.3),
+        _Concrete(torch.zeros(4), density=0.1, temperature=0.5),
+        _BestScored(torch.zeros(4), layout=layout_of((1, 4)), density=0.5, anneal=True),
+        _Rounded(torch.ones(4), layout=layout_of((1, 4)), density=0.5, penalty=1, freeze_every=1),
+    ],
+    ids=["soft", "hard concrete", "clipped normal", "concrete", "best scored", "rounded"],
+)
+def test_closed_gates_stay_closed(gates):
+    closed = torch.tensor([False, True, False, True])
+    gates.close_(closed)
+    gates.begin_epoch(1, 1)
+    optimizer = gates.optimizer(lr=0.1)
+    for _ in range(20):
+        assert not gates()[closed].any()
+        assert not gates.expected()[closed].any()
+        (task,) = torch.autograd.grad(gates().sum(), gates.scores)
+        gates.scores.grad = gates.gradient(task - 1)
+        optimizer.step()
+        with torch.no_grad():
+            gates.project_()
+
+
+@pytest.mark.parametrize(
+    "gates",
+    [
+        SoftGates(torch.zeros(4), penalty=1.0, density=None, final_temperature=100.0),
+        _HardConcrete(torch.zeros(4), penalty=1.0, density=None, temperature=0.5),
+        _ClippedNormal(torch.zeros(4), penalty=1.0, density=None, noise=0.3),
+    ],
+    ids=["soft", "hard concrete", "clipped normal"],
+)
+def test_the_openness_counts_all_parameters(gates):
+    gates.begin_epoch(1, 1)
+    whole = gates.openness().mean().item()
+    gates.close_(torch.tensor([False, True, False, True]))
+    assert gates.openness().mean().item() == pytest.approx(whole / 2)
 
 
 def test_what_may_be_open_is_free():

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners._gem_miner import _Rounded
+from sklearn_tickets.training import Layout
 from tests.instances import layout_of
 
 
@@ -19,6 +21,19 @@ def test_rounded_gates_freeze_the_lowest_for_good():
     assert gates.scores.tolist() == pytest.approx([0.7, 0.8, 0, 0])
     gates.begin_epoch(2, 2)
     assert gates().tolist() == [0, 1, 0, 0]
+
+
+def test_the_density_falls_from_that_of_the_mask():
+    layout = Layout(TicketMask({"weight": [[1] * 8 + [0] * 8]}), "global")
+    gates = _Rounded(torch.ones(16), layout=layout, density=1 / 8, penalty=0.0, freeze_every=1)
+    gates.close_(layout.pruned)
+    with torch.no_grad():
+        gates.scores[:8] = torch.linspace(0.6, 0.9, 8)
+    n_active = []
+    for epoch in (1, 2):
+        gates.begin_epoch(epoch, 2)
+        n_active.append(int(gates.active.sum()))
+    assert n_active == [4, 2]  # 16 (1/2)^(1 - i / E) (1/8)^(i / E)
 
 
 def test_frozen_gates_do_not_come_back_when_others_fall_to_zero():

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
@@ -45,6 +46,9 @@ def test_pruners_hold_their_masks(pruner):
         assert not parameters[name].detach().cpu()[~kept].any()
     assert pruner.predict(CIRCLE.X).shape == (120,)
     assert pruner.mask_.sparsity == pytest.approx(0.3, abs=0.01)
+    further = clone(pruner).set_params(sparsity=0.6, initial_mask=pruner.mask_)
+    further.fit(CIRCLE.X, CIRCLE.y)
+    assert further.mask_ & pruner.mask_ == further.mask_
 
 
 def test_searches_score_as_scikit_learn():

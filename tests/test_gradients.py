@@ -1,5 +1,6 @@
 """Gradients to score by: the rows they are taken on, and what they leave alone."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn_tickets.pruners import (
     SynFlowPruner,
 )
 from sklearn_tickets.pruners.base import scoring_sample
-from tests.instances import ConvNet, make_net, small_data, small_images
+from tests.instances import ConvNet, make_net, run_of, small_data, small_images, two_layer_net
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +37,13 @@ def test_scoring_leaves_batch_norm_statistics_as_they_were(pruner_class, images)
 def test_scoring_samples_are_drawn_from_all_classes_equally():
     y = np.repeat([0, 1, 2], [100, 10, 5])
     X = np.arange(115.0)
-    net = make_net("classifier")
-    _, drawn = scoring_sample(net, X, y, 12)
+    run = run_of(two_layer_net().initialize(), X, y, X / 100)
+    _, drawn, _ = scoring_sample(replace(run, classes=np.arange(3)), 12)
     assert np.bincount(drawn).tolist() == [4, 4, 4]
-    assert len(scoring_sample(make_net("regressor"), X, y, 12)[0]) == 12
-    assert scoring_sample(net, X, y, None)[0] is X
+    inputs, _, weights = scoring_sample(run, 12)
+    assert weights.tolist() == (inputs / 100).tolist()
+    assert len(inputs) == 12
+    assert scoring_sample(run, None)[0] is X
 
 
 class Attention(nn.Module):

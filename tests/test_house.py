@@ -42,8 +42,9 @@ ALLOWED = {
         "pruners.base",
         "training",
     },
-    "export": {"_estimators", "_files", "_network", "models"},
+    "export": {"_estimators", "_files", "_network", "models", "pruners.base"},
     "model_selection": {
+        "_estimators",
         "_network",
         "_random",
         "datasets",

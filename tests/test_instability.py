@@ -135,8 +135,8 @@ def test_instability_errors(options, message):
 
 
 def test_only_nets_and_fitted_pruners_can_be_trained():
-    with pytest.raises(TypeError, match=r"estimator must be .* got LinearRegression"):
-        analyze(LinearRegression(), COLORS)
+    with pytest.raises(TypeError, match=r"estimator, .* must be .* got LinearRegression"):
+        analyze(LinearRegression().fit(BLOBS, BLOBS), COLORS)
     with pytest.raises(NotFittedError, match="MagnitudePruner"):
         analyze(MagnitudePruner(make_net()), COLORS)
 

@@ -28,6 +28,16 @@ def test_the_best_of_each_weight_comes_first():
     assert layout.best(raised, layout.counts(0.6)).tolist() == [False, True, False, True, True]
 
 
+def test_a_layout_knows_what_its_mask_prunes():
+    mask = TicketMask({"0.weight": [[0, 1, 1]], "1.weight": [[0, 0]], "2.weight": [[1, 1, 1]]})
+    layout = Layout(mask, "layer")
+    assert layout.pruned.tolist() == [True, False, False, True, True, False, False, False]
+    assert layout.density == 5 / 8
+    assert layout.counts(0.9) == [2, 0, 3]
+    # The second weight has no entry that could be raised.
+    assert layout.weights == [slice(0, 3), slice(5, 8)]
+
+
 def test_nothing_of_a_group_may_be_best():
     layout = layout_of((1, 3), (1, 2), scope="layer")
     scores = torch.tensor([0.1, 0.3, 0.2, 0.9, 0.8])

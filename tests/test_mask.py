@@ -156,7 +156,59 @@ def test_ones_like_covers_weights_then_biases_then_less_what_is_excluded():
     assert list(masked) == ["layers.0.weight", "layers.0.bias"]
 
 
+def test_from_nonzero_keeps_what_is_not_zero():
+    net = MLP(3, 2, hidden=(4,))
+    weight, bias = net.layers[0].weight.data, net.layers[1].bias.data
+    weight[0, 0], weight[3, 2], weight[1, 1], bias[1] = 0.0, -0.0, np.nan, 0.0
+    mask = TicketMask.from_nonzero(net, prune_bias=True, exclude=["layers.0.bias"])
+    assert list(mask) == ["layers.0.weight", "layers.1.weight", "layers.1.bias"]
+    assert (~mask["layers.0.weight"]).nonzero().tolist() == [[0, 0], [3, 2]]
+    assert mask["layers.1.bias"].tolist() == [True, False]
+    assert mask["layers.1.weight"].all()
+
+
+def test_from_nonzero_is_the_mask_of_a_fitted_network():
+    net = MLP(3, 2, hidden=(4,))
+    mask = TicketMask(
+        {n: torch.rand(kept.shape) < 0.5 for n, kept in TicketMask.ones_like(net).items()}
+    )
+    mask.apply_(net)
+    assert TicketMask.from_nonzero(net) == mask
+
+
+def test_from_nonzero_takes_tied_weights_once_and_refuses_computed_ones():
+    net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 2, bias=False))
+    net[2].weight = net[0].weight
+    net[0].weight.data[0, 1] = 0
+    assert TicketMask.from_nonzero(net) == TicketMask({"0.weight": [[1, 0], [1, 1]]})
+    torch.nn.utils.prune.random_unstructured(net[0], "weight", amount=0.5)
+    with pytest.raises(ValueError, match="'0' of Sequential computes a weight"):
+        TicketMask.from_nonzero(net)
+
+
 # Shrinking ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scope", "density", "expected"),
+    [
+        ("global", 0.5, [8]),
+        ("global", 1.0, [10]),
+        # 8 and 8 entries, of which 8 and 2 are left.
+        ("layer", 0.5, [4, 2]),
+        # What the second cannot keep, the first keeps.
+        ("erk", 0.5, [6, 2]),
+    ],
+)
+def test_counts_are_at_most_what_is_left(scope, density, expected):
+    first, second = np.ones((2, 4)), np.zeros((2, 4))
+    second[0, :2] = 1
+    mask = TicketMask({"0.weight": first, "1.weight": second})
+    assert mask.counts(density, scope) == expected
+    scores = {name: np.random.RandomState(0).rand(2, 4) for name in mask}
+    smaller = mask.shrink(scores, density, scope)
+    assert smaller.n_kept == sum(expected)
+    assert smaller & mask == smaller
 
 
 def test_shrink_keeps_the_best_globally():
@@ -785,6 +837,16 @@ def test_copies_are_equal_and_pickle_packs_bits():
         assert copied == mask
         assert hash(copied) == hash(mask)
     assert clone(mask, safe=False) == mask
+
+
+def test_the_state_is_plain_data_for_safe_formats():
+    # skops calls `__reduce__`, and writes a state of dictionaries, arrays and numbers.
+    _, _, state = MASK.__reduce__()
+    assert {type(bits) for bits in state["bits"].values()} == {np.ndarray}
+    assert state["shapes"] == {"0.weight": (2, 3), "0.bias": (2,)}
+    copied = TicketMask.__new__(TicketMask)
+    copied.__setstate__(state)
+    assert copied == MASK
 
 
 def test_representations():

@@ -1,7 +1,9 @@
 """`Member`: which trainings can be stacked, and with which others."""
 
 import logging
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
@@ -9,6 +11,7 @@ from skorch.callbacks import EpochScoring
 from skorch.dataset import ValidSplit
 from torch import nn
 
+from sklearn_tickets.model_selection._member import Member
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import (
     ContinuousSparsificationPruner,
@@ -16,7 +19,9 @@ from sklearn_tickets.pruners import (
     MagnitudePruner,
     RigLPruner,
 )
+from sklearn_tickets.training import Training, batch_iterator, hold_mask
 from tests.searches import CIRCLE, GRID, check_same, make_net, stacked
+from tests.small_nets import MASK, X, Y, initialized
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +81,7 @@ OBSTACLES = {
     ),
     "criterion": (
         make_net(MLP, criterion=nn.MultiMarginLoss),
-        "the criterion is not CrossEntropyLoss or MSELoss",
+        "the criterion is not CrossEntropyLoss, BCEWithLogitsLoss or MSELoss",
     ),
     "optimizer": (make_net(MLP, optimizer=torch.optim.RMSprop), "the optimizer is not SGD"),
     "iterator": (
@@ -136,3 +141,14 @@ def test_candidates_that_can_be_stacked_are_stacked_beside_others(caplog):
     check_same(pruner, [optimizers | {"scope": GRID["scope"]}, {"estimator__max_epochs": [0]}])
     assert stacked(caplog) == [4]
     assert "Trainings are not stacked: the optimizer is not SGD" in caplog.text
+
+
+def test_rows_with_weights_are_stacked_apart():
+    net = initialized(iterator_train=batch_iterator)
+    hold_mask(net, MASK)
+    plain = Training(net, X, Y, until=1)
+    keys = {
+        Member.of(replace(plain, sample_weight=weights)).key
+        for weights in (None, np.ones(60), np.full(60, 2.0))
+    }
+    assert len(keys) == 2

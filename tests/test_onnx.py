@@ -57,10 +57,10 @@ def test_a_planted_ticket_is_written_as_small_as_it_is(tmp_path):
     path = tmp_path / "ticket.onnx"
     to_onnx(pruner, path)
     X = PLANTED.X.astype(np.float32)
-    assert_same(path, pruner.estimator_.module_.eval(), X)
-    # The untrained ticket is read through the pruner's factors; a file has the raw outputs.
-    read = run(path, X) * pruner.output_scale_
-    assert_array_equal(pruner.classes_[read.argmax(axis=1)], pruner.predict(X))
+    # The untrained ticket is read through the pruner's factors.
+    outputs = pruner.strong_output(X) * pruner.output_scale_ / pruner.temperature_
+    assert_allclose(run(path, X), outputs, rtol=1e-4, atol=1e-4)
+    assert_array_equal(pruner.classes_[run(path, X).argmax(axis=1)], pruner.predict(X))
     assert [file.name for file in tmp_path.iterdir()] == ["ticket.onnx"]
     # Of 20,000 weights and biases 130 are left; the rest of the file says what to do with them.
     assert path.stat().st_size < 5000
@@ -193,12 +193,21 @@ class ByRows(nn.Module):
         return X if X.shape[0] > 1 else -X
 
 
+class Distances(nn.Module):
+    def forward(self, X):
+        return -torch.cdist(X, torch.eye(4, 3))
+
+
 @pytest.mark.parametrize(
     ("module", "X", "message"),
     [
         (nn.Linear(8, 3), None, "X=None, but the shape of .* is unknown; pass X"),
         (nn.Linear(7, 3), IMAGES, r"Linear, cannot read X, with rows of shape \(1, 8, 8\): .*"),
-        (Dynamic(), IMAGES, "cannot export Dynamic .* data-dependent .* without control flow"),
+        (
+            Dynamic(),
+            IMAGES,
+            r"cannot export network \(Dynamic\) .* data-dependent .* without control flow",
+        ),
         (Two(), IMAGES, "one tensor with one row per sample; for 3 samples Two returns tuple"),
         (nn.Flatten(0), IMAGES, r"one row per sample; for 3 samples Flatten returns \(192,\)"),
         (Squeezed(), IMAGES, r"for 1 samples Squeezed returns \(\). .* write squeeze\(-1\)"),
@@ -217,6 +226,17 @@ def test_what_cannot_be_written_leaves_an_earlier_file(tmp_path, module, X, mess
         to_onnx(module, path, X)
     assert path.read_bytes() == b"an earlier file"
     assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_refusals_name_the_module_of_a_pruner(tmp_path):
+    def distances():
+        return nn.Sequential(nn.Linear(2, 3), Distances())
+
+    net = NeuralNetClassifier(distances, criterion=nn.CrossEntropyLoss, max_epochs=1, verbose=0)
+    pruner = MagnitudePruner(net, sparsity=0.5, round_epochs=1, random_state=0)
+    pruner.fit(PLANTED.X, PLANTED.y)
+    with pytest.raises(ValueError, match=r"cannot export network \(Sequential\) for inputs"):
+        to_onnx(pruner, tmp_path / "net.onnx")
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):

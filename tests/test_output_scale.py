@@ -11,8 +11,10 @@ from scipy.special import log_softmax
 
 from sklearn_tickets.pruners.base._output_scale import (
     _best_factor,
+    _Rows,
     classification_scale,
     classification_temperature,
+    multilabel_scale,
     regression_scale,
 )
 
@@ -132,14 +134,16 @@ def test_line_search_agrees_with_trying_every_step(problem, scale, k):
     def right(factor):
         return n_right(outputs, y, np.where(np.arange(3) == k, factor, scale))
 
-    assert right(_best_factor(outputs.T, y, scale, k)) == max(map(right, candidates))
+    assert right(_best_factor(_Rows(outputs.T, y, np.ones(len(y))), scale, k)) == max(
+        map(right, candidates)
+    )
 
 
 def test_line_search_hand_worked():
     """Class 1 must exceed 1 in two rows and stay below 4 in one."""
     outputs = np.array([[1.0, 2], [1, 1], [4, 1]])
     y = np.array([1, 1, 0])
-    factor = _best_factor(outputs.T, y, np.ones(2), 1)
+    factor = _best_factor(_Rows(outputs.T, y, np.ones(len(y))), np.ones(2), 1)
     # Rows flip at 1/2, 1 and 4: the middle of (1, 4) on a logarithmic scale.
     assert factor == pytest.approx(2)
 
@@ -148,7 +152,7 @@ def test_line_search_takes_the_widest_of_the_best_steps():
     outputs = np.array([[1.0, 1], [2, 1], [100, 1]])
     y = np.array([1, 0, 1])
     # Factors in (1, 2) and beyond 100 get two rows right; the latter is wider.
-    assert _best_factor(outputs.T, y, np.ones(2), 1) == pytest.approx(200)
+    assert _best_factor(_Rows(outputs.T, y, np.ones(len(y))), np.ones(2), 1) == pytest.approx(200)
 
 
 def test_output_that_is_zero_keeps_a_finite_factor():
@@ -204,6 +208,13 @@ def test_the_temperature_hand_worked():
     )
 
 
+def test_the_factor_of_a_label_hand_worked():
+    """Label 0 is there in three of four rows; label 1 never is, and its logit says so."""
+    logits = np.array([[5.0, -2], [5, -2], [5, -2], [5, -2]])
+    y = np.array([[1, 0], [1, 0], [1, 0], [0, 0]])
+    np.testing.assert_allclose(multilabel_scale(logits, y), [np.log(3) / 5, 1000 / 2], rtol=1e-5)
+
+
 def test_temperatures_are_bounded():
     logits, y = np.array([[2.0, 0], [0, 2]]), np.array([0, 1])
     assert classification_temperature(logits, y) == pytest.approx(2 / 1000)
@@ -225,3 +236,25 @@ def test_reading_leaves_its_input():
     classification_scale(outputs, y)
     regression_scale(outputs, outputs)
     np.testing.assert_array_equal(outputs, before)
+
+
+def test_weights_of_rows_count_like_copies():
+    rng = np.random.RandomState(0)
+    outputs, y = rng.randn(60, 3), rng.randint(0, 3, 60)
+    weights = rng.randint(1, 4, 60)
+    more, labels = outputs.repeat(weights, axis=0), y.repeat(weights)
+    for read in (classification_scale, classification_temperature):
+        np.testing.assert_allclose(read(outputs, y, 0.1 * weights), read(more, labels))
+    targets = outputs + rng.randn(60, 3)
+    np.testing.assert_allclose(
+        regression_scale(outputs, targets, 0.1 * weights),
+        regression_scale(more, targets.repeat(weights, axis=0)),
+    )
+
+
+def test_a_heavy_row_moves_the_line_search():
+    """Class 1 must exceed 1 in two rows and stay below 1/2 in one, which weighs more."""
+    outputs, y = np.array([[1.0, 1], [1, 1], [1, 2]]), np.array([1, 1, 0])
+    for weight, is_small in [(1, False), (3, True)]:
+        scale = classification_scale(outputs, y, np.array([1.0, 1, weight]))
+        assert (scale[1] < scale[0] / 2) == is_small

@@ -198,7 +198,7 @@ def test_errors(ticket):
         report_of(ticket, n_controls=0)
     with pytest.raises(ValueError, match="empty list"):
         report_of([])
-    with pytest.raises(TypeError, match=r"fitted pruner .* got StandardScaler"):
+    with pytest.raises(TypeError, match=r"pruner must be a fitted pruner, .* got StandardScaler"):
         report_of(StandardScaler().fit(X))
     pruner.fit(X, Y)
     sparser = RandomPruner(NET, sparsity=0.6, random_state=1).fit(X, Y)

@@ -12,11 +12,13 @@ from torch import nn
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.models import ModuleTemplate
 from sklearn_tickets.pruners import (
+    GeneticPruner,
     GivenMaskPruner,
     IterativeMagnitudePruner,
     MagnitudePruner,
     RandomPruner,
     RigLPruner,
+    SNIPPruner,
 )
 from tests.instances import assert_refused, make_net, small_data, weights
 
@@ -95,7 +97,7 @@ def test_densities_fall_geometrically_and_end_exactly_at_the_target(data):
     ]
     assert list(pruner.rounds_[0]) == [
         *("round", "density", "mask", "n_kept", "n_effective", "collapsed", "train_loss"),
-        "seconds",
+        *("history", "seconds"),
     ]
 
 
@@ -248,3 +250,34 @@ def test_the_best_weights_of_a_denser_round_do_not_come_back(data, tmp_path, rew
 )
 def test_states_that_are_not_passed_are_refused(make_pruner, complaint, data):
     assert_refused(make_pruner(), data, complaint)
+
+
+def test_rounds_keep_the_history_of_their_training(data):
+    net = make_net("classifier", max_epochs=3, train_split=ValidSplit(4))
+    pruner = IterativeMagnitudePruner(
+        net, sparsity=0.5, n_rounds=2, rewind_epoch=1, final_epochs=5, random_state=0
+    ).fit(*data)
+    first, second = (record["history"] for record in pruner.rounds_)
+    for history, record in zip((first, second), pruner.rounds_, strict=True):
+        assert [row["epoch"] for row in history] == [1, 2, 3]
+        assert {"train_loss", "valid_loss", "valid_acc", "dur"} <= history[0].keys()
+        assert "batches" not in history[0]
+        assert history[-1]["train_loss"] == pytest.approx(record["train_loss"])
+    # The second round goes on from the first epoch.
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+    assert len(pruner.estimator_.history) == 5
+    assert SNIPPruner(net, random_state=0).fit(*data).rounds_[0]["history"] == []
+
+
+def test_the_history_of_a_search_without_gradients_is_that_of_its_generations(data):
+    pruner = GeneticPruner(
+        make_net("classifier"),
+        population_size=6,
+        min_generations=3,
+        max_generations=3,
+        random_state=0,
+    ).fit(*data)
+    [record] = pruner.rounds_
+    assert [row["epoch"] for row in record["history"]] == [1, 2, 3]
+    assert record["history"][-1]["train_loss"] == record["train_loss"]

@@ -7,12 +7,19 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV, ValidationCurveDisplay, validation_curve
+from sklearn.metrics import accuracy_score, log_loss, r2_score
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    ValidationCurveDisplay,
+    validation_curve,
+)
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
@@ -135,6 +142,19 @@ def test_strong_scorers_see_initial_weights_only():
     assert strong_accuracy(trained, X, y) == strong_accuracy(untrained, X, y)
 
 
+def test_strong_scorers_of_probabilities():
+    trained = GivenMaskPruner(make_net(max_epochs=5, lr=1.0), FOUND, random_state=0).fit(X, LABELS)
+    untrained = clone(trained).set_params(train_ticket=False).fit(X, LABELS)
+    before = trained.predict_proba(X)
+    expected = -log_loss(LABELS, untrained.predict_proba(X))
+    assert make_strong_scorer("neg_log_loss")(trained, X, LABELS) == pytest.approx(expected)
+    # The logits of the initial weights are 2 x1 ("a") and x0 - 4 x1 ("b").
+    b = 1 / (1 + np.exp(6 * X[:, 1] - X[:, 0]))
+    raw = make_strong_scorer("neg_log_loss", rescale=False)
+    assert raw(trained, X, LABELS) == pytest.approx(-log_loss(LABELS, np.stack([1 - b, b], 1)))
+    np.testing.assert_array_equal(trained.predict_proba(X), before)
+
+
 def test_strong_accuracy_of_one_logit():
     net = make_net(NeuralNetBinaryClassifier, nn.BCEWithLogitsLoss, module__n_outputs=1)
     mask = TicketMask({"weight": [[1, 0]]})
@@ -175,6 +195,79 @@ def test_scorers_see_through_pipelines_and_searches(classifier, scorer):
     assert scorer(search.fit(-X, LABELS), -X, LABELS) == expected
 
 
+def nested(regressor):
+    """The same in a pipeline and a search, whose inputs are the opposite."""
+    flip = FunctionTransformer(np.negative)
+    pipeline = make_pipeline(flip, regressor)
+    return GridSearchCV(pipeline, {}, scoring="neg_mean_squared_error", cv=2)
+
+
+@pytest.mark.parametrize("around", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("scorer", "error"),
+    [
+        (sparse_neg_mean_squared_error, 1),
+        (strong_neg_mean_squared_error, 1),
+        (make_strong_scorer("neg_mean_squared_error", rescale=False), 3),
+        (sparse_r2, 1),
+        (strong_r2, 1),
+        (make_strong_scorer("r2", rescale=False), 3),
+        (effective_sparsity, None),
+    ],
+    ids=lambda each: repr(each),
+)
+def test_scorers_see_targets_as_they_were(scorer, error, around):
+    net = make_net(NeuralNetRegressor, nn.MSELoss)
+    pruner = GivenMaskPruner(net, TicketMask({"weight": [[1, 0]]}), train_ticket=False)
+    regressor = nested(pruner) if around == 2 else pruner
+    # The outputs 2 x0 are rescaled to 3 x0, half of the targets.
+    regressor = TransformedTargetRegressor(regressor, func=halved, inverse_func=doubled)
+    regressor = nested(regressor) if around else regressor
+    # Negated once or twice.
+    inputs = -X if around == 1 else X
+    regressor.fit(inputs, 6 * X[:, 0])
+    score = scorer(regressor, inputs, 7 * X[:, 0])
+    if error is None:
+        assert score == 1 / 2
+    elif "r2" in scorer.__name__:
+        assert score == pytest.approx(1 - error**2 * 88 / 7 / np.var(7 * X[:, 0]))
+    else:
+        assert score == pytest.approx(-(error**2) * 88 / 7)
+
+
+def halved(y):
+    return y / 2
+
+
+def doubled(y):
+    return 2 * y
+
+
+def test_scorers_of_several_scaled_targets():
+    y = X * [30, -1] + [1, 5]
+    net = make_net(NeuralNetRegressor, nn.MSELoss, lr=0.05, max_epochs=5)
+    pruner = GivenMaskPruner(net, TicketMask({"weight": [[1, 0], [1, 1]]}), random_state=0)
+    regressor = TransformedTargetRegressor(pruner, transformer=StandardScaler()).fit(X, y)
+    inner, scaler = regressor.regressor_, regressor.transformer_
+    outputs = scaler.inverse_transform(inner.predict(X))
+    assert sparse_r2(regressor, X, y) == pytest.approx(r2_score(y, outputs))
+    strong = scaler.inverse_transform(inner.strong_predict(X))
+    assert strong_r2(regressor, X, y) == pytest.approx(r2_score(y, strong))
+    assert abs(strong_r2(regressor, X, y) - sparse_r2(regressor, X, y)) > 1e-3
+    with torch.no_grad():
+        inner.estimator_.module_.weight[0, 1] = 1e-30
+    with pytest.raises(ValueError, match="1 pruned entries of 'weight' are not exactly 0"):
+        sparse_r2(regressor, X, y)
+
+
+def test_scorers_see_thresholds(classifier):
+    fixed = FixedThresholdClassifier(classifier, threshold=1.1, pos_label="b").fit(X, LABELS)
+    # Everything is an "a".
+    for scorer in (sparse_accuracy, strong_accuracy):
+        assert scorer(fixed, X, LABELS) == 2 / 7
+    assert ticket_overlap(fixed, X) == 1 / 4
+
+
 @pytest.mark.parametrize("scorer", SCORERS)
 def test_unfitted_and_foreign_estimators(scorer):
     unfitted = MagnitudePruner(make_net())
@@ -183,7 +276,7 @@ def test_unfitted_and_foreign_estimators(scorer):
             scorer(estimator, X, LABELS)
     logistic = LogisticRegression().fit(X, LABELS)
     not_refitted = GridSearchCV(logistic, {}, cv=2, refit=False).fit(X, LABELS)
-    for estimator in (logistic, not_refitted):
+    for estimator in (logistic, not_refitted, FrozenEstimator(logistic)):
         with pytest.raises(TypeError, match="must be a fitted pruner, a Pipeline that ends in one"):
             scorer(estimator, X, LABELS)
 

@@ -25,6 +25,18 @@ def test_constant_weights_give_nothing_to_choose_by(data):
         MagnitudePruner(make_net("classifier", module=ModuleTemplate(module))).fit(*data)
 
 
+def test_only_kept_weights_can_be_chosen_by_their_differences(data):
+    module = nn.Linear(6, 2)
+    nn.init.constant_(module.weight, 0.5)
+    nn.init.zeros_(module.weight[0])
+    net = make_net("classifier", module=ModuleTemplate(module), max_epochs=1)
+    pruner = MagnitudePruner(net, sparsity=0.75, initial_mask="nonzero", random_state=0)
+    with pytest.raises(ValueError, match=r"scores all parameters .* the same \(0.5\)"):
+        pruner.fit(*data)
+    # There is nothing to choose if all that the mask keeps is kept.
+    assert pruner.set_params(sparsity=0.5).fit(*data).mask_.n_kept == 6
+
+
 def test_excluded_parameters_stay_dense(data):
     pruner = MagnitudePruner(
         make_net("classifier", max_epochs=1), exclude=("layers.1.*",), random_state=0
@@ -156,8 +168,8 @@ def test_the_l1_penalty_leaves_biases_alone():
 class KeepsTheSmallest(ScoringPruner):
     """Scores are all negative."""
 
-    def _score(self, net, mask, X, y):
-        return {name: -net.module_.get_parameter(name).detach().abs() for name in mask}
+    def _score(self, run):
+        return {name: -run.net.module_.get_parameter(name).detach().abs() for name in run.mask}
 
 
 def test_dead_ends_rank_below_negative_scores():

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import uniform
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import FitFailedWarning
@@ -44,6 +45,44 @@ def test_pipelines_fit_their_transformers_per_fold(caplog):
     grid = {"standardscaler": [StandardScaler(copy=False), "passthrough"]}
     check_same(pipeline, grid | {"magnitudepruner__prune_bias": [False, True]})
     assert stacked(caplog) == [8]
+
+
+@pytest.mark.parametrize("is_routed", [False, True])
+def test_weights_of_rows_reach_the_pruner_of_a_pipeline(is_routed, caplog):
+    name = "sample_weight" if is_routed else "magnitudepruner__sample_weight"
+    weights = 1 + 9 * (CIRCLE.y > 0)
+    with config_context(enable_metadata_routing=is_routed):
+        pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), random_state=0)
+        scaler = StandardScaler()
+        if is_routed:
+            pruner.set_fit_request(sample_weight=True)
+            scaler.set_fit_request(sample_weight=False)
+        pipeline = make_pipeline(scaler, pruner)
+        grid = {f"magnitudepruner__{parameter}": values for parameter, values in GRID.items()}
+        search = check_same(
+            pipeline,
+            grid,
+            scoring=weigh,
+            refit=True,
+            fit_params={name: weights},
+        )
+    assert stacked(caplog) == [8]
+    best = clone(pruner).set_params(**{k[17:]: v for k, v in search.best_params_.items()})
+    best.fit(StandardScaler().fit_transform(CIRCLE.X), CIRCLE.y, sample_weight=weights)
+    assert weigh(best, None, None) == weigh(search.best_estimator_, None, None)
+
+
+def test_a_score_may_have_weights_too():
+    weights = 1 + 9 * (CIRCLE.y > 0)
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=2), random_state=0)
+    check_same(pruner, GRID, scoring="accuracy", fit_params={"sample_weight": weights})
+
+
+def test_wrong_weights_are_the_error_of_the_fit():
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    search = BatchedGridSearchCV(pruner, GRID, error_score="raise")
+    with pytest.raises(ValueError, match="Negative values in data passed to `sample_weight`"):
+        search.fit(CIRCLE.X, CIRCLE.y, sample_weight=-np.ones(120))
 
 
 def test_random_splits_are_drawn_once():

@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
-from sklearn.model_selection import GridSearchCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.inspection import SparsityCurveDisplay
+from sklearn_tickets.metrics import sparse_neg_mean_squared_error
 from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, RandomPruner, SynFlowPruner
 from tests.axes import hollow_points, legend_of, line_of, twenty_colors_and_markers
 
@@ -48,6 +50,17 @@ def test_curves_go_through_medians_and_bands_span_all():
     assert_allclose(sorted({*band[band[:, 0] == 0.1, 1]}), [0.5, 0.9])
     assert ax.get_xscale() == "log"
     assert ax.get_ylabel() == "accuracy"
+
+
+def test_curves_of_means_have_bands_of_a_standard_deviation():
+    ax = SparsityCurveDisplay(TABLE, average="mean").plot().ax_
+    mean, deviation = 2 / 3, (0.26 / 9) ** 0.5
+    assert_allclose(line_of(ax, "a").get_xydata(), [(0.1, mean), (0.5, 0.8)])
+    band = ax.collections[0].get_paths()[0].vertices
+    expected = [mean - deviation, mean + deviation]
+    assert_allclose(sorted({*band[band[:, 0] == 0.1, 1]}), expected)
+    with pytest.raises(ValueError, match="average must be 'median' or 'mean'; got 'mode'"):
+        SparsityCurveDisplay(TABLE, average="mode").plot()
 
 
 def test_curves_have_hollow_points_where_most_networks_collapsed():
@@ -132,6 +145,61 @@ def test_curves_need_a_sparsity_to_vary(planted):
     with pytest.raises(ValueError, match="Invalid parameter 'sparsity'"):
         SparsityCurveDisplay.from_estimator(
             GivenMaskPruner(net), planted.X, planted.y, sparsities=[0.5], **data
+        )
+
+
+def test_curves_over_folds_are_those_of_a_search(planted):
+    pruner = MagnitudePruner(planted.make_net(max_epochs=1), random_state=0)
+    pipeline = make_pipeline(StandardScaler(), pruner)
+    cv = StratifiedKFold(3, shuffle=True, random_state=0)
+    sparsities = [0.5, 0.75]
+    display = SparsityCurveDisplay.from_estimator(
+        pipeline, planted.X, planted.y, sparsities=iter(sparsities), cv=cv
+    )
+    search = GridSearchCV(pipeline, {"magnitudepruner__sparsity": sparsities}, cv=cv, refit=False)
+    expected = SparsityCurveDisplay.from_cv_results(
+        search.fit(planted.X, planted.y).cv_results_, scoring="score"
+    )
+    assert_allclose(display.table[["density", "score"]], expected.table[["density", "score"]])
+    assert display.table["fold"].tolist() == [0, 1, 2] * 2
+    means = search.cv_results_["mean_test_score"]
+    for each, name in [(display, "Pipeline"), (expected, "pruner")]:
+        assert_allclose(line_of(each.ax_, name).get_ydata(), means[::-1])
+
+
+def test_curves_of_scaled_targets_are_in_the_units_of_the_targets():
+    planted = PlantedTicketGenerator("relu", width=20, random_state=0).generate(60)
+    pruner = MagnitudePruner(planted.make_net(max_epochs=1))
+    regressor = TransformedTargetRegressor(
+        make_pipeline(StandardScaler(), pruner), transformer=StandardScaler()
+    )
+    rows = [
+        SparsityCurveDisplay.from_estimator(
+            regressor, planted.X, factor * planted.y, sparsities=[0.5], scoring=scoring
+        ).table["score"]
+        for factor, scoring in [(1, "neg_mean_squared_error"), (10, sparse_neg_mean_squared_error)]
+    ]
+    assert len(rows[0]) == 5
+    assert_allclose(100 * rows[0], rows[1], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["X_test"], r"got X_test\."),
+        (["y_test"], r"got y_test\."),
+        (["X_test", "y_test", "cv"], r"got X_test and y_test and cv\."),
+    ],
+)
+def test_curves_are_of_test_data_or_folds(planted, given, message):
+    data = {"X_test": planted.X, "y_test": planted.y, "cv": 3}
+    with pytest.raises(ValueError, match=message):
+        SparsityCurveDisplay.from_estimator(
+            RandomPruner(planted.make_net()),
+            planted.X,
+            planted.y,
+            sparsities=[0.5],
+            **{name: data[name] for name in given},
         )
 
 

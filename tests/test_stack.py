@@ -2,7 +2,11 @@
 
 import logging
 
+import numpy as np
 import pytest
+import torch
+from sklearn.base import clone
+from sklearn.utils import Bunch
 from skorch import NeuralNetRegressor
 from torch import nn
 
@@ -13,7 +17,7 @@ from sklearn_tickets.pruners import (
     LearningRateRewindingPruner,
     MagnitudePruner,
 )
-from tests.searches import CIRCLE, GRID, HELIX, check_same, make_net, stacked
+from tests.searches import CIRCLE, GRID, HELIX, check_same, make_net, stacked, weigh
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +44,31 @@ def test_recorded_steps_are_those_of_grid_search(caplog, monkeypatch):
     assert stacked(caplog) == [8]
 
 
+@pytest.mark.parametrize("record_from", [3, 1000])
+@pytest.mark.parametrize("planted", [CIRCLE, HELIX], ids=["classifier", "regressor"])
+def test_rows_with_weights_are_stacked(planted, record_from, caplog, monkeypatch):
+    monkeypatch.setattr(_stack, "_RECORD_FROM", record_from)
+    pruner = MagnitudePruner(planted.make_net(max_epochs=3, batch_size=25), random_state=0)
+    weights = {"sample_weight": np.random.RandomState(0).uniform(0.5, 9, size=120)}
+    search = check_same(pruner, GRID, planted, scoring=weigh, fit_params=weights)
+    assert stacked(caplog) == [8]
+    name = "mean_test_score"
+    plain = clone(search).fit(planted.X, planted.y)
+    assert not np.allclose(plain.cv_results_[name], search.cv_results_[name], rtol=1e-4)
+
+
 def test_regression_in_another_order_with_a_schedule(caplog):
     net = HELIX.make_net(max_epochs=3, iterator_train__shuffle=False)
     pruner = MagnitudePruner(net, schedule="one-cycle", random_state=0)
     check_same(pruner, {"estimator__lr": [1e-2, 1e-3], "sparsity": [0.3]}, HELIX)
+    assert stacked(caplog) == [4]
+
+
+def test_several_labels(caplog):
+    y = (np.abs(CIRCLE.X[:, :1]) > [0.1, 0.2, 0.4]).astype(np.int64)
+    net = make_net(MLP, criterion=nn.BCEWithLogitsLoss, criterion__pos_weight=torch.ones(3) / 2)
+    pruner = MagnitudePruner(net, sparsity=0.3, random_state=0)
+    check_same(pruner, {"scope": ["global", "layer"]}, Bunch(X=CIRCLE.X, y=y))
     assert stacked(caplog) == [4]
 
 

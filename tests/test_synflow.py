@@ -14,6 +14,7 @@ from tests.instances import (
     Softmax,
     assert_refused,
     make_net,
+    run_of,
     score_of,
     two_layer_net,
 )
@@ -43,7 +44,7 @@ def test_an_excluded_layer_takes_part_with_its_absolute_weights():
     with torch.no_grad():
         net.module_[2].weight.copy_(torch.tensor([[-5.0, 6.0]]))
     mask = TicketMask.ones_like(net.module_, exclude=["2.*"])
-    scores = SynFlowPruner(net)._score(net, mask, X_SMALL, Y_SMALL)
+    scores = SynFlowPruner(net)._score(run_of(net, X_SMALL, Y_SMALL, mask=mask))
     # Flow through each weight: 1*5 2*5 3*6 4*6. Signed, it would be -5 -10 18 24.
     assert scores["0.weight"].flatten().tolist() == [5, 10, 18, 24]
 

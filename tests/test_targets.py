@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from sklearn.callback import ScoringMonitor
 from sklearn.datasets import make_regression
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch.dataset import Dataset, ValidSplit
+from skorch.helper import predefined_split
 from torch import nn
 
 from sklearn_tickets.models import MLP
@@ -16,8 +19,14 @@ from sklearn_tickets.pruners import (
     GivenMaskPruner,
     SNIPPruner,
 )
-from sklearn_tickets.pruners.base._targets import class_codes
-from tests.instances import assert_refused, make_net, small_data
+from tests.instances import (
+    assert_refused,
+    instances,
+    make_net,
+    multilabel_data,
+    multilabel_net,
+    small_data,
+)
 
 
 class Flat(MLP):
@@ -177,7 +186,10 @@ def test_a_single_logit_may_lack_its_axis(criterion):
             r"MSELoss fails on outputs of shape \(n_samples, 2\) with targets of shape "
             r"\(n_samples,\) and type int64",
         ),
-        (NeuralNetClassifier(MLP, criterion=nn.BCEWithLogitsLoss), "BCEWithLogitsLoss fails on"),
+        (
+            NeuralNetClassifier(MLP, criterion=nn.BCEWithLogitsLoss),
+            r"indicator matrix .* y of shape \(80,\) is none.*CrossEntropyLoss",
+        ),
         (NeuralNetClassifier(MLP, criterion=nn.L1Loss), "L1Loss fails on"),
         (NeuralNetClassifier(MLP, criterion=nn.GaussianNLLLoss), "GaussianNLLLoss fails on"),
         (
@@ -192,6 +204,11 @@ def test_a_single_logit_may_lack_its_axis(criterion):
 def test_losses_that_do_not_take_the_targets_are_refused(net, complaint):
     net.set_params(train_split=None, verbose=0, batch_size=2)
     assert_refused(SNIPPruner(net), small_data(), complaint)
+
+
+class Sigmoid(MLP):
+    def forward(self, X):
+        return super().forward(X).sigmoid()
 
 
 class Images(MLP):
@@ -224,13 +241,6 @@ def test_one_class_is_named_as_it_was_given():
         assert_refused(SNIPPruner(make_net("classifier")), (X, y), f"only one class: {shown}$")
 
 
-@pytest.mark.parametrize(("threshold", "logit"), [(0.5, 0.0), (0.75, np.log(3))])
-def test_a_single_logit_at_the_threshold_is_of_class_0(threshold, logit):
-    net = NeuralNetBinaryClassifier(MLP, threshold=threshold)
-    outputs = logit + np.array([[-1e-6], [0], [1e-6]])
-    assert class_codes(net, outputs).tolist() == [0, 0, 1]
-
-
 def test_callbacks_of_the_fit_see_labels():
     X, y = small_data()
     labels = np.array(["no", "yes"])[y]
@@ -239,3 +249,94 @@ def test_callbacks_of_the_fit_see_labels():
     pruner.set_callbacks(monitor).fit(X, labels)
     [score] = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "fit"]
     assert score == pruner.score(X, labels) > 0.6
+
+
+# Several labels in a row ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pruner", instances("classifier"), ids=lambda pruner: type(pruner).__name__
+)
+def test_every_pruner_learns_several_labels(pruner):
+    X, y = multilabel_data()
+    pruner.set_params(estimator=multilabel_net(max_epochs=4)).fit(X, y)
+    predicted = pruner.predict(X)
+    assert predicted.dtype == y.dtype
+    assert set(np.unique(predicted)) <= {0, 1}
+    assert pruner.classes_.tolist() == [0, 1, 2, 3]
+    assert pruner.score(X, y) == np.mean((predicted == y).all(axis=1))
+    # Strong tickets of networks as small as this are poor.
+    assert np.mean(predicted == y) > (0.6 if pruner.train_ticket else 0.45)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        np.ndarray.tolist,
+        list,
+        sparse.csr_matrix,
+        sparse.coo_array,
+        lambda y: y.astype(bool),
+        lambda y: y.astype(np.float32),
+    ],
+)
+def test_indicators_of_any_kind_are_taken(convert):
+    X, y = multilabel_data()
+    pruner = SNIPPruner(multilabel_net(max_epochs=2), random_state=0, n_score_samples=20)
+    expected = pruner.fit(X, y).predict(X)
+    np.testing.assert_array_equal(pruner.fit(X, convert(y)).predict(X), expected)
+
+
+def test_labels_are_validated_as_they_are_trained():
+    X, y = multilabel_data()
+    for split in (ValidSplit(3), predefined_split(Dataset(X[:40], y[:40]))):
+        pruner = SNIPPruner(multilabel_net(max_epochs=4, train_split=split), random_state=0)
+        history = pruner.fit(X, y).estimator_.history
+        assert history[-1, "valid_loss"] < history[0, "valid_loss"]
+    assert history[-1, "valid_acc"] == pruner.score(X[:40], y[:40])
+
+
+@pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss, nn.MSELoss, nn.MultiMarginLoss])
+def test_several_labels_need_the_loss_of_single_logits(criterion):
+    complaint = (
+        rf"y of shape \(100, 4\) has several labels .* NeuralNetClassifier with criterion "
+        rf"{criterion.__name__} does not take.*BCEWithLogitsLoss"
+    )
+    net = make_net("classifier", criterion=criterion)
+    assert_refused(SNIPPruner(net), multilabel_data(), complaint)
+
+
+def test_a_binary_net_has_no_several_labels():
+    net = NeuralNetBinaryClassifier(MLP, train_split=None, verbose=0)
+    complaint = "NeuralNetBinaryClassifier with criterion BCEWithLogitsLoss does not take"
+    assert_refused(SNIPPruner(net), multilabel_data(), complaint)
+
+
+@pytest.mark.parametrize(
+    ("change", "params", "complaint"),
+    [
+        (lambda y: 2 * y - 1, {}, r"zeros and ones .* y of shape \(100, 4\) is none"),
+        (lambda y: y[:, 0], {}, r"y of shape \(100,\) is none.*CrossEntropyLoss"),
+        (lambda y: y[:, :1], {}, r"y of shape \(100, 1\) is none"),
+        (
+            lambda y: y,
+            {"train_split": ValidSplit(5, stratified=True)},
+            r"stratified.*ValidSplit\(5\)",
+        ),
+        (
+            lambda y: y,
+            {"module__n_outputs": 3},
+            r"y of shape \(100, 4\) and NeuralNetClassifier need",
+        ),
+        (
+            lambda y: y,
+            {"train_split": predefined_split(Dataset(np.ones((2, 6)), np.full((2, 4), 2)))},
+            "no indicator matrix",
+        ),
+        (lambda y: y, {"module": Sigmoid}, "has a logsigmoid or sigmoid inside"),
+        (lambda y: y, {"predict_nonlinearity": lambda z: (z - 1).sigmoid()}, "changes predictions"),
+    ],
+)
+def test_what_is_no_multilabel_problem_is_refused(change, params, complaint):
+    X, y = multilabel_data()
+    assert_refused(SNIPPruner(multilabel_net(**params)), (X, change(y)), complaint)

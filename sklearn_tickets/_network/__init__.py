@@ -1,13 +1,14 @@
 """What the library asks of a torch module: its parameters, paths, outputs and operations."""
 
+from sklearn_tickets._network._connections import Connections
 from sklearn_tickets._network._copies import check_calls, evaluation_copy, with_plain_weights
 from sklearn_tickets._network._flow import positive_flow, trace_paths
 from sklearn_tickets._network._inference import (
-    as_tensor,
     hidden_features,
     infer,
     normalization_statistics,
 )
+from sklearn_tickets._network._linear_flow import LinearFlow
 from sklearn_tickets._network._linear_map import BATCH_NORMS, LinearMap
 from sklearn_tickets._network._module import (
     NORMALIZATION_LAYERS,
@@ -17,6 +18,7 @@ from sklearn_tickets._network._module import (
     plain_module,
     prunable_parameters,
 )
+from sklearn_tickets._network._rows import Rows, SparseRows, as_tensor, row_sizes
 from sklearn_tickets._network._tracer import TRACING, Tracer
 from sklearn_tickets._network._verification import check_same_outputs, draw_inputs, example_inputs
 
@@ -24,7 +26,11 @@ __all__ = [
     "BATCH_NORMS",
     "NORMALIZATION_LAYERS",
     "TRACING",
+    "Connections",
+    "LinearFlow",
     "LinearMap",
+    "Rows",
+    "SparseRows",
     "Tracer",
     "as_tensor",
     "check_calls",
@@ -41,6 +47,7 @@ __all__ = [
     "plain_module",
     "positive_flow",
     "prunable_parameters",
+    "row_sizes",
     "trace_paths",
     "with_plain_weights",
 ]

@@ -1,26 +1,21 @@
 """`Connections`: the flow that shows what may influence what."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from sklearn_tickets._network._synaptic_flow import SynapticFlow, halves
+from sklearn_tickets._network._linear_flow import LinearFlow
 from sklearn_tickets._network._traced import Call, Traced, replaced
 
-Function = Callable[..., Any]
 
-
-class Connections(SynapticFlow):
+class Connections(LinearFlow):
     """A flow that is not 0 wherever the input may influence a value: it misses no path.
 
     What is added flows only into units that the input reaches. Averages take the place of
-    maxima, and of whatever else mixes entries, so that gradients reach all of them.
+    whatever mixes entries, so that gradients reach all of them.
     """
 
     def weight(self, value: Tensor) -> Tensor:
@@ -37,38 +32,9 @@ class Connections(SynapticFlow):
         is_reached = reduce(torch.add, reached).detach() != 0
         return super().add(reached, [constant * is_reached for constant in constants])
 
-    def contract(self, call: Call) -> Any:
-        """Let the result depend on each factor that the input reaches, whatever the others are."""
-        if len(call.reached) < 2:
-            return super().contract(call)
-
-        def through(factor: Traced) -> Any:
-            others = {id(t) for t in call.reached if t is not factor}
-
-            def of_tensor(value: Tensor) -> Tensor:
-                own = self.weight(value)
-                return torch.ones_like(own) if id(value) in others else own
-
-            return call.on(of_tensor)
-
-        return reduce(torch.add, [through(factor) for factor in call.reached])
-
     def divide(self, call: Call) -> Any:
         """Depend on both."""
         return self.multiply(call)
-
-    def gate(self, call: Call) -> Tensor:
-        """Depend on both halves."""
-        return torch.add(*halves(call))
-
-    def pool(self, call: Call) -> Any:
-        """Average over each window."""
-        x, *args = call.args
-        average = getattr(functional, re.sub("max|lp", "avg", call.name))
-        if call.name.startswith("adaptive"):
-            return average(x.flow, args[0])
-        windows = _average_windows if call.name.startswith("max") else _average_lp_windows
-        return windows(average, x.flow, *args, **call.kwargs)
 
     def mix(self, call: Call) -> Any:
         """Average along an axis; what is 0 in a constant stays 0, unless it does not in torch."""
@@ -78,19 +44,9 @@ class Connections(SynapticFlow):
         average = flow.mean() if axis is None else flow.mean(axis, keepdim=True)
         return average if call.reached else self.constant(call, flow + average * (flow != 0))
 
-    def maximum_along(self, call: Call) -> Any:
-        """Average along an axis."""
-        return self.reduce(call)
-
     def reduce(self, call: Call) -> Any:
         """Average along axes."""
-        if len(call.args) > 1 and isinstance(call.args[1], Tensor):
-            return self.elementwise(call)
-        at = 2 if call.name == "norm" else 1
-        axis = call.kwargs.get("dim", call.args[at] if len(call.args) > at else None)
-        x, shape = call.args[0], call.results[0].shape
-        flow = x.flow.mean() if axis is None else x.flow.mean(axis, keepdim=len(shape) == x.ndim)
-        return [flow] * len(call.results)
+        return self.maximum_along(call, axis_at=2 if call.name == "norm" else 1)
 
     def embed(self, call: Call) -> Any:
         """Depend on the position in the table, and on all entries of its columns."""
@@ -114,30 +70,3 @@ class Connections(SynapticFlow):
         else:
             return flow
         return flow.mean(axes, keepdim=True).expand_as(flow)
-
-
-def _average_windows(
-    average: Function,
-    x: Tensor,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Tensor:
-    """Average over each window of max pooling, including the holes of a dilated one."""
-    window = (np.asarray(dilation) * (np.asarray(kernel_size) - 1) + 1).tolist()
-    return average(x, window, stride or kernel_size, padding, ceil_mode)
-
-
-def _average_lp_windows(
-    average: Function,
-    x: Tensor,
-    norm_type: float,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    ceil_mode: bool = False,
-) -> Tensor:
-    """Average over each window of power-average pooling."""
-    return average(x, kernel_size, stride or kernel_size, ceil_mode=ceil_mode)

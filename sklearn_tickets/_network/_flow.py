@@ -16,8 +16,8 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from sklearn_tickets._network._connections import Connections
-from sklearn_tickets._network._inference import as_tensor
 from sklearn_tickets._network._module import evaluating, functional_call
+from sklearn_tickets._network._rows import as_tensor
 from sklearn_tickets._network._synaptic_flow import SynapticFlow
 from sklearn_tickets._network._traced import Traced, attach
 
@@ -50,8 +50,7 @@ def positive_flow(
     module: nn.Module,
     parameters: Mapping[str, Tensor],
     X: Tensor | np.ndarray,
-    *,
-    trace: bool = False,
+    rules: type[SynapticFlow] = SynapticFlow,
 ) -> Flow:
     """Pass ones through `module` with non-negative `parameters`, and differentiate.
 
@@ -65,15 +64,15 @@ def positive_flow(
     X : Tensor or ndarray of shape (n_samples, ...)
         Inputs, of which the first is passed through the module next to the flow. Its values
         count only where the module looks them up or branches on them.
-    trace : bool, default=False
-        Whether the flow only has to show what is connected, by the rules of `Connections`
-        rather than `SynapticFlow`.
+    rules : type of SynapticFlow, default=SynapticFlow
+        How the flow passes operations: as SynFlow defines it, linear in the input
+        (`LinearFlow`), or so that it only shows what is connected (`Connections`).
 
     Returns
     -------
     flow : Flow
     """
-    rules = Connections() if trace else SynapticFlow()
+    passing = rules()
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     with evaluating(module), _keeping_attributes(module):
         # In the block, because another thread may call the module with parameters in float64.
@@ -81,15 +80,15 @@ def positive_flow(
         state = {name: value.detach().clone() for name, value in module.named_parameters()}
         for name, value in state.items():
             flow = leaves[name] if name in leaves else value.double().abs()
-            attach(value, flow, reached=False, rules=rules)
+            attach(value, flow, reached=False, rules=passing)
         buffers = {name: value.detach().clone() for name, value in module.named_buffers()}
         row = as_tensor(X[:1]).detach().to(first.device, first.dtype, copy=True)
         ones = torch.ones(row.shape, dtype=torch.float64, device=row.device, requires_grad=True)
         x = row.requires_grad_().clone()
-        attach(x, ones.clone(), reached=True, rules=rules)
+        attach(x, ones.clone(), reached=True, rules=passing)
         output = functional_call(module, state | buffers, x)
         if not isinstance(output, Traced) and output.requires_grad:
-            rules.lose("an operation that torch does not dispatch")
+            passing.lose("an operation that torch does not dispatch")
         # An output that depends on nothing still has derivatives, of 0.
         total = 0 * ones.sum() + (output.flow.sum() if isinstance(output, Traced) else 0)
     sources = [*leaves.values(), ones]
@@ -99,11 +98,11 @@ def positive_flow(
         )
     except torch.utils.checkpoint.CheckpointError:
         # It runs the forward again without the flow.
-        rules.lose("torch.utils.checkpoint")
+        passing.lose("torch.utils.checkpoint")
         *gradients, inputs = sources
-    if rules.lost:
+    if passing.lost:
         gradients, inputs = [torch.ones_like(g) for g in gradients], torch.ones_like(inputs)
-    unknown = tuple(rules.unknown)
+    unknown = tuple(passing.unknown)
     return Flow(total.detach(), dict(zip(leaves, gradients, strict=True)), inputs[0], unknown)
 
 
@@ -145,4 +144,4 @@ def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.nd
             / max(1, value[0].numel() if value.ndim else 1)
             for name, value in module.named_parameters()
         }
-        return positive_flow(module, values, X, trace=True)
+        return positive_flow(module, values, X, Connections)

@@ -6,28 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches, gen_even_slices
 from torch import Tensor, nn
 
 from sklearn_tickets._network._module import evaluating, functional_call, plain_module
+from sklearn_tickets._network._rows import Rows, as_tensor
 
 _BATCH = 1024
 
 
-def as_tensor(array: np.ndarray | Tensor) -> Tensor:
-    """Convert to a tensor, without a copy unless torch cannot share the array's memory.
-
-    Torch takes arrays that can be written to, in the native byte order and in C order.
-    """
-    if isinstance(array, Tensor):
-        return array
-    native = array.dtype.newbyteorder("=")
-    return torch.from_numpy(np.require(array, native, requirements=["C", "W"]))
-
-
 @torch.no_grad()
-def infer(
-    module: nn.Module, X: np.ndarray, state: Mapping[str, Tensor] | None = None
-) -> np.ndarray:
+def infer(module: nn.Module, X: Rows, state: Mapping[str, Tensor] | None = None) -> np.ndarray:
     """Compute a module's outputs in float64, so that no row depends on the others in its batch.
 
     A module whose forward makes float32 tensors of its own, such as the initial state of a
@@ -37,7 +26,7 @@ def infer(
     ----------
     module : torch.nn.Module
         The network, run in evaluation mode. It is not changed.
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         The inputs.
     state : mapping of str to Tensor, default=None
         Weights and buffers to use instead of the module's own.
@@ -53,23 +42,25 @@ def infer(
         If the module does not return one row of outputs per row of X.
     """
     module = plain_module(module)
-    batches = as_tensor(X).split(_BATCH)
+    batches = [*gen_batches(len(X), _BATCH)]
     with evaluating(module):
-        outputs, _ = _run(module, batches, state or {})
+        outputs, _ = _run(module, X, batches, state or {})
+    by_row = []
     for rows, output in zip(batches, outputs, strict=True):
+        n_rows = rows.stop - rows.start
         # A module that squeezes its outputs has no axis of rows if there is only one.
-        if len(rows) > 1 and output.shape[:1] != (len(rows),):
+        if n_rows > 1 and output.shape[:1] != (n_rows,):
             raise ValueError(
                 f"{type(module).__name__} returns outputs of shape {tuple(output.shape)} for "
-                f"{len(rows)} rows. The first axis must be that of the rows."
+                f"{n_rows} rows. The first axis must be that of the rows."
             )
-    by_row = [output.reshape(len(rows), -1) for rows, output in zip(batches, outputs, strict=True)]
+        by_row.append(output.reshape(n_rows, -1))
     return torch.cat(by_row).cpu().double().numpy()
 
 
 @torch.no_grad()
 def normalization_statistics(
-    module: nn.Module, X: np.ndarray, state: Mapping[str, Tensor]
+    module: nn.Module, X: Rows, state: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Estimate the running statistics of batch normalization for other weights.
 
@@ -77,7 +68,7 @@ def normalization_statistics(
     ----------
     module : torch.nn.Module
         The network. It is not changed.
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         The inputs to average over.
     state : mapping of str to Tensor
         Weights and buffers to use instead of the module's own.
@@ -100,13 +91,13 @@ def normalization_statistics(
         for path, layer in layers.items()
         for name, buffer in layer.named_buffers()
     }
-    n_batches = -(-len(X) // _BATCH)
+    batches = [*gen_even_slices(len(X), -(-len(X) // _BATCH))]
     with evaluating(module):
         momenta = {layer: layer.momentum for layer in layers.values()}
         for layer in layers.values():
             layer.training, layer.momentum = True, None  # None averages over all batches
         try:
-            _, tensors = _run(module, as_tensor(X).tensor_split(n_batches), {**state, **fresh})
+            _, tensors = _run(module, X, batches, {**state, **fresh})
         finally:
             for layer, momentum in momenta.items():
                 layer.momentum = momentum
@@ -114,19 +105,23 @@ def normalization_statistics(
 
 
 def _run(
-    module: nn.Module, batches: Sequence[Tensor], state: Mapping[str, Tensor]
+    module: nn.Module, X: Rows, batches: Sequence[slice], state: Mapping[str, Tensor]
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
     """Return the outputs for all batches, and the weights and buffers after the last one."""
     try:
-        return _run_in(torch.float64, module, batches, state)
+        return _run_in(torch.float64, module, X, batches, state)
     except Exception:
         # The forward mixes in float32 tensors of its own, or the device has no float64. Layers
         # report this in different ways; any other error is raised again below.
-        return _run_in(torch.float32, module, batches, state)
+        return _run_in(torch.float32, module, X, batches, state)
 
 
 def _run_in(
-    dtype: torch.dtype, module: nn.Module, batches: Sequence[Tensor], state: Mapping[str, Tensor]
+    dtype: torch.dtype,
+    module: nn.Module,
+    X: Rows,
+    batches: Sequence[slice],
+    state: Mapping[str, Tensor],
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
     # These name a tied parameter once, and include buffers that no state dictionary has.
     own = dict(module.named_parameters()) | dict(module.named_buffers())
@@ -139,12 +134,13 @@ def _run_in(
         for name, value in own.items()
     }
     outputs = [
-        functional_call(module, tensors, rows.to(device, dtype, copy=True)) for rows in batches
+        functional_call(module, tensors, as_tensor(X[rows]).to(device, dtype, copy=True))
+        for rows in batches
     ]
     return outputs, tensors
 
 
-def hidden_features(module: nn.Module, X: np.ndarray, names: Iterable[str]) -> np.ndarray:
+def hidden_features(module: nn.Module, X: Rows, names: Iterable[str]) -> np.ndarray:
     """Read the input of the last executed layer that owns one of the named parameters.
 
     If the network uses a parameter without calling its owner, or calls it with anything but
@@ -154,7 +150,7 @@ def hidden_features(module: nn.Module, X: np.ndarray, names: Iterable[str]) -> n
     ----------
     module : torch.nn.Module
         The network.
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         The inputs.
     names : iterable of str
         Names of parameters, such as a mask's.
@@ -178,10 +174,9 @@ def hidden_features(module: nn.Module, X: np.ndarray, names: Iterable[str]) -> n
         owners = {next(path for path in chain if path in by_row) for chain in chains.values()}
         last = [path for path in by_row if path in owners][-1]
         hidden = [
-            _layer_inputs(module, rows, {last})[last].reshape(len(rows), -1)
-            for rows in np.split(X, range(_BATCH, len(X), _BATCH))
+            _layer_inputs(module, X[rows], {last})[last] for rows in gen_batches(len(X), _BATCH)
         ]
-    return torch.cat(hidden).numpy()
+    return torch.cat([read.reshape(len(read), -1) for read in hidden]).numpy()
 
 
 def _layers_around(name: str) -> list[str]:
@@ -190,7 +185,7 @@ def _layers_around(name: str) -> list[str]:
     return [".".join(parts[:n]) for n in range(len(parts), -1, -1)]
 
 
-def _layer_inputs(module: nn.Module, X: np.ndarray, paths: Iterable[str]) -> dict[str, Tensor]:
+def _layer_inputs(module: nn.Module, X: Rows, paths: Iterable[str]) -> dict[str, Tensor]:
     """Return the last input of each layer, as float32 on the CPU, in the order of these calls."""
     inputs: dict[str, Tensor] = {}
 

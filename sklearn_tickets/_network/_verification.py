@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from sklearn_tickets._network._inference import as_tensor
+from sklearn_tickets._network._rows import as_tensor
 
 # At most as many rows, and as many numbers in them, are compared; but a few rows in any case.
 _MAX_ROWS, _MAX_NUMBERS, _MIN_ROWS = 64, 2**15, 4
@@ -159,7 +159,7 @@ def check_same_outputs(
         If the outputs differ, those of `module` are not finite, or they change from call to call.
     """
     batches = [X, *(rows for rows in (X[:1], X[1:4]) if _accepts(module, rows))]
-    original = f"{names[0]} ({type(module).__name__})"
+    original = names[0]
     expected = [_outputs(module, rows) for rows in batches]
     if not all(output.isfinite().any() for output in expected[0]):
         raise ValueError(

@@ -5,10 +5,11 @@ The generator, planting, bounds on the existence of tickets, and loaders of real
 """
 
 from sklearn_tickets.datasets._existence import ticket_existence_probability, ticket_existence_width
-from sklearn_tickets.datasets._generator import PlantedTicket, PlantedTicketGenerator
+from sklearn_tickets.datasets._generator import PlantedTicketGenerator
 from sklearn_tickets.datasets._image_files import load_cifar10, load_mnist
 from sklearn_tickets.datasets._mnist1d import load_mnist1d
 from sklearn_tickets.datasets._planted_module import PlantedModule
+from sklearn_tickets.datasets._planted_ticket import PlantedTicket
 from sklearn_tickets.datasets._planting import plant_ticket
 
 __all__ = [

@@ -2,25 +2,23 @@
 
 from inspect import getdoc
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
-from sklearn.utils import Bunch
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     StrOptions,
     validate_parameter_constraints,
 )
-from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
-from torch import nn
 
 from sklearn_tickets._random import independent_rng
 from sklearn_tickets.datasets._planted_module import PlantedModule
+from sklearn_tickets.datasets._planted_ticket import PlantedTicket, draw_data
 from sklearn_tickets.datasets._planting import plant_ticket
 from sklearn_tickets.datasets.tasks import (
     TASKS,
@@ -31,80 +29,6 @@ from sklearn_tickets.datasets.tasks import (
 )
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, he_deviations
-
-
-class PlantedTicket(Bunch):
-    """Data and a host network with a known ticket, as `PlantedTicketGenerator` returns them.
-
-    A dictionary whose entries are also attributes.
-
-    Parameters
-    ----------
-    **kwargs : dict
-        The entries.
-
-    Attributes
-    ----------
-    X : float32 ndarray of shape (n_samples, n_inputs)
-        The inputs.
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Class numbers (int64) or regression targets (float32), with noise.
-    mask : TicketMask
-        The ticket: which weights and biases of the host are planted.
-    output_scale : float64 ndarray of shape (n_outputs,)
-        Factors that convert the ticket's outputs to the units of the task.
-    module : PlantedModule
-        Factory of the host at its planted weights.
-    ticket_score : float
-        Accuracy or mean squared error of the untrained ticket on 10,000 fresh points
-        without noise.
-    feature_names, target_names : list of str
-        Names of the inputs, and of the classes or regression targets.
-    input_support : bool ndarray of shape (n_inputs,)
-        The inputs that the ticket reads: all but the noise features.
-    DESCR : str
-        A description in plain text.
-    """
-
-    def make_net(self, output_scale: bool = False, **skorch_params: Any) -> NeuralNet:
-        """Wrap the host in a plain skorch net with sensible defaults.
-
-        Parameters
-        ----------
-        output_scale : bool, default=False
-            Whether the module multiplies its outputs by ``output_scale``. This is useful for
-            training the ticket alone; the large factors of hidden tickets ruin the training of
-            anything else.
-        **skorch_params : dict
-            Parameters of the net. They override the defaults: cross-entropy or mean squared error,
-            fused Adam with learning rate 1e-3, 10 epochs of shuffled batches of 32, no validation
-            split, no printed output.
-
-        Returns
-        -------
-        net : skorch.NeuralNetClassifier or skorch.NeuralNetRegressor
-            The net, not initialized. Without a pruner, a regressor requires y of shape (n_samples,
-            n_outputs).
-        """
-        settings = {
-            "optimizer": torch.optim.Adam,
-            "lr": 1e-3,
-            "max_epochs": 10,
-            "batch_size": 32,
-            "iterator_train__shuffle": True,
-            "train_split": None,
-            "verbose": 0,
-            "module__output_scale": output_scale,
-        }
-        if "optimizer" not in skorch_params:
-            settings["optimizer__fused"] = True
-        if self.y.dtype == np.int64:
-            return NeuralNetClassifier(
-                self.module, **{"criterion": nn.CrossEntropyLoss} | settings | skorch_params
-            )
-        return NeuralNetRegressor(
-            self.module, **{"criterion": nn.MSELoss} | settings | skorch_params
-        )
 
 
 class PlantedTicketGenerator(BaseEstimator):
@@ -229,15 +153,17 @@ class PlantedTicketGenerator(BaseEstimator):
             caller_name="PlantedTicketGenerator.generate",
         )
         task = TASKS[self.task] if isinstance(self.task, str) else self.task
-        is_classification = task.kind == "classification"
-        if is_classification and self.noise > 1:
+        if task.kind == "classification" and self.noise > 1:
             raise ValueError(
                 f"noise={self.noise} is more than 1. For task {task.name!r} it is the share of "
                 "wrong labels: set it to a number from 0 to 1."
             )
 
+        seed = self.random_state
+        if not isinstance(seed, Integral):
+            seed = int(independent_rng(seed).randint(2**32, dtype=np.uint32))
         # What does not depend on n_samples is drawn first.
-        rng = independent_rng(self.random_state)
+        rng = RandomState(seed)
         informative = np.ones(task.n_inputs + self.n_noise_features, dtype=bool)
         if self.n_noise_features:
             noise = rng.choice(len(informative), self.n_noise_features, replace=False)
@@ -253,11 +179,7 @@ class PlantedTicketGenerator(BaseEstimator):
         host = _draw_host(task, self.depth, self.width, rng)
         module = plant_ticket(target, host, scaling=self.scaling, random_state=rng)
         fresh = task.sample(10_000, rng)
-        X = task.sample(n_samples, rng)
-        y = task.add_noise(X, task.target(X), self.noise, rng)
-
-        X = X.astype(np.float32)
-        y = y.astype(np.int64 if is_classification else np.float32)
+        X, y = draw_data(task, n_samples, self.noise, rng)
         if return_X_y_mask:
             return X, y, module.ticket
         ticket_score = _score(task, module, fresh)
@@ -271,6 +193,8 @@ class PlantedTicketGenerator(BaseEstimator):
             feature_names=list(task.feature_names),
             target_names=list(task.target_names),
             input_support=informative,
+            task=task,
+            generator=clone(self).set_params(random_state=seed),
             DESCR=_describe(task, module, ticket_score),
         )
 

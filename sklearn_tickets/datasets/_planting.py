@@ -155,8 +155,7 @@ def plant_ticket(
         # Reshaped arrays share the memory of contiguous parameters only.
         parameter.data = parameter.data.contiguous()
     if hasattr(target, "fit"):
-        pruner, _ = find_pruner(target, None, "target")
-        target = pruner.estimator_.module_
+        target = find_pruner(target, "target").pruner.estimator_.module_
     if isinstance(target, nn.Module):
         small = read_chain(with_plain_weights(target, "target").cpu(), "target")
     else:

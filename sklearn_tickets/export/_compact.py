@@ -37,7 +37,7 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     network : fitted pruner, Pipeline, search or torch.nn.Module
         A pruner, alone, at the end of a pipeline or inside a fitted search, whose sparse network
         is compacted, or any module whose pruned weights are 0. It is not changed. The outputs
-        of an untrained ticket are not multiplied by the pruner's ``output_scale_``.
+        of an untrained ticket are its ``strong_output``, not multiplied by ``output_scale_``.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), default=None
         Inputs of `network`, on which the compact network is compared with it; a row is enough.
         If None, they are drawn at random. Their shape is that of a pruner's data; that of a
@@ -156,7 +156,7 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
             "without biases need some for the constants before them.",
             stacklevel=3,
         )
-    check_same_outputs(given.original, traced, given.rows, ("network", "compact(network)"))
+    check_same_outputs(given.original, traced, given.rows, (given.name, "compact(network)"))
     return traced
 
 
@@ -169,7 +169,7 @@ def compact_source(network: Any, X: Any) -> Source:
     source = Source.of(network, X)
     if isinstance(network, nn.Module):
         return source
-    return Source.of(compact(source.module, source.rows), source.rows)
+    return source._replace(module=compact(source.module, source.rows))
 
 
 def _trace(module: nn.Module) -> fx.GraphModule:

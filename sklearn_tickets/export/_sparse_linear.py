@@ -213,6 +213,6 @@ def to_sparse(network: Any, X: Any = None, *, max_density: float = 0.2) -> nn.Mo
                 sparse[layer] = SparseLinear(layer).eval()
             whole.set_submodule(path, sparse[layer])
     check_same_outputs(
-        source.original, whole["module"], source.rows, ("network", "to_sparse(network)")
+        source.original, whole["module"], source.rows, (source.name, "to_sparse(network)")
     )
     return whole["module"]

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_consistent_length
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sklearn_tickets._network import infer, plain_module, positive_flow
+from sklearn_tickets._estimators import find_pruner, pruner_of
+from sklearn_tickets._network import Connections, infer, plain_module, positive_flow
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
-from sklearn_tickets.pruners.base import BasePruner, batch_losses, encode_targets, total_gradient
+from sklearn_tickets.pruners.base import batch_losses, encode_targets, total_gradient
 
 
 def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) -> float:
@@ -71,7 +72,7 @@ def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray)
         name: mask.get(name, torch.ones_like(value)).to(value.device, torch.float64)
         for name, value in module.named_parameters()
     }
-    flow = positive_flow(module, kept, X, trace=True)
+    flow = positive_flow(module, kept, X, Connections)
     if flow.unknown:
         raise ValueError(
             f"Paths through {flow.unknown[0]} in {type(module).__name__} cannot be counted. "
@@ -191,13 +192,13 @@ def sparse_flops(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) ->
     return round(n_flops)
 
 
-def gradient_flow(pruner: BasePruner, X: ArrayLike, y: Any) -> float:
+def gradient_flow(pruner: BaseEstimator, X: ArrayLike, y: Any) -> float:
     r"""Compute the squared norm of the ticket's gradient at the initial weights.
 
     Parameters
     ----------
-    pruner : BasePruner
-        A fitted pruner.
+    pruner : fitted pruner, Pipeline or search
+        A fitted pruner, or a meta-estimator with one.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         The training inputs.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -242,13 +243,14 @@ def gradient_flow(pruner: BasePruner, X: ArrayLike, y: Any) -> float:
     1.97
     0.09
     """
-    inputs = pruner._check_inputs(X)
+    found = find_pruner(pruner, "pruner")
+    pruner, inputs = found.pruner, found.pruner._check_inputs(found.inputs(X))
     check_consistent_length(X, y)
     net = copy.deepcopy(pruner.estimator_)
     module = plain_module(net.module_)
     module.load_state_dict(pruner.initial_state_ | pruner.strong_statistics_)
     pruner.mask_.apply_(module)
-    targets = encode_targets(net, inputs, y, getattr(pruner, "classes_", None))
+    targets = encode_targets(net, inputs, found.targets(y), getattr(pruner, "classes_", None))
     parameters = dict(module.named_parameters())
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     gradient = pruner.mask_.apply(
@@ -262,15 +264,16 @@ def gradient_flow(pruner: BasePruner, X: ArrayLike, y: Any) -> float:
 
 
 def critical_compression(
-    pruner: BasePruner, X: ArrayLike, y: ArrayLike, *, factor: float = 1.5
+    pruner: BaseEstimator, X: ArrayLike, y: ArrayLike, *, factor: float = 1.5
 ) -> float:
     """Find how far a pruner compresses a network without layer collapse.
 
     Parameters
     ----------
-    pruner : BasePruner
-        A pruner with a parameter ``sparsity``. Clones are fitted, but their tickets are not
-        trained. With an integer ``random_state``, they have the same initial weights.
+    pruner : pruner or Pipeline
+        A pruner with a parameter ``sparsity``, or a pipeline that ends in one. Clones are
+        fitted, but their tickets are not trained. With an integer ``random_state``, they have
+        the same initial weights.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         The training inputs.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -316,11 +319,12 @@ def critical_compression(
     density, compression = 1.0, 1.0
     while True:
         density /= factor
-        sparser = clone(pruner).set_params(sparsity=1 - density, train_ticket=False)
+        sparser = clone(pruner)
+        pruner_of(sparser).set_params(sparsity=1 - density, train_ticket=False)
         with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
-            mask = sparser.fit(X, y).mask_
-        if sparser.rounds_[-1]["collapsed"]:
+            found = find_pruner(sparser.fit(X, y), "pruner").pruner
+        if found.rounds_[-1]["collapsed"]:
             return compression
-        compression = mask.n_parameters / mask.n_kept
-        if density * mask.n_parameters < 1:
+        compression = found.mask_.n_parameters / found.mask_.n_kept
+        if density * found.mask_.n_parameters < 1:
             return compression

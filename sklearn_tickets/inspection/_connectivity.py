@@ -8,12 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_consistent_length
-from skorch import NeuralNet
 from torch import nn
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.inspection._labeled import labeled
-from sklearn_tickets.inspection._line import ModeConnectivity, error_function, errors_on_line
+from sklearn_tickets.inspection._line import (
+    ModeConnectivity,
+    error_function,
+    errors_on_line,
+    find_network,
+)
 from sklearn_tickets.inspection._style import Display, add_legend, styles, tidy
 
 if TYPE_CHECKING:
@@ -37,8 +41,9 @@ def linear_mode_connectivity(
 
     Parameters
     ----------
-    a, b : fitted pruner or skorch net
-        The ends of the line, of the same architecture. `a` defines the predictions.
+    a, b : fitted pruner, Pipeline, search or skorch net
+        The ends of the line, of the same architecture. `a` defines the predictions, and its
+        pipeline transforms the data.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         The inputs to measure the error on.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -60,7 +65,9 @@ def linear_mode_connectivity(
     Raises
     ------
     NotFittedError
-        If `a` or `b` is not a fitted pruner or net.
+        If `a` or `b` is not fitted.
+    TypeError
+        If `a` or `b` is neither a net nor a meta-estimator with one pruner.
     ValueError
         If the architectures or the pruners' classes differ, or `n_points` is less than 2.
 
@@ -93,6 +100,8 @@ def linear_mode_connectivity(
     >>> linear_mode_connectivity(a, b, planted.X, planted.y).is_stable()
     True
     """
+    found, b = find_network(a, "a"), find_network(b, "b").pruner
+    a = found.pruner
     module = _fitted_module(a, "a")
     state_a, state_b = module.state_dict(), _fitted_module(b, "b").state_dict()
     for name in state_a | state_b:
@@ -109,19 +118,19 @@ def linear_mode_connectivity(
             f"a and b must have the same classes; a has {labels[0]} and b has {labels[1]}."
         )
     check_consistent_length(X, y)
-    X = _check_inputs(a, X)
-    X_train = X if X_train is None else _check_inputs(a, X_train)
-    evaluate = error_function(a, y, metric)
+    X = _check_inputs(a, found.inputs(X))
+    X_train = X if X_train is None else _check_inputs(a, found.inputs(X_train))
+    evaluate = error_function(a, found.targets(y), metric)
     return errors_on_line(module, state_a, state_b, X, evaluate, n_points=n_points, X_train=X_train)
 
 
 def _fitted_module(estimator: BaseEstimator, name: str) -> nn.Module:
     """Return the trained module of a pruner or net, the argument `name`."""
     net = getattr(estimator, "estimator_", estimator)
-    if not isinstance(net, NeuralNet) or not net.initialized_:
+    if not net.initialized_:
         raise NotFittedError(
-            f"{name} must be a fitted pruner or skorch net; got {type(estimator).__name__}. Call "
-            "its fit method first."
+            f"{name} must be a fitted pruner or skorch net; got an unfitted {type(net).__name__}. "
+            "Call its fit method first."
         )
     return plain_module(net.module_)
 
@@ -185,7 +194,7 @@ class ConnectivityDisplay(Display):
 
         Parameters
         ----------
-        a, b : fitted pruner or skorch net
+        a, b : fitted pruner, Pipeline, search or skorch net
             The ends of the line.
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             The inputs to measure the error on.

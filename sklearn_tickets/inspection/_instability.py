@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_consistent_length, check_scalar
-from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.inspection._labeled import labeled
-from sklearn_tickets.inspection._line import error_function, errors_on_line
+from sklearn_tickets.inspection._line import error_function, errors_on_line, find_network
 from sklearn_tickets.inspection._style import INK, Display, add_legend, styles, tidy
 from sklearn_tickets.pruners import GivenMaskPruner
 from sklearn_tickets.pruners.base import BasePruner, Rounds, encode_targets
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def instability_analysis(
-    estimator: NeuralNet | BasePruner,
+    estimator: BaseEstimator,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -48,10 +47,10 @@ def instability_analysis(
 
     Parameters
     ----------
-    estimator : unfitted skorch net or fitted pruner
+    estimator : unfitted skorch net, or fitted pruner, Pipeline or search
         The network to train. Each pair of copies of a net has its own initial weights. For
         a pruner, the ticket is trained, always from `initial_state_`, with the settings of
-        its net and its ``schedule``.
+        its net and its ``schedule``, on the data as its pipeline transforms them.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         The training inputs.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -81,9 +80,9 @@ def instability_analysis(
     Raises
     ------
     TypeError
-        If `estimator` is not a net or pruner.
+        If `estimator` is neither a net nor a meta-estimator with one pruner.
     NotFittedError
-        If `estimator` is an unfitted pruner.
+        If `estimator` is neither a net nor fitted.
     ValueError
         If `start_epochs`, `n_pairs` or `n_points` is out of range, only one of `X_test` and
         `y_test` is given, or the data do not fit the network.
@@ -112,14 +111,9 @@ def instability_analysis(
     >>> table["barrier"].tolist()[1]
     0.0
     """
-    net = estimator
-    if isinstance(estimator, BasePruner):
-        check_is_fitted(estimator)
-        net = estimator.estimator
-    if not isinstance(net, NeuralNet):
-        raise TypeError(
-            f"estimator must be a skorch net or a fitted pruner; got {type(net).__name__}."
-        )
+    found = find_network(estimator, "estimator")
+    estimator = found.pruner
+    net = estimator if isinstance(estimator, NeuralNet) else estimator.estimator
     if not all(isinstance(k, int | np.integer) and 0 <= k <= net.max_epochs for k in start_epochs):
         raise ValueError(
             "start_epochs must be integers from 0 to the net's max_epochs="
@@ -133,6 +127,12 @@ def instability_analysis(
     if X_test is None or y_test is None:
         X_test, y_test = X, y
     check_consistent_length(X_test, y_test)
+    X, y, X_test, y_test = (
+        found.inputs(X),
+        found.targets(y),
+        found.inputs(X_test),
+        found.targets(y_test),
+    )
 
     rng = independent_rng(random_state)
     rows = []
@@ -238,7 +238,7 @@ class InstabilityDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator: NeuralNet | BasePruner,
+        estimator: BaseEstimator,
         X: ArrayLike,
         y: ArrayLike,
         *,
@@ -250,7 +250,7 @@ class InstabilityDisplay(Display):
 
         Parameters
         ----------
-        estimator : unfitted skorch net or fitted pruner
+        estimator : unfitted skorch net, or fitted pruner, Pipeline or search
             The network to train.
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             The training inputs.

@@ -93,7 +93,7 @@ class LayerDensityDisplay(Display):
         """
         masks = {}
         for name, estimator in labeled(pruners, BaseEstimator, "pruners").items():
-            pruner, _ = find_pruner(estimator, None, "pruners")
+            pruner = find_pruner(estimator, "pruners").pruner
             ticket = planted_ticket(pruner) if ticket is None else ticket
             masks[name] = pruner.mask_
         return cls.from_masks(masks, ticket=ticket, ax=ax)

@@ -8,8 +8,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import mean_squared_error, zero_one_loss
+from skorch import NeuralNet
 from torch import Tensor, nn
 
+from sklearn_tickets._estimators import Found, find_pruner
 from sklearn_tickets._network import infer, normalization_statistics
 from sklearn_tickets.pruners.base import BasePruner, class_codes
 
@@ -74,6 +76,13 @@ class ModeConnectivity:
 
     def __repr__(self) -> str:
         return f"ModeConnectivity(barrier {self.barrier:.3g} on {len(self.alphas)} points)"
+
+
+def find_network(estimator: BaseEstimator, name: str) -> Found:
+    """Find the skorch net or the fitted pruner that is, or is inside, the argument `name`."""
+    if isinstance(estimator, NeuralNet):
+        return Found((), estimator)
+    return find_pruner(estimator, f"{name}, unless it is a skorch net,")
 
 
 def error_at(

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.random import RandomState
 from numpy.typing import ArrayLike
 from scipy.stats import binom
-from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, is_classifier
 
+from sklearn_tickets._estimators import find_pruner
 from sklearn_tickets._network import plain_module
 from sklearn_tickets._random import independent_rng
 from sklearn_tickets.inspection._anatomy import gradient_flow, sparse_flops
-from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
+from sklearn_tickets.masks import LayerCollapseWarning
 from sklearn_tickets.metrics import (
     make_strong_scorer,
     planted_ticket,
@@ -40,7 +40,7 @@ _SCORERS = {
 
 
 def ticket_report(
-    pruner: BasePruner | list[BasePruner],
+    pruner: BaseEstimator | list[BaseEstimator],
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -56,9 +56,10 @@ def ticket_report(
 
     Parameters
     ----------
-    pruner : BasePruner or list of BasePruner
-        The fitted pruner. Several pruners must only differ in ``random_state`` and are
-        treated as one method: the controls take their masks and initial weights in turn.
+    pruner : fitted pruner, Pipeline or search, or list of these
+        The fitted pruner, or a meta-estimator with one, whose transformers transform the data.
+        Several pruners must only differ in ``random_state`` and are treated as one method: the
+        controls take their masks and initial weights in turn.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         The training inputs of the pruner and of the controls.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -102,7 +103,7 @@ def ticket_report(
     NotFittedError
         If a pruner is not fitted.
     TypeError
-        If `pruner` is not a pruner or a list of pruners.
+        If there is not one pruner in `pruner`, or in each of them.
     ValueError
         If `n_controls` is below 1, `pruner` is an empty list, or the pruners differ in more
         than ``random_state``.
@@ -157,7 +158,9 @@ def ticket_report(
     shuffled mask        2       4      0  0.00000
     re-initialized       2       4      8  1.00000
     """
-    pruners = list(pruner) if isinstance(pruner, (list, tuple)) else [pruner]
+    given = pruner if isinstance(pruner, (list, tuple)) else [pruner]
+    found = [find_pruner(each, "pruner") for each in given]
+    pruners = [each.pruner for each in found]
     _check_pruners(pruners)
     if n_controls < 1:
         raise ValueError(f"n_controls must be at least 1; got {n_controls}.")
@@ -165,31 +168,28 @@ def ticket_report(
         name = "strong ticket"
     else:
         name = "sparse network" if Rounds.of(pruners[0]).rewind_epoch is None else "weak ticket"
-    data = X, y, X_test, y_test
+    data = [
+        (each.inputs(X), each.targets(y), each.inputs(X_test), each.targets(y_test))
+        for each in found
+    ]
     fits: dict[str, list[dict[str, Any]]] = {"dense": []}
-    fits[name] = [_measure(fitted, *data) for fitted in pruners]
+    fits[name] = [_measure(fitted, *rows) for fitted, rows in zip(pruners, data, strict=True)]
     seeds = independent_rng(random_state).randint(np.iinfo(np.int32).max, size=n_controls).tolist()
     # Shuffled masks often collapse, which the effective density shows.
     with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
-        for seed, origin in zip(seeds, cycle(pruners), strict=False):
+        for seed, origin, rows in zip(seeds, cycle(pruners), cycle(data), strict=False):
             for control, unfitted in _controls(origin, seed).items():
-                fits.setdefault(control, []).append(_measure(unfitted.fit(X, y), *data))
+                fitted = unfitted.fit(*rows[:2])
+                fits.setdefault(control, []).append(_measure(fitted, *rows))
     summaries = {network: _summary(rows) for network, rows in fits.items()}
     report = pd.DataFrame.from_dict(summaries, orient="index").rename_axis("network")
     return report.astype({"n_fits": int, "n_kept": int, "flops": int})
 
 
 def _check_pruners(pruners: list[BasePruner]) -> None:
-    """Raise an error unless these are fitted pruners that only differ in random_state."""
+    """Raise an error unless these pruners only differ in random_state."""
     if not pruners:
         raise ValueError("pruner is an empty list; pass at least one fitted pruner.")
-    for pruner in pruners:
-        check_is_fitted(pruner)
-        if not isinstance(getattr(pruner, "mask_", None), TicketMask):
-            raise TypeError(
-                f"pruner must be a fitted pruner or a list of them; got {pruner!r}, which has no "
-                "mask_. For a search, pass its best_estimator_."
-            )
     first = pruners[0]
     for i, pruner in enumerate(pruners):
         params = pruner.get_params(deep=False)

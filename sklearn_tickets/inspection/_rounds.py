@@ -11,14 +11,14 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sklearn_tickets._estimators import find_pruner
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.inspection._line import error_at, error_function, errors_on_line
 from sklearn_tickets.metrics import ticket_overlap_score
-from sklearn_tickets.pruners.base import BasePruner
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -82,7 +82,7 @@ class RoundConnectivity:
 
 
 def round_connectivity(
-    pruner: BasePruner,
+    pruner: BaseEstimator,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -94,8 +94,8 @@ def round_connectivity(
 
     Parameters
     ----------
-    pruner : BasePruner
-        A pruner that was fitted with ``store_rounds=True``.
+    pruner : fitted pruner, Pipeline or search
+        A pruner that was fitted with ``store_rounds=True``, or a meta-estimator with one.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         The inputs to measure errors on, such as test data.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -174,17 +174,18 @@ def round_connectivity(
     >>> bool(rounds.angular_distance.loc[1, 2] < 0.5)
     True
     """
-    check_is_fitted(pruner)
+    found = find_pruner(pruner, "pruner")
+    pruner = found.pruner
     if "state" not in pruner.rounds_[0]:
         raise ValueError(
             f"The {type(pruner).__name__} has not stored the weights of its rounds; fit it with "
             "store_rounds=True."
         )
     check_consistent_length(X, y)
-    inputs = pruner._check_inputs(X)
-    train_inputs = inputs if X_train is None else pruner._check_inputs(X_train)
+    inputs = pruner._check_inputs(found.inputs(X))
+    train_inputs = inputs if X_train is None else pruner._check_inputs(found.inputs(X_train))
     module = pruner.estimator_.module_
-    evaluate = error_function(pruner, y, metric)
+    evaluate = error_function(pruner, found.targets(y), metric)
 
     def barrier(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
         line = errors_on_line(

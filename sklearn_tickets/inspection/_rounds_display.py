@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
 from sklearn_tickets.inspection._rounds import RoundConnectivity, round_connectivity
 from sklearn_tickets.inspection._style import FAINT, Display
-from sklearn_tickets.pruners.base import BasePruner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ class RoundsDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        pruner: BasePruner,
+        pruner: BaseEstimator,
         X: ArrayLike,
         y: ArrayLike,
         *,
@@ -72,8 +72,8 @@ class RoundsDisplay(Display):
 
         Parameters
         ----------
-        pruner : BasePruner
-            A pruner that was fitted with ``store_rounds=True``.
+        pruner : fitted pruner, Pipeline or search
+            A pruner that was fitted with ``store_rounds=True``, or a meta-estimator with one.
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             The inputs to measure errors on.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)

@@ -2,15 +2,18 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from itertools import product
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.pipeline import Pipeline
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
 
+from sklearn_tickets._estimators import find_pruner, pruner_of, sparsity_parameter
 from sklearn_tickets.inspection._labeled import labeled
 from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
 from sklearn_tickets.masks import LayerCollapseWarning
@@ -32,6 +35,9 @@ class SparsityCurveDisplay(Display):
         Density and score of the planted ticket, which is drawn as a star.
     score_name : str, default="score"
         The label of the scores.
+    average : {"median", "mean"}, default="median"
+        What is drawn of repetitions: their median, with their range as a band, or their mean,
+        with a standard deviation to both sides, as in scikit-learn's displays.
 
     Attributes
     ----------
@@ -51,16 +57,16 @@ class SparsityCurveDisplay(Display):
     >>> from sklearn_tickets.datasets import PlantedTicketGenerator
     >>> from sklearn_tickets.pruners import MagnitudePruner, RandomPruner
     >>> from sklearn_tickets.inspection import SparsityCurveDisplay
-    >>> generator = PlantedTicketGenerator("relu", width=20, random_state=0)
-    >>> train, test = generator.generate(300), generator.generate(300)
-    >>> net = train.make_net(max_epochs=1)
+    >>> planted = PlantedTicketGenerator("relu", width=20, random_state=0).generate(300)
+    >>> X_test, y_test = planted.sample(300, random_state=0)
+    >>> net = planted.make_net(max_epochs=1)
     >>> display = SparsityCurveDisplay.from_estimator(
     ...     {"magnitude": MagnitudePruner(net), "random": RandomPruner(net)},
-    ...     train.X,
-    ...     train.y,
+    ...     planted.X,
+    ...     planted.y,
     ...     sparsities=[0.5, 0.9],
-    ...     X_test=test.X,
-    ...     y_test=test.y,
+    ...     X_test=X_test,
+    ...     y_test=y_test,
     ... )
     >>> display.table[["pruner", "density"]].round(2)
           pruner  density
@@ -76,10 +82,12 @@ class SparsityCurveDisplay(Display):
         *,
         ticket: tuple[float, float] | None = None,
         score_name: str = "score",
+        average: Literal["median", "mean"] = "median",
     ) -> None:
         self.table = table
         self.ticket = ticket
         self.score_name = score_name
+        self.average = average
 
     @classmethod
     def from_estimator(
@@ -89,27 +97,32 @@ class SparsityCurveDisplay(Display):
         y: ArrayLike,
         *,
         sparsities: Iterable[float],
-        X_test: ArrayLike,
-        y_test: ArrayLike,
+        X_test: ArrayLike | None = None,
+        y_test: ArrayLike | None = None,
+        cv: Any = None,
         random_states: Iterable[int] = (0,),
         scoring: str | Callable[..., float] | None = None,
         ticket: tuple[float, float] | None = None,
         n_jobs: int | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
-        """Fit pruners at several sparsities, score them on test data, and plot the scores.
+        """Fit pruners at several sparsities, score them on test data or folds, and plot it.
 
         Parameters
         ----------
         pruners : pruner or Pipeline, or list or mapping of str to these
-            Unfitted pruners, or pipelines that end in one. The keys of a mapping are their
-            labels. Clones of them are fitted.
+            Unfitted pruners, or pipelines that end in one, also in a
+            ``TransformedTargetRegressor``. The keys of a mapping are their labels. Clones of
+            them are fitted.
         X, y : array-like
-            The training data.
+            The training data, or all data for cross-validation.
         sparsities : iterable of float
             The values of the pruners' `sparsity`.
-        X_test, y_test : array-like
-            The data to score on.
+        X_test, y_test : array-like, default=None
+            The data to score on. If None, the pruners are cross-validated.
+        cv : int, splitter or iterable, default=None
+            The folds of `X` and `y`, as in scikit-learn's searches; None uses five. All pruners
+            have the same.
         random_states : iterable of int, default=(0,)
             The values of the pruners' `random_state`, with one fit for each.
         scoring : str or callable, default=None
@@ -124,28 +137,42 @@ class SparsityCurveDisplay(Display):
         Returns
         -------
         display : SparsityCurveDisplay
-            The plotted curves. Its table has an additional column ``random_state``.
+            The plotted curves, averaged by ``"mean"`` if there are folds. The table has
+            additional columns ``random_state`` and ``fold``, which is 0 for test data.
 
         Raises
         ------
         ValueError
-            If a pruner has no parameter `sparsity`, or there is nothing to fit.
+            If a pruner has no parameter `sparsity`, there is nothing to fit, `X_test` and
+            `y_test` are not given together, or test data are given as well as `cv`.
         """
         named = labeled(pruners, BaseEstimator, "pruners")
+        is_classification = all(map(is_classifier, named.values()))
+        options = {"X_test": X_test, "y_test": y_test, "cv": cv}
+        given = [option for option, value in options.items() if value is not None]
+        if given not in ([], ["cv"], ["X_test", "y_test"]):
+            raise ValueError(
+                "Pass X_test and y_test, or cv, or none of them for five folds; got "
+                f"{' and '.join(given)}."
+            )
+        if X_test is not None:
+            folds = [(X, y, X_test, y_test)]
+        else:
+            splits = check_cv(cv, y, classifier=is_classification).split(X, y)
+            folds = [
+                tuple(_safe_indexing(data, rows) for rows in split for data in (X, y))
+                for split in splits
+            ]
+        cases = product(named.items(), sparsities, random_states, enumerate(folds))
         rows = Parallel(n_jobs=n_jobs)(
             delayed(_measure)(
                 clone(pruner),
-                {"sparsity": sparsity, "random_state": random_state},
-                X,
-                y,
-                X_test,
-                y_test,
+                sparsity,
+                {"pruner": name, "random_state": random_state, "fold": fold},
+                *data,
                 scorer=check_scoring(pruner, scoring=scoring),
-                name=name,
             )
-            for name, pruner in named.items()
-            for sparsity in sparsities
-            for random_state in random_states
+            for (name, pruner), sparsity, random_state, (fold, data) in cases
         )
         if not rows:
             raise ValueError(
@@ -154,10 +181,15 @@ class SparsityCurveDisplay(Display):
                 f"random_states={random_states!r}."
             )
         if scoring is None:
-            score_name = "accuracy" if all(map(is_classifier, named.values())) else "R2"
+            score_name = "accuracy" if is_classification else "R2"
         else:
             score_name = str(getattr(scoring, "__name__", scoring))
-        return cls(pd.DataFrame(rows), ticket=ticket, score_name=score_name).plot(ax)
+        return cls(
+            pd.DataFrame(rows),
+            ticket=ticket,
+            score_name=score_name,
+            average="mean" if X_test is None else "median",
+        ).plot(ax)
 
     @classmethod
     def from_cv_results(
@@ -188,7 +220,7 @@ class SparsityCurveDisplay(Display):
         Returns
         -------
         display : SparsityCurveDisplay
-            The plotted curves. Densities are ``1 - sparsity``.
+            The plotted curves, averaged by ``"mean"``. Densities are ``1 - sparsity``.
 
         Raises
         ------
@@ -219,27 +251,22 @@ class SparsityCurveDisplay(Display):
             )
         rows = []
         for i, params in enumerate(cv_results["params"]):
-            paths = [key for key in params if key.rpartition("__")[2] == "sparsity"]
-            if len(paths) != 1 or params[paths[0]] is None:
-                raise ValueError(
-                    "cv_results must come from a search over one sparsity, such as "
-                    f"{{'pruner__sparsity': [0.5, 0.9]}}; candidate {i} is {params}."
-                )
+            path = sparsity_parameter(params, i)
             # Estimators among the candidates have long representations.
             others = [
                 f"{key}={type(value).__name__ if hasattr(value, 'get_params') else value}"
                 for key, value in params.items()
-                if key not in paths
+                if key != path
             ]
-            label, density = ", ".join(others) or name, 1 - params[paths[0]]
+            label, density = ", ".join(others) or name, 1 - params[path]
             rows += [(label, density, cv_results[fold][i]) for fold in folds]
         table = pd.DataFrame(rows, columns=["pruner", "density", "score"])
-        return cls(table, ticket=ticket, score_name=scoring).plot(ax)
+        return cls(table, ticket=ticket, score_name=scoring, average="mean").plot(ax)
 
     def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the plot.
 
-        Lines are medians and bands the range over repetitions. Points are hollow if most
+        Lines are averages and bands the spread over repetitions. Points are hollow if most
         networks collapsed. The star is the planted ticket.
 
         Parameters
@@ -255,11 +282,13 @@ class SparsityCurveDisplay(Display):
         Raises
         ------
         ValueError
-            If the table lacks a column, or a density is not in (0, 1].
+            If the table lacks a column, a density is not in (0, 1], or `average` is unknown.
         """
         from matplotlib.lines import Line2D
         from matplotlib.ticker import FuncFormatter, LogLocator
 
+        if self.average not in ("median", "mean"):
+            raise ValueError(f"average must be 'median' or 'mean'; got {self.average!r}.")
         if missing := {"pruner", "density", "score"} - {*self.table}:
             raise ValueError(
                 f"table must have columns pruner, density and score; it lacks {sorted(missing)}."
@@ -274,12 +303,16 @@ class SparsityCurveDisplay(Display):
         legend: list[Artist] = []
         for name, (color, marker, line) in styles(table["pruner"]).items():
             by_density = table[table["pruner"] == name].groupby("density")
-            scores = by_density["score"].agg(["min", "median", "max"])
-            hollow = scores["median"][by_density["collapsed"].median() > 0.5]
-            x = scores.index
+            scores = by_density["score"]
+            if self.average == "median":
+                center, low, high = scores.median(), scores.min(), scores.max()
+            else:
+                center, deviation = scores.mean(), scores.std(ddof=0)
+                low, high = center - deviation, center + deviation
+            hollow = center[by_density["collapsed"].median() > 0.5]
             style: dict[str, Any] = {"color": color, "marker": marker}
-            ax.fill_between(x, scores["min"], scores["max"], color=color, alpha=0.15, linewidth=0)
-            legend += ax.plot(x, scores["median"], linestyle=line, label=str(name), **style)
+            ax.fill_between(center.index, low, high, color=color, alpha=0.15, linewidth=0)
+            legend += ax.plot(center.index, center, linestyle=line, label=str(name), **style)
             ax.plot(hollow.index, hollow, linestyle="", markerfacecolor="white", **style)
         if table["collapsed"].any():
             legend.append(
@@ -301,26 +334,23 @@ class SparsityCurveDisplay(Display):
 
 def _measure(
     estimator: BaseEstimator,
-    parameters: dict[str, Any],
+    sparsity: float,
+    labels: dict[str, Any],
     X: ArrayLike,
     y: ArrayLike,
     X_test: ArrayLike,
     y_test: ArrayLike,
     *,
     scorer: Callable[..., float],
-    name: str,
 ) -> dict[str, Any]:
-    """Fit a pruner with these parameters, and return its row of the table."""
-    pruner = estimator
-    while isinstance(pruner, Pipeline):
-        pruner = pruner[-1]
-    pruner.set_params(**parameters)
+    """Fit a pruner of this sparsity, and return its row of the table."""
+    random_state = labels["random_state"]
+    pruner_of(estimator).set_params(sparsity=sparsity, random_state=random_state)
     # The table has a column for collapsed networks.
     with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
         estimator.fit(X, y)
-    return {
-        "pruner": name,
-        "random_state": pruner.random_state,
+    pruner = find_pruner(estimator, "pruners").pruner
+    return labels | {
         "density": pruner.mask_.density,
         "score": scorer(estimator, X_test, y_test),
         "collapsed": pruner.rounds_[-1]["collapsed"],

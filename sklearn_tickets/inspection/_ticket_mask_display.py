@@ -94,7 +94,7 @@ class TicketMaskDisplay(Display):
         display : TicketMaskDisplay
             The plotted masks.
         """
-        found, _ = find_pruner(pruner, None, "pruner")
+        found = find_pruner(pruner, "pruner").pruner
         if mask_true is None:
             mask_true = planted_ticket(found)
         return cls(found.mask_, mask_true).plot(kind, ax)

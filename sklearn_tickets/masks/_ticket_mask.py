@@ -1,32 +1,23 @@
 """`TicketMask`: an immutable mask of the parameters of a network."""
 
-import math
-import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from sklearn_tickets._network import plain_module, prunable_parameters, trace_paths
-from sklearn_tickets.masks._allocation import Allocation, Scope
-from sklearn_tickets.masks._arrays import as_array, as_floats
-from sklearn_tickets.masks._file import read_bits, write_bits
 from sklearn_tickets.masks._memory import equal_copies, shared_memory, with_ties
-from sklearn_tickets.masks._read_only import ReadOnlyTensor
-from sklearn_tickets.masks._top_k import top_k
+from sklearn_tickets.masks._packed_mask import PackedMask, check_fit
 
 
 class LayerCollapseWarning(UserWarning):
     """No path connects an input to an output: the sparse network is constant."""
 
 
-class TicketMask(Mapping[str, Tensor]):
+class TicketMask(PackedMask):
     """Immutable mapping of parameter names to boolean tensors on the CPU, True = kept.
 
     Bits are stored packed, an eighth of a byte per parameter. ``mask[name]`` is a read-only copy.
@@ -53,89 +44,7 @@ class TicketMask(Mapping[str, Tensor]):
     TicketMask(4 of 4 parameters)
     """
 
-    __slots__ = ("_bits", "_shapes")
-    _bits: dict[str, np.ndarray]
-    _shapes: dict[str, tuple[int, ...]]
-
-    def __init__(self, kept: Mapping[str, ArrayLike | Tensor]) -> None:
-        bits, shapes = {}, {}
-        for name, values in kept.items():
-            if not isinstance(name, str):
-                raise ValueError(f"kept must have names of parameters as keys; got {name!r}.")
-            array = as_array(values, f"kept[{name!r}]")
-            if array.dtype != bool and not np.isin(array, (0, 1)).all():
-                raise ValueError(
-                    f"kept[{name!r}] must hold booleans (or 0 and 1) only; "
-                    f"compare the {array.dtype} values with a threshold first."
-                )
-            bits[name] = np.packbits(array.astype(bool))
-            shapes[name] = array.shape
-        if not any(map(math.prod, shapes.values())):
-            raise ValueError(f"A TicketMask needs at least one parameter with entries; got {kept}.")
-        self._bits, self._shapes = bits, shapes
-
-    def _array(self, name: str) -> np.ndarray:
-        shape = self._shapes[name]
-        return np.unpackbits(self._bits[name], count=math.prod(shape)).view(bool).reshape(shape)
-
-    def __getitem__(self, name: str) -> Tensor:
-        return Tensor._make_subclass(ReadOnlyTensor, torch.from_numpy(self._array(name)))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._bits)
-
-    def __len__(self) -> int:
-        return len(self._bits)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._bits
-
-    @property
-    def n_kept(self) -> int:
-        """Number of kept parameters."""
-        return int(sum(np.bitwise_count(bits).sum(dtype=np.int64) for bits in self._bits.values()))
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of parameters the mask covers."""
-        return sum(math.prod(shape) for shape in self._shapes.values())
-
-    @property
-    def density(self) -> float:
-        """Fraction of parameters kept."""
-        return self.n_kept / self.n_parameters
-
-    @property
-    def sparsity(self) -> float:
-        """Fraction of parameters removed."""
-        return 1 - self.density
-
-    def to_vector(self) -> np.ndarray:
-        """Flatten the mask, parameter by parameter, in its order.
-
-        Returns
-        -------
-        vector : bool ndarray of shape (n_parameters,)
-        """
-        return np.concatenate([self._array(name).ravel() for name in self])
-
-    def summary(self) -> pd.DataFrame:
-        """Summarize each parameter in one row.
-
-        Returns
-        -------
-        summary : DataFrame of shape (len(mask), 5)
-            Columns ``shape, n_kept, n_parameters, density, sparsity``, indexed by name.
-        """
-        rows = {
-            name: (shape, int(np.bitwise_count(self._bits[name]).sum()), math.prod(shape))
-            for name, shape in self._shapes.items()
-        }
-        columns = ["shape", "n_kept", "n_parameters"]
-        table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        table["density"] = table["n_kept"] / table["n_parameters"]
-        table["sparsity"] = 1 - table["density"]
-        return table.rename_axis("parameter")
+    __slots__ = ()
 
     @classmethod
     def ones_like(
@@ -159,112 +68,36 @@ class TicketMask(Mapping[str, Tensor]):
         prunable = prunable_parameters(module, prune_bias=prune_bias, exclude=exclude)
         return cls({name: np.ones(p.shape, dtype=bool) for name, p in prunable.items()})
 
-    def allocation(self, scope: Scope = "layer") -> Allocation:
-        """Distribute densities over the layers of the mask.
-
-        Parameters
-        ----------
-        scope : {"global", "layer", "erk"}, default="layer"
-            Which parameters compete with each other, as in `Allocation`.
-
-        Returns
-        -------
-        allocation : Allocation
-        """
-        return Allocation(self._shapes, scope)
-
-    def shrink(
-        self,
-        scores: Mapping[str, Tensor | ArrayLike],
-        density: float,
-        scope: Scope = "global",
-        rng: int | np.random.RandomState | None = None,
+    @classmethod
+    def from_nonzero(
+        cls, module: nn.Module, *, prune_bias: bool = False, exclude: Iterable[str] = ()
     ) -> Self:
-        """Keep the best-scored of the kept parameters.
-
-        Exactly ``max(1, round(density * n))`` are kept (or all that are left, if fewer).
-        Pruned parameters stay pruned; ties at the border are broken at random.
+        """Keep the prunable parameters of a sparse `module` that are not 0.
 
         Parameters
         ----------
-        scores : mapping of str to Tensor or array-like
-            Real numbers by name, higher is kept; those of pruned parameters are ignored.
-        density : float in (0, 1]
-            The fraction of all n parameters to keep.
-        scope : {"global", "layer", "erk"}, default="global"
-            What n counts: all, each layer, or all with a share per layer; see `Allocation`.
-        rng : int, RandomState or None, default=None
-            Breaks ties.
+        module : torch.nn.Module
+            The network.
+        prune_bias : bool, default=False
+            Whether the mask covers biases, too.
+        exclude : iterable of str, default=()
+            Glob patterns of names of parameters that the mask does not cover.
 
         Returns
         -------
         mask : TicketMask
-
-        Raises
-        ------
-        ValueError
-            If a score of a kept parameter is not finite, scores are not real numbers, names or
-            shapes differ from the mask's, or `density` or `scope` is out of range.
 
         Examples
         --------
         >>> import torch
         >>> from sklearn_tickets.masks import TicketMask
-        >>> mask = TicketMask({"weight": [[True, True, True, False]]})
-        >>> scores = {"weight": torch.tensor([[0.1, 3.0, 2.0, 9.0]])}
-        >>> mask.shrink(scores, density=0.5)["weight"]
-        tensor([[False,  True,  True, False]])
+        >>> module = torch.nn.Linear(4, 1)
+        >>> _ = module.weight.data.copy_(torch.tensor([0.3, 0.0, -2.0, 0.0]))
+        >>> TicketMask.from_nonzero(module)["weight"]
+        tensor([[ True, False,  True, False]])
         """
-        values = {name: as_floats(score, f"scores of {name}") for name, score in scores.items()}
-        _check_fit(self._shapes, {name: score.shape for name, score in values.items()}, "scores")
-        random = check_random_state(rng)
-        alive = {name: self._array(name).ravel() for name in self}
-        values = {name: score.ravel() for name, score in values.items()}
-        for name, score in values.items():
-            if not (np.isfinite(score) | ~alive[name]).all():
-                raise ValueError(
-                    f"scores of {name} contain NaN or infinite values for kept parameters. "
-                    "Look for a diverging loss or overflowing weights."
-                )
-        allocation = self.allocation(scope)
-        n_alive = [int(sum(np.count_nonzero(alive[n]) for n in g)) for g in allocation.groups]
-        kept: dict[str, np.ndarray] = {}
-        for names, k in zip(allocation.groups, allocation.counts(density, n_alive), strict=True):
-            own = [values[name] for name in names], [alive[name] for name in names]
-            kept |= zip(names, top_k(*own, k, random), strict=True)
-        return type(self)({name: kept[name].reshape(self._shapes[name]) for name in self})
-
-    def shuffled(self, rng: int | np.random.RandomState | None = None) -> Self:
-        """Permute the entries within each parameter, which keeps their counts.
-
-        Parameters
-        ----------
-        rng : int, RandomState or None, default=None
-            Draws the permutations.
-
-        Returns
-        -------
-        mask : TicketMask
-        """
-        random = check_random_state(rng)
-        return type(self)(
-            {n: random.permutation(self._array(n).ravel()).reshape(self._shapes[n]) for n in self}
-        )
-
-    def _combine(self, other: object, operation: Callable) -> Self:
-        if not isinstance(other, TicketMask):
-            return NotImplemented
-        _check_fit(self._shapes, other._shapes, "the other mask")
-        return type(self)({n: operation(self._array(n), other._array(n)) for n in self})
-
-    def __and__(self, other: "TicketMask") -> Self:
-        return self._combine(other, np.logical_and)
-
-    def __or__(self, other: "TicketMask") -> Self:
-        return self._combine(other, np.logical_or)
-
-    def __invert__(self) -> Self:
-        return type(self)({name: ~self._array(name) for name in self})
+        prunable = prunable_parameters(module, prune_bias=prune_bias, exclude=exclude)
+        return cls({name: p.detach().to_dense() != 0 for name, p in prunable.items()})
 
     def check_fits(self, module: nn.Module) -> None:
         """Check that every name of the mask is a parameter of `module` with that shape.
@@ -337,7 +170,7 @@ class TicketMask(Mapping[str, Tensor]):
         {'first': tensor([[0., 2.]]), 'tied': tensor([[0., 2.]])}
         """
         shapes = {name: tuple(state[name].shape) for name in self if name in state}
-        _check_fit(self._shapes, shapes, "state")
+        check_fit(self._shapes, shapes, "state")
         pruned = with_ties({n: ~self[n].to(state[n].device) for n in self}, state)
         masked = {n: state[n].masked_fill(entries, 0) for n, entries in pruned.items()}
         for copy, name in equal_copies(state, masked):
@@ -444,62 +277,3 @@ class TicketMask(Mapping[str, Tensor]):
         self.check_fits(module)
         inputs = trace_paths(plain_module(module), self, X).inputs
         return (inputs != 0).cpu().numpy()
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, TicketMask):
-            return NotImplemented
-        same = (np.array_equal(bits, other._bits[name]) for name, bits in self._bits.items())
-        return self._shapes == other._shapes and all(same)
-
-    def __hash__(self) -> int:
-        return hash(frozenset((n, self._shapes[n], self._bits[n].tobytes()) for n in self))
-
-    def __repr__(self) -> str:
-        return f"TicketMask({self.n_kept:,} of {self.n_parameters:,} parameters)"
-
-    def _repr_html_(self) -> str:
-        return f"<p><b>{self!r}</b></p>{self.summary().to_html(float_format='{:.4g}'.format)}"
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the mask to a safetensors file, with eight entries per byte.
-
-        Parameters
-        ----------
-        path : path-like
-            The file to write. An existing file is replaced atomically and keeps its mode; links
-            are followed.
-        """
-        write_bits(path, self._bits, self._shapes)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a mask written by `save`; this never runs code from the file.
-
-        Parameters
-        ----------
-        path : path-like
-            The file to read.
-
-        Returns
-        -------
-        mask : TicketMask
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is truncated or is not a mask file.
-        """
-        return cls(read_bits(path))
-
-
-def _check_fit(expected: Mapping[str, tuple], given: Mapping[str, tuple], what: str) -> None:
-    """Raise a ValueError unless `given` has the names and shapes of `expected`."""
-    if expected != given:
-        names = expected.keys() | given.keys()
-        name = min((name for name in names if expected.get(name) != given.get(name)), key=str)
-        raise ValueError(
-            f"{what} must cover the mask's parameters, shape for shape: {name!r} is "
-            f"{expected.get(name, 'missing')} in the mask and {given.get(name, 'missing')} there."
-        )

@@ -2,9 +2,11 @@
 
 Scorers of ``make_scorer`` compare predictions with targets. These callables
 ``(estimator, X, y)`` also read a pruner's mask and initial weights. They find the pruner at
-the end of a ``Pipeline`` or inside a fitted search.
+the end of a ``Pipeline``, inside a fitted search, or inside another meta-estimator such as
+``TransformedTargetRegressor``, whose own predictions they score.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
-from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_tickets._estimators import find_pruner
@@ -25,6 +26,8 @@ from sklearn_tickets.metrics._overlap import (
     ticket_recall_score,
 )
 
+_NAME = "The estimator of this scorer"
+
 
 class _Scorer:
     """A named callable ``(estimator, X, y=None) -> float``; higher is better.
@@ -35,8 +38,8 @@ class _Scorer:
         The ``__name__``, which labels scikit-learn's validation curves.
     doc : str
         The ``__doc__``.
-    measure : callable ``(pruner, X, y, **options) -> float``
-        The function that scores a fitted pruner.
+    measure : callable ``(estimator, X, y, **options) -> float``
+        The function that scores a fitted pruner, or a meta-estimator with one inside.
     **options : dict
         Keyword arguments of `measure`.
     """
@@ -48,8 +51,7 @@ class _Scorer:
         self._options = options
 
     def __call__(self, estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None = None) -> float:
-        pruner, X = find_pruner(estimator, X, "The estimator of this scorer")
-        return float(self._measure(pruner, X, y, **self._options))
+        return float(self._measure(estimator, X, y, **self._options))
 
     def __repr__(self) -> str:
         return self.__name__
@@ -92,13 +94,14 @@ def planted_ticket(pruner: BaseEstimator) -> TicketMask | None:
 
 
 def _ticket(
-    pruner: BaseEstimator,
+    estimator: BaseEstimator,
     X: ArrayLike,
     y: ArrayLike | None,
     *,
     mask: TicketMask | None,
     metric: Callable[[TicketMask, TicketMask], float],
 ) -> float:
+    pruner = find_pruner(estimator, _NAME).pruner
     mask_true = planted_ticket(pruner) if mask is None else mask
     if mask_true is None:
         raise ValueError(
@@ -150,8 +153,10 @@ ticket_recall = make_ticket_scorer(metric=ticket_recall_score)
 ticket_f1 = make_ticket_scorer(metric=ticket_f1_score)
 
 
-def _effective_sparsity(pruner: BaseEstimator, X: ArrayLike, y: ArrayLike | None) -> float:
-    one_row = np.array(np.asarray(X)[:1])
+def _effective_sparsity(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None) -> float:
+    found = find_pruner(estimator, _NAME)
+    pruner = found.pruner
+    one_row = pruner._check_inputs(found.inputs(X))[:1]
     return pruner.mask_.effective(plain_module(pruner.estimator_.module_), one_row).sparsity
 
 
@@ -165,8 +170,9 @@ effective_sparsity = _Scorer(
 
 
 def _sparse(
-    pruner: BaseEstimator, X: ArrayLike, y: ArrayLike | None, *, scorer: Callable[..., float]
+    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None, *, scorer: Callable[..., float]
 ) -> float:
+    pruner = find_pruner(estimator, _NAME).pruner
     module = plain_module(pruner.estimator_.module_)
     pruner.mask_.check_fits(module)
     parameters = dict(module.named_parameters())
@@ -177,7 +183,7 @@ def _sparse(
                 f"{leaked} pruned entries of {name!r} are not exactly 0, so the net is less sparse "
                 "than mask_. Was estimator_ trained without its mask? Fit the pruner again."
             )
-    return scorer(pruner, X, y)
+    return scorer(estimator, X, y)
 
 
 def _sparse_scorer(scoring: str) -> _Scorer:
@@ -192,33 +198,28 @@ sparse_neg_mean_squared_error = _sparse_scorer("neg_mean_squared_error")
 # Predictions of the strong ticket -----------------------------------------------------
 
 
-class _StrongTicket(BaseEstimator):
-    """An estimator that predicts with a fitted pruner's mask on the initial weights."""
+def _strong_ticket(pruner: Any, rescale: bool) -> Any:
+    """Return a copy of the pruner that reads its strong ticket wherever it predicts."""
 
-    def __init__(self, pruner: BaseEstimator, rescale: bool) -> None:
-        self.pruner = pruner
-        self.rescale = rescale
+    def outputs(X: ArrayLike) -> NDArray[np.float64]:
+        raw = pruner.strong_output(X)
+        return pruner._rescale(raw) if rescale else raw
 
-    def __sklearn_tags__(self) -> Tags:
-        return get_tags(self.pruner)
-
-    @property
-    def classes_(self) -> NDArray:
-        return self.pruner.classes_
-
-    def predict(self, X: ArrayLike) -> NDArray:
-        return self.pruner.strong_predict(X, rescale=self.rescale)
+    ticket = copy.copy(pruner)
+    ticket._outputs = outputs
+    return ticket
 
 
 def _strong(
-    pruner: BaseEstimator,
+    estimator: BaseEstimator,
     X: ArrayLike,
     y: ArrayLike | None,
     *,
     scorer: Callable[..., float],
     rescale: bool,
 ) -> float:
-    return scorer(_StrongTicket(pruner, rescale), X, y)
+    found = find_pruner(estimator, _NAME)
+    return scorer(found.replaced(_strong_ticket(found.pruner, rescale)), X, y)
 
 
 def make_strong_scorer(scoring: str | Callable[..., float], *, rescale: bool = True) -> _Scorer:
@@ -228,9 +229,8 @@ def make_strong_scorer(scoring: str | Callable[..., float], *, rescale: bool = T
     ----------
     scoring : str or callable
         The score of the strong ticket's predictions: a name such as
-        ``"balanced_accuracy"``, or a scorer ``(estimator, X, y) -> float`` that only uses
-        ``estimator.predict``. See :ref:`scikit-learn's scoring names
-        <scoring_string_names>`.
+        ``"balanced_accuracy"`` or ``"neg_log_loss"``, or a scorer ``(estimator, X, y) ->
+        float``. See :ref:`scikit-learn's scoring names <scoring_string_names>`.
     rescale : bool, default=True
         Whether to multiply the outputs by the pruner's ``output_scale_``, factors estimated
         on its training data. Pruning changes the scale of an untrained network's outputs,

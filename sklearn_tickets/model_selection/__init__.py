@@ -1,6 +1,12 @@
-"""Searches and replicates that train many small networks as one."""
+"""Searches and replicates that train many small networks as one, and a rule to select by."""
 
 from sklearn_tickets.model_selection._replicates import fit_replicates
 from sklearn_tickets.model_selection._search import BatchedGridSearchCV, BatchedRandomizedSearchCV
+from sklearn_tickets.model_selection._sparsest_within import sparsest_within
 
-__all__ = ["BatchedGridSearchCV", "BatchedRandomizedSearchCV", "fit_replicates"]
+__all__ = [
+    "BatchedGridSearchCV",
+    "BatchedRandomizedSearchCV",
+    "fit_replicates",
+    "sparsest_within",
+]

@@ -20,8 +20,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
-from sklearn_tickets.model_selection._fit import pruner_of
+from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets.model_selection._together import Outcome, Task, fit_together, make_parallel
+from sklearn_tickets.pruners.base import BasePruner
 
 BATCH_CONSTRAINTS = {"max_batch_bytes": [Interval(Integral, 1, None, closed="left")]}
 
@@ -43,7 +44,9 @@ class BatchedSearch(BaseSearchCV):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or regression targets.
         **params : dict
-            ``groups`` for the splitter; with any other parameter, fits are not stacked.
+            Parameters of the estimator's ``fit``, such as ``sample_weight`` of a pruner or
+            ``pruner__sample_weight`` of a pipeline, of the splitter (``groups``) and of the
+            scorer, as in scikit-learn.
 
         Returns
         -------
@@ -55,7 +58,7 @@ class BatchedSearch(BaseSearchCV):
         UserWarning
             If no networks are trained together; names the cause.
         """
-        if obstacle := self._obstacle(params):
+        if obstacle := self._obstacle():
             warnings.warn(
                 f"{type(self).__name__} stacks no networks, so the fits run one after the other: "
                 f"{obstacle}.",
@@ -64,6 +67,7 @@ class BatchedSearch(BaseSearchCV):
             return super().fit(X, y, **params)
         given, stand_in = self.estimator, clone(self.estimator)
         self._jobs = make_parallel(self.n_jobs), effective_n_jobs(self.n_jobs)
+        self._fit_params: dict[str, Any] = {}
         # scikit-learn clones the estimator, then fits and scores clones of that clone.
         stand_in.__sklearn_clone__ = lambda: stand_in
         self.estimator = stand_in
@@ -73,19 +77,24 @@ class BatchedSearch(BaseSearchCV):
                 return super().fit(X, y, **params)
         finally:
             self.estimator = given
-            del self._jobs
+            del self._jobs, self._fit_params
 
-    def _obstacle(self, params: Mapping[str, Any]) -> str | None:
+    def _obstacle(self) -> str | None:
         """Say why scikit-learn's own search has to run; None if it does not."""
         pruner = pruner_of(self.estimator)
-        if pruner is None:
+        if not isinstance(pruner, BasePruner):
             return "the estimator is neither a pruner nor a pipeline ending in one"
         owners = (self, self.estimator, pruner)
         if any(getattr(owner, "_skl_callbacks", None) for owner in owners):
             return "there are callbacks of scikit-learn"
-        if params.keys() - {"groups"}:
-            return "there are parameters of fit"
         return None
+
+    def _get_routed_params_for_fit(self, params: Mapping[str, Any]) -> Any:
+        """Note the parameters that scikit-learn hands to each fit, where fits run ahead."""
+        routed = super()._get_routed_params_for_fit(params)
+        if hasattr(self, "_fit_params"):
+            self._fit_params |= routed.estimator.fit
+        return routed
 
     def _run_search(
         self, evaluate_candidates: Callable[..., dict[str, Any]], *, callback_ctx: Any = None
@@ -106,7 +115,7 @@ class BatchedSearch(BaseSearchCV):
                 """Split as usual. All fits are known now, so they can run ahead."""
                 splits = list(self._checked_cv_orig.split(X, y, **kwargs))
                 tasks = [
-                    Task(template, parameters, X, y, rows)
+                    Task(template, parameters, X, y, rows, self._fit_params)
                     for parameters, (rows, _) in product(candidates, splits)
                 ]
                 stand_in.__sklearn_clone__ = self._fit_ahead(tasks, seconds).__next__
@@ -133,7 +142,7 @@ def _fitted(outcome: Outcome) -> BaseEstimator:
     """Return a fitted estimator whose next ``set_params`` and ``fit`` have no effect."""
     estimator: Any = outcome.estimator
 
-    def fit(X: Any, y: Any = None) -> BaseEstimator:
+    def fit(X: Any, y: Any = None, **params: Any) -> BaseEstimator:
         del estimator.set_params, estimator.fit
         if outcome.error is not None:
             raise outcome.error

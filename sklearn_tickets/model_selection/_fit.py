@@ -13,20 +13,13 @@ from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline
 
+from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets._random import random_streams, set_random_streams
 from sklearn_tickets.model_selection._member import CannotStackError, Member
 from sklearn_tickets.model_selection._stack import Trained, try_out
 from sklearn_tickets.pruners.base import BasePruner
 from sklearn_tickets.training import Training
-
-
-def pruner_of(estimator: BaseEstimator) -> Any:
-    """Return the pruner that an estimator is, or that a pipeline ends in; otherwise None."""
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return estimator if isinstance(estimator, BasePruner) else None
 
 
 class Fit:
@@ -55,21 +48,23 @@ class Fit:
         self._streams: Any = None
         self._trainings: Any = None
 
-    def start(self, X: Any, y: Any) -> None:
-        """Fit up to the first training."""
+    def start(self, X: Any, y: Any, **params: Any) -> None:
+        """Fit up to the first training, with parameters of the estimator's ``fit``."""
         pruner = pruner_of(self.estimator)
         with self._recorded():
-            is_plain = pruner is not None and type(pruner).fit is BasePruner.fit
+            is_plain = isinstance(pruner, BasePruner) and type(pruner).fit is BasePruner.fit
             if not is_plain or getattr(pruner, "_skl_callbacks", None):
-                self.estimator.fit(X, y)
+                self.estimator.fit(X, y, **params)
                 return
-            # A pipeline fits its transformers here. The pruner only records its data.
+            # Transformers of inputs and targets are fitted here. The pruner only records its
+            # data, also where scikit-learn would fit a clone.
             data: list[Any] = []
-            pruner.fit = lambda X, y=None: data.extend((X, y))
+            pruner.fit = lambda X, y=None, sample_weight=None: data.extend((X, y, sample_weight))
+            pruner.__sklearn_clone__ = lambda: pruner
             try:
-                self.estimator.fit(X, y)
+                self.estimator.fit(X, y, **params)
             finally:
-                del pruner.fit
+                del pruner.fit, pruner.__sklearn_clone__
             pruner._validate_params()
             self._trainings = pruner._trainings(*data)
             self._advance()
@@ -127,7 +122,7 @@ class Fit:
         self.training = next(self._trainings, None)
         if self.training is None:
 
-            def no_trainings(X: Any, y: Any) -> Iterator[Training]:
+            def no_trainings(*data: Any) -> Iterator[Training]:
                 yield from ()
 
             # The trainings are done, but scikit-learn's wrapper of `fit` has work of its own.

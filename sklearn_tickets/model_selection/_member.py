@@ -61,7 +61,7 @@ class Member:
         """Read a training, or raise a CannotStackError."""
         net = training.net
         _check(training)
-        dataset, _ = net.get_split_datasets(training.X, training.y)
+        dataset, _ = net.get_split_datasets(training.rows, training.y)
         batches = net.get_iterator(dataset, training=True)
         if type(batches) is not ArrayBatches:
             raise CannotStackError("batches come from another iterator")
@@ -73,11 +73,19 @@ class Member:
             for name, value in values.items()
             if isinstance(value, Tensor)
         }
+        criterion = net.criterion_
+        # Pickles of tensors differ though their numbers are equal.
+        numbers: dict[int, Any] = {id(b): b.numpy(force=True) for b in criterion.buffers()}
         try:
             key = pickle.dumps(
                 (
-                    (skeleton(net.module_), net.criterion_, type(net.optimizer_), net.device),
-                    (batches.X.shape, batches.X.dtype, batches.y.shape, batches.y.dtype),
+                    (
+                        skeleton(net.module_),
+                        copy.deepcopy(criterion, numbers),
+                        type(net.optimizer_),
+                        net.device,
+                    ),
+                    [(each.shape, each.dtype) for each in batches.tensors],
                     (batches.batch_size, batches.shuffle, training.n_epochs, training.schedule),
                     past,
                 )
@@ -127,8 +135,8 @@ def _check(training: Training) -> None:
         "the net has a train_split": bool(net.train_split),
         "the module is compiled": plain_module(module) is not module,
         "the module has hooks": any(getattr(layer, hook) for layer in layers for hook in _HOOKS),
-        "the criterion is not CrossEntropyLoss or MSELoss with a reduction": (
-            type(criterion) not in (nn.CrossEntropyLoss, nn.MSELoss)
+        "the criterion is not CrossEntropyLoss, BCEWithLogitsLoss or MSELoss with a reduction": (
+            type(criterion) not in (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MSELoss)
             or criterion.reduction == "none"
         ),
         "the optimizer is not SGD, Adam or AdamW with one group of parameters": (

@@ -21,7 +21,7 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     Parameters
     ----------
     estimator : pruner or Pipeline
-        A pruner, or a pipeline that ends in one.
+        A pruner, or a pipeline that ends in one, also in a ``TransformedTargetRegressor``.
     param_grid : dict or list of dict
         Values to try for each parameter, as in scikit-learn.
     scoring : str, callable, list, tuple or dict, default=None
@@ -29,7 +29,8 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     n_jobs : int or None, default=None
         Number of processes, as in scikit-learn.
     refit : bool, str or callable, default=True
-        Whether to fit the best candidate to all data, and which metric decides.
+        Whether to fit the best candidate to all data, and which metric or rule decides, such as
+        `sparsest_within`.
     cv : int, splitter or iterable, default=None
         The folds; None uses five.
     verbose : int, default=0
@@ -143,7 +144,7 @@ class BatchedRandomizedSearchCV(BatchedSearch, RandomizedSearchCV):
     Parameters
     ----------
     estimator : pruner or Pipeline
-        A pruner, or a pipeline that ends in one.
+        A pruner, or a pipeline that ends in one, also in a ``TransformedTargetRegressor``.
     param_distributions : dict or list of dict
         Values or distributions to draw each parameter from, as in scikit-learn.
     n_iter : int, default=10
@@ -153,7 +154,8 @@ class BatchedRandomizedSearchCV(BatchedSearch, RandomizedSearchCV):
     n_jobs : int or None, default=None
         Number of processes, as in scikit-learn.
     refit : bool, str or callable, default=True
-        Whether to fit the best candidate to all data, and which metric decides.
+        Whether to fit the best candidate to all data, and which metric or rule decides, such as
+        `sparsest_within`.
     cv : int, splitter or iterable, default=None
         The folds; None uses five.
     verbose : int, default=0

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from sklearn_tickets._network import TRACING, functional_call
 from sklearn_tickets.model_selection._member import CannotStackError, Member, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
+from sklearn_tickets.training import weighted_loss
 
 # A recorded step runs faster, but recording takes as long as many steps.
 _RECORD_FROM = 150
@@ -59,6 +60,7 @@ class Stack:
         self.members = members
         self.first = members[0]
         self.skeleton = skeleton(self.first.net.module_)
+        self.criterion = self.first.net.criterion_
         modules = [member.net.module_ for member in members]
         parameters = [dict(module.named_parameters()) for module in modules]
         self.weights = {
@@ -70,20 +72,33 @@ class Stack:
         buffers = [dict(module.named_buffers()) for module in modules]
         self.buffers = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
 
-    def step(self, X: Tensor, y: Tensor, *weights: Tensor) -> list[Tensor]:
-        """Compute the loss of each network on its own batch, and the gradients."""
+    def step(self, *tensors: Tensor) -> list[Tensor]:
+        """Compute the loss of each network on its own batch, and the gradients.
+
+        The tensors are those of the batch (X, y and sample weights, if any), then the networks'
+        weights.
+        """
+        n_weights = len(self.weights)
+        batch, weights = tensors[:-n_weights], tensors[-n_weights:]
         named = dict(zip(self.weights, weights, strict=True))
         with _StackedLinears():
-            losses = vmap(self._loss)(named, self.buffers, X, y)
+            losses = vmap(self._loss)(named, self.buffers, *batch)
         trained = [weight for weight in weights if weight.requires_grad]
         return [losses.detach(), *torch.autograd.grad(losses.sum(), trained)]
 
     def _loss(
-        self, weights: dict[str, Tensor], buffers: dict[str, Tensor], X: Tensor, y: Tensor
+        self,
+        weights: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        X: Tensor,
+        y: Tensor,
+        *sample_weight: Tensor,
     ) -> Tensor:
         """Compute the loss of one network."""
-        outputs = functional_call(self.skeleton, weights | buffers, X)
-        return self.first.net.criterion_(outputs, y)
+        outputs, criterion = functional_call(self.skeleton, weights | buffers, X), self.criterion
+        if not sample_weight:
+            return criterion(outputs, y)
+        return weighted_loss(criterion, outputs, y, *sample_weight)
 
     def train(self) -> list[Trained]:
         """Train all networks. The nets of the members are not changed."""
@@ -99,8 +114,8 @@ class Stack:
         losses = []
         compute = self._compute()
         for _ in range(self.first.training.n_epochs):
-            for X, y in self._batches(streams):
-                loss, *slopes = compute(X, y, *self.weights.values())
+            for batch in self._batches(streams):
+                loss, *slopes = compute(*batch, *self.weights.values())
                 with torch.no_grad():
                     # Fused optimizers need contiguous memory.
                     contiguous = (slope.contiguous() for slope in slopes)
@@ -142,7 +157,7 @@ class Stack:
                 penalized.append((index, weight.detach(), strength))
         return penalized
 
-    def _batches(self, streams: list[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, streams: list[torch.Generator]) -> Iterator[tuple[Tensor, ...]]:
         """Yield the batches of an epoch, with a separate order for each network."""
         batches, device = self.first.batches, self.first.net.device
         in_order = torch.arange(len(batches.X))
@@ -150,11 +165,13 @@ class Stack:
             torch.randperm(len(in_order), generator=stream) if batches.shuffle else in_order
             for stream in streams
         ]
-        drawn = [(m.batches, order) for m, order in zip(self.members, orders, strict=True)]
-        X = torch.stack([own.X[order] for own, order in drawn]).to(device)
-        y = torch.stack([own.y[order] for own, order in drawn]).to(device)
+        kinds = zip(*(member.batches.tensors for member in self.members), strict=True)
+        stacked = [
+            torch.stack([own[order] for own, order in zip(kind, orders, strict=True)]).to(device)
+            for kind in kinds
+        ]
         size = batches.batch_size
-        yield from zip(X.split(size, dim=1), y.split(size, dim=1), strict=True)
+        yield from zip(*(tensor.split(size, dim=1) for tensor in stacked), strict=True)
 
     def _compute(self) -> Callable[..., list[Tensor]]:
         """Return a version of `step` that is recorded for frequent batch sizes."""
@@ -163,15 +180,15 @@ class Stack:
         n_steps = {batches.batch_size: n_full * n_epochs, n_rest: n_epochs}
         recorded: dict[int, GraphModule] = {}
 
-        def compute(X: Tensor, y: Tensor, *weights: Tensor) -> list[Tensor]:
-            n_rows = X.shape[1]
+        def compute(*tensors: Tensor) -> list[Tensor]:
+            n_rows = tensors[0].shape[1]
             if n_steps[n_rows] < _RECORD_FROM:
-                return self.step(X, y, *weights)
+                return self.step(*tensors)
             if n_rows not in recorded:
                 with TRACING:
-                    recorded[n_rows] = _without_aliases(make_fx(self.step)(X, y, *weights))
+                    recorded[n_rows] = _without_aliases(make_fx(self.step)(*tensors))
             with torch.no_grad():
-                return recorded[n_rows](X, y, *weights)
+                return recorded[n_rows](*tensors)
 
         return compute
 
@@ -190,8 +207,8 @@ def try_out(member: Member) -> None:
     """Raise a CannotStackError if a stack of one cannot compute a step as the module does."""
     try:
         stack, device = Stack([member]), member.net.device
-        X, y = member.batches.X[None, :2], member.batches.y[None, :2]
-        stack.step(X.to(device), y.to(device), *stack.weights.values())
+        batch = [tensor[:2][None].to(device) for tensor in member.batches.tensors]
+        stack.step(*batch, *stack.weights.values())
     except Exception as error:
         reason = str(error).partition(". ")[0]
         raise CannotStackError(f"torch cannot stack the module: {reason}") from error

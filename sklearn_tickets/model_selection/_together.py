@@ -6,12 +6,13 @@ import traceback
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params
 
 from sklearn_tickets.model_selection._fit import Fit
 from sklearn_tickets.model_selection._member import CannotStackError, Member, n_bytes
@@ -36,6 +37,8 @@ class Task:
         The data.
     rows : array-like of int or None, default=None
         Indices of the samples to fit to; None uses all.
+    fit_params : dict, default={}
+        Parameters of the estimator's ``fit``, such as weights of all samples.
     """
 
     estimator: BaseEstimator
@@ -43,6 +46,7 @@ class Task:
     X: Any
     y: Any
     rows: Any = None
+    fit_params: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> Fit:
         """Fit up to the first training."""
@@ -51,7 +55,7 @@ class Task:
         if self.rows is not None:
             data = _safe_split(estimator, *data, self.rows)
         fit = Fit(estimator)
-        fit.start(*data)
+        fit.start(*data, **_check_method_params(self.X, self.fit_params, self.rows))
         return fit
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sklearn_tickets.pruners.base import FrozenGatesPruner, PenalizedGatesPruner, Positive
-from sklearn_tickets.training import Gates, Layout, PenalizedGates
+from sklearn_tickets.training import Gates, Layout, PenalizedGates, geometric_density
 
 # What penalty="auto" allows: frozen weights cannot make up for gates that close too soon.
 CEILING = 0.5
@@ -74,7 +74,8 @@ class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
 
     def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:
         ceiling = CEILING if self.penalty == "auto" else None
-        return self._begin(_ClippedNormal, weights, density, noise=self.noise, ceiling=ceiling)
+        settings = {"initial": layout.density, "noise": self.noise, "ceiling": ceiling}
+        return self._begin(_ClippedNormal, weights, density, **settings)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -83,6 +84,8 @@ class _ClippedNormal(PenalizedGates):
 
     threshold = 0.5
 
+    # Density that is free of penalty at the beginning.
+    initial: float = 1.0
     noise: float
     # The penalty's gradient, at most, in units of the loss's; None for no limit.
     ceiling: float | None = None
@@ -93,7 +96,8 @@ class _ClippedNormal(PenalizedGates):
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         if self.target is not None:
-            self.density = self.target ** min(1.0, 2 * epoch / n_epochs)
+            share = min(1.0, 2 * epoch / n_epochs)
+            self.density = geometric_density(self.initial, self.target, share)
 
     def __call__(self) -> Tensor:
         return (self.scores + self.noise * torch.randn_like(self.scores)).clamp(0, 1)

@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sklearn_tickets._network import evaluating
-from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Positive
+from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Positive, is_multilabel
 from sklearn_tickets.training import Gates, Layout, Loss
 
 # The density that is free of penalty, in units of the target; the weight of the newest ratio.
@@ -79,10 +79,12 @@ class ConcreteTicketPruner(FrozenGatesPruner):
     train_ticket = True
 
     def _gates(self, weights: Tensor, layout: Layout, density: float) -> Gates:
-        scores = torch.full_like(weights, density).logit(eps=1e-6)
+        scores = torch.full_like(weights, density / layout.density).logit(eps=1e-6)
         if self.objective == "labels":
             return _Concrete(scores, density=density, temperature=self.temperature)
-        distance = _reverse_kl if is_classifier(self.estimator) else nn.functional.mse_loss
+        distance: nn.MSELoss | _ReverseKL = nn.MSELoss()
+        if is_classifier(self.estimator):
+            distance = _LabelsKL() if is_multilabel(self.estimator) else _ReverseKL()
         return _LikeDense(scores, density=density, temperature=self.temperature, distance=distance)
 
 
@@ -115,20 +117,36 @@ class _Concrete(Gates):
 class _LikeDense(_Concrete):
     """The same gates, with the dense network's outputs as targets instead of labels."""
 
-    distance: Loss
+    distance: "nn.MSELoss | _ReverseKL"
 
     def begin_batch(self, net: NeuralNet, X: Any) -> None:
         with evaluating(net.module_), torch.no_grad():
             self.dense = net.infer(X)
 
     def loss(self, criterion: Loss, output: Tensor, y: Tensor) -> Tensor:
+        # Where rows have weights, the criterion does not reduce their losses.
+        is_by_row = getattr(criterion, "reduction", None) == "none"
+        self.distance.reduction = "none" if is_by_row else "mean"
         return super().loss(self.distance, output, self.dense)
 
 
-def _reverse_kl(output: Tensor, dense: Tensor) -> Tensor:
-    """Mean divergence of the sparse network's class probabilities from the dense network's."""
-    log_p, log_q = _log_probabilities(output), _log_probabilities(dense)
-    return (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
+class _ReverseKL(nn.Module):
+    """Divergence of the sparse network's class probabilities from the dense network's."""
+
+    reduction = "mean"
+
+    def forward(self, output: Tensor, dense: Tensor) -> Tensor:
+        log_p, log_q = _log_probabilities(output), _log_probabilities(dense)
+        by_row = (log_p.exp() * (log_p - log_q)).sum(dim=1)
+        return by_row if self.reduction == "none" else by_row.mean()
+
+
+class _LabelsKL(_ReverseKL):
+    """The same for logits of labels, each of which is there or not."""
+
+    def forward(self, output: Tensor, dense: Tensor) -> Tensor:
+        by_label = super().forward(output.flatten(), dense.flatten())
+        return by_label.view_as(output) if by_label.ndim else by_label
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

@@ -85,10 +85,10 @@ class SoftGates(PenalizedGates):
         self.initial = self.scores.detach().clone()
         self.scale = 1 / torch.sigmoid(self.initial)
 
-    def begin_round(self, pruned: Tensor, density: float | None) -> None:
+    def begin_round(self, density: float | None) -> None:
         with torch.no_grad():
             self.scores.mul_(self.final_temperature).clamp_(max=self.initial)
-        super().begin_round(pruned, density)
+        super().begin_round(density)
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         share = (epoch - 1) / (n_epochs - 1) if n_epochs > 1 else 1.0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sklearn_tickets.pruners.base import FrozenGatesPruner
-from sklearn_tickets.training import Gates, Layout
+from sklearn_tickets.training import Gates, Layout, geometric_density
 
 
 class EdgePopupPruner(FrozenGatesPruner):
@@ -80,7 +80,8 @@ class _BestScored(Gates):
         return torch.optim.SGD(groups, lr=lr, momentum=0.9, fused=True)
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
-        density = self.density ** (epoch / n_epochs) if self.anneal else self.density
+        share = epoch / n_epochs if self.anneal else 1.0
+        density = geometric_density(self.layout.density, self.density, share)
         self.counts = self.layout.counts(density)
 
     def __call__(self) -> Tensor:

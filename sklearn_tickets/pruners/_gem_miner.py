@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sklearn_tickets.pruners.base import Count, FrozenGatesPruner, NonNegative
-from sklearn_tickets.training import Gates, Layout
+from sklearn_tickets.training import Gates, Layout, geometric_density
 
 
 class GemMinerPruner(FrozenGatesPruner):
@@ -86,11 +86,16 @@ class _Rounded(Gates):
         super().__post_init__()
         self.active = torch.ones_like(self.scores.detach())
 
+    @torch.no_grad()
+    def close_(self, pruned: Tensor) -> None:
+        self.active.masked_fill_(pruned, 0)
+        self.project_()
+
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         if epoch % self.freeze_every and epoch < n_epochs:
             return
-        counts = self.layout.counts(self.density ** (epoch / n_epochs))
-        left = self.layout.best(self.scores.detach(), counts)
+        density = geometric_density(self.layout.density, self.density, epoch / n_epochs)
+        left = self.layout.best(self.scores.detach(), self.layout.counts(density))
         # Scores that fell to 0 in training tie with the frozen ones.
         self.active = self.active * left
 

@@ -9,10 +9,13 @@ from typing import Annotated, TypeAlias
 import numpy as np
 import torch
 from sklearn.base import is_classifier
+from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
 from skorch import NeuralNet
 
 from sklearn_tickets._network import (
+    Rows,
+    SparseRows,
     as_tensor,
     evaluating,
     functional_call,
@@ -39,9 +42,10 @@ class GeneticPruner(SparsityPruner):
     r"""Evolve the mask of a strong ticket with frozen weights (genetic algorithm).
 
     A genome has one bit per parameter, 1 = kept. Its fitness is the performance on the
-    training data of the network with only these initial weights: accuracy, or minus the mean
-    squared error of the rescaled outputs. Of equally good genomes, the one that keeps less is
-    fitter. The first population is random. In each generation
+    training data of the network with only these initial weights: accuracy (of single labels in
+    multilabel classification), or minus the mean squared error of the rescaled outputs. Of
+    equally good genomes, the one that keeps less is fitter. The first population is random. In
+    each generation
 
     1. some genomes recombine with a mate drawn from the best 30 %: the child takes each bit
        from either parent (uniform crossover),
@@ -127,9 +131,9 @@ class GeneticPruner(SparsityPruner):
     def _search(self, run: Run, density: float | None) -> TicketMask:
         self._check_numbers()
         net, rng = run.net, run.rng
-        X, y = scoring_sample(net, run.X, run.y, self.n_score_samples)
+        rows = scoring_sample(run, self.n_score_samples)
         genetics = _Genetics(run.mask, density, self.scope, rng)
-        errors_of = partial(_errors, net, genetics.layout, X, y)
+        errors_of = partial(_errors, net, genetics.layout, *rows)
 
         founders = np.array([genetics.random() for _ in range(self.population_size)])
         population, errors = self._fittest(founders, errors_of(founders))
@@ -142,9 +146,11 @@ class GeneticPruner(SparsityPruner):
                 np.concatenate([errors, errors_of(offspring)]),
             )
             net.history.new_epoch()
+            net.history.record("epoch", generation)
+            net.history.record("train_loss", float(errors[0]))
             net.history.new_batch()
             net.history.record_batch("train_loss", float(errors[0]))
-            net.history.record_batch("train_batch_size", len(X))
+            net.history.record_batch("train_batch_size", len(rows[0]))
             n_stale = n_stale + 1 if np.array_equal(population[0], best) else 0
             if generation >= self.min_generations and n_stale >= self.patience:
                 break
@@ -197,6 +203,8 @@ def _some(population: np.ndarray, share: float, rng: np.random.RandomState) -> n
 class _Genetics:
     """Makes genomes: boolean vectors with an entry for each parameter that a mask covers.
 
+    Entries that the mask prunes are False.
+
     All operators score the entries. Scores of at least 1/2 or, if a density is given, the
     best scores are kept, and the best of each weight, so that no layer is emptied.
     """
@@ -210,6 +218,8 @@ class _Genetics:
     ) -> None:
         self.full, self.density, self.scope, self.rng = mask, density, scope, rng
         self.layout = Layout(mask, scope)
+        self.pruned = self.layout.pruned.numpy()
+        self.free = np.flatnonzero(~self.pruned)
 
     def random(self) -> np.ndarray:
         """Keep random entries."""
@@ -222,7 +232,7 @@ class _Genetics:
     def mutant(self, one: np.ndarray) -> np.ndarray:
         """Flip one entry and, if the density is given, another one in return."""
         scores = (self._noise() + one) / 2
-        flipped = self.rng.randint(len(one))
+        flipped = self.free[self.rng.randint(len(self.free))]
         scores[flipped] = -1 if one[flipped] else 1
         return self._express(scores)
 
@@ -236,6 +246,7 @@ class _Genetics:
 
     def _express(self, scores: np.ndarray) -> np.ndarray:
         """Return the genome of these scores, which are modified."""
+        scores[self.pruned] = -1
         for weight in self.layout.weights:
             scores[weight.start + scores[weight].argmax()] += 1
         if self.density is None:
@@ -247,33 +258,45 @@ class _Genetics:
 
 @torch.no_grad()
 def _errors(
-    net: NeuralNet, layout: Layout, X: np.ndarray, y: np.ndarray, genomes: np.ndarray
+    net: NeuralNet,
+    layout: Layout,
+    X: Rows,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    genomes: np.ndarray,
 ) -> np.ndarray:
     """Compute the error of the network of each genome."""
     module = plain_module(net.module_)
     w = {name: p.detach() for name, p in module.named_parameters()}
-    batches = as_tensor(X).to(net.device).split(_ROWS)
+    X = X if isinstance(X, SparseRows) else as_tensor(X).to(net.device)
     error = _misclassified if is_classifier(net) else _rescaled_mse
     errors = []
     with evaluating(module):
         for genome in torch.from_numpy(genomes).to(net.device):
             theta = {name: w[name] * kept for name, kept in layout.split(genome).items()}
             for name, value in normalization_statistics(module, X, theta).items():
-                theta[name] = value.to(batches[0] if value.is_floating_point() else net.device)
+                dtype = torch.float32 if value.is_floating_point() else None
+                theta[name] = value.to(net.device, dtype)
             # Copies: a module may work in place.
-            outputs = [functional_call(module, theta, rows.clone()) for rows in batches]
+            outputs = [
+                functional_call(module, theta, X[rows].to(net.device, copy=True))
+                for rows in gen_batches(len(X), _ROWS)
+            ]
             stacked = torch.cat(outputs).reshape(len(X), -1)
-            errors.append(error(stacked.double().cpu().numpy(), y))
+            errors.append(error(stacked.double().cpu().numpy(), y, sample_weight))
     return np.array(errors)
 
 
-def _misclassified(outputs: np.ndarray, y: np.ndarray) -> float:
-    """Fraction of rows that raw logits misclassify; the sign decides a single logit."""
-    predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
-    return np.mean(predicted != y)
+def _misclassified(outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
+    """Share of classes or labels that raw logits miss; the sign decides those of one logit."""
+    has_own_logit = outputs.size == y.size
+    predicted = outputs.reshape(y.shape) > 0 if has_own_logit else outputs.argmax(axis=1)
+    # Sums of weights that are equal but for rounding are a tie.
+    return float(np.average(predicted != y, axis=0, weights=sample_weight).mean().round(12))
 
 
-def _rescaled_mse(outputs: np.ndarray, y: np.ndarray) -> float:
+def _rescaled_mse(outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
     """Mean squared error of the rescaled outputs."""
     y = y.reshape(outputs.shape)
-    return np.mean((y - outputs * regression_scale(outputs, y)) ** 2)
+    scale = regression_scale(outputs, y, sample_weight)
+    return float(np.average((y - outputs * scale) ** 2, axis=0, weights=sample_weight).mean())

@@ -85,7 +85,7 @@ class GivenMaskPruner(BasePruner):
                 shuffled = value.flatten()[torch.randperm(value.numel())]
                 value.copy_(shuffled.view_as(value))
         if self.reinitialize == "sparsity-aware":
-            for name, kept in self._full_mask(net).items():
+            for name, kept in self._initial_mask(net).items():
                 kept = kept if self.mask is None else self.mask[name]
                 if kept.ndim > 1:
                     n_inputs = kept.flatten(1).sum(dim=1).clamp(min=1)
@@ -102,7 +102,7 @@ class GivenMaskPruner(BasePruner):
                 value.copy_(torch.where(signs == 0, value, value.abs() * signs.to(value)))
         return TrainingState.of(net)
 
-    def _full_mask(self, net: NeuralNet) -> TicketMask:
+    def _initial_mask(self, net: NeuralNet) -> TicketMask:
         if self.mask is None:
             return TicketMask.ones_like(net.module_, prune_bias=True)
         if not self.mask.n_kept:

@@ -1,10 +1,7 @@
 """Magnitude pruning, single-shot or in the rounds of iterative magnitude pruning."""
 
-from skorch import NeuralNet
-
 from sklearn_tickets._network import plain_module
-from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import Array, Scores, ScoringPruner
+from sklearn_tickets.pruners.base import Run, Scores, ScoringPruner
 
 
 class MagnitudePruner(ScoringPruner):
@@ -41,9 +38,9 @@ class MagnitudePruner(ScoringPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        parameters = dict(plain_module(net.module_).named_parameters())
-        return {name: parameters[name].detach().abs() for name in mask}
+    def _score(self, run: Run) -> Scores:
+        parameters = dict(plain_module(run.net.module_).named_parameters())
+        return {name: parameters[name].detach().abs() for name in run.mask}
 
 
 class IterativeMagnitudePruner(MagnitudePruner):

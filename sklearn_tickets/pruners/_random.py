@@ -1,10 +1,8 @@
 """Random pruning: the control that every other pruner must beat."""
 
 import torch
-from skorch import NeuralNet
 
-from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import Array, Scores, ScoringPruner
+from sklearn_tickets.pruners.base import Run, Scores, ScoringPruner
 
 
 class RandomPruner(ScoringPruner):
@@ -36,5 +34,5 @@ class RandomPruner(ScoringPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        return {name: torch.rand(kept.shape) for name, kept in mask.items()}
+    def _score(self, run: Run) -> Scores:
+        return {name: torch.rand(kept.shape) for name, kept in run.mask.items()}

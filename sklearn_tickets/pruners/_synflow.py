@@ -1,10 +1,7 @@
 """SynFlow: pruning by synaptic flow, without data."""
 
-from skorch import NeuralNet
-
 from sklearn_tickets._network import plain_module, positive_flow
-from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base import Array, Run, Scores, ScoringPruner
+from sklearn_tickets.pruners.base import Run, Scores, ScoringPruner
 
 
 class SynFlowPruner(ScoringPruner):
@@ -61,9 +58,9 @@ class SynFlowPruner(ScoringPruner):
                 "logits."
             )
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        module = plain_module(net.module_)
-        state = mask.apply({name: p.detach() for name, p in module.named_parameters()})
-        theta = {name: state[name].double().abs() for name in mask}
-        gradient = positive_flow(module, theta, X).parameters
+    def _score(self, run: Run) -> Scores:
+        module = plain_module(run.net.module_)
+        state = run.mask.apply({name: p.detach() for name, p in module.named_parameters()})
+        theta = {name: state[name].double().abs() for name in run.mask}
+        gradient = positive_flow(module, theta, run.X).parameters
         return {name: value * gradient[name] for name, value in theta.items()}

@@ -3,12 +3,14 @@
 from sklearn_tickets.training._batches import ArrayBatches, batch_iterator, n_batches
 from sklearn_tickets.training._drop_and_grow import DropAndGrow
 from sklearn_tickets.training._gates import Gates, Loss, PenalizedGates
+from sklearn_tickets.training._geometric_density import geometric_density
 from sklearn_tickets.training._hold_mask import HoldMask, hold_mask
 from sklearn_tickets.training._l1_penalty import L1Penalty
 from sklearn_tickets.training._layout import Layout
 from sklearn_tickets.training._learn_mask import LearnMask
 from sklearn_tickets.training._one_cycle import one_cycle
 from sklearn_tickets.training._repel_optima import RepelOptima
+from sklearn_tickets.training._sample_weight import weighted_loss, with_weights
 from sklearn_tickets.training._state import TrainingState
 from sklearn_tickets.training._training import Training, last_train_loss
 
@@ -26,8 +28,11 @@ __all__ = [
     "Training",
     "TrainingState",
     "batch_iterator",
+    "geometric_density",
     "hold_mask",
     "last_train_loss",
     "n_batches",
     "one_cycle",
+    "weighted_loss",
+    "with_weights",
 ]

@@ -15,16 +15,17 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from sklearn_tickets._network import as_tensor, plain_module
+from sklearn_tickets._network import SparseRows, as_tensor, plain_module
 from sklearn_tickets._random import random_streams, set_random_streams
+from sklearn_tickets.training._sample_weight import WeightedRows, parts, with_weights
 
 
 class ArrayBatches:
-    """Batches sliced from two tensors.
+    """Batches sliced from tensors, or from the rows of a sparse matrix and tensors.
 
     Parameters
     ----------
-    X : Tensor of shape (n_samples, ...)
+    X : Tensor or SparseRows of shape (n_samples, ...)
         The inputs.
     y : Tensor of shape (n_samples, ...)
         The targets.
@@ -32,27 +33,49 @@ class ArrayBatches:
         Number of samples per batch; the last batch may have fewer.
     shuffle : bool
         Whether to draw a new random order in each pass.
+    sample_weight : Tensor of shape (n_samples,) or None, default=None
+        Weights of the rows. With them, the inputs of a batch are a dictionary of both.
 
     See Also
     --------
     batch_iterator : Makes them from a skorch ``Dataset``.
     """
 
-    def __init__(self, X: Tensor, y: Tensor, batch_size: int, shuffle: bool) -> None:
+    def __init__(
+        self,
+        X: Tensor | SparseRows,
+        y: Tensor,
+        batch_size: int,
+        shuffle: bool,
+        sample_weight: Tensor | None = None,
+    ) -> None:
         self.X, self.y, self.batch_size, self.shuffle = X, y, batch_size, shuffle
+        self.sample_weight = sample_weight
+
+    @property
+    def tensors(self) -> tuple[Any, ...]:
+        """X, which may be sparse, y and, if there are any, the weights."""
+        pair = self.X, self.y
+        return pair if self.sample_weight is None else (*pair, self.sample_weight)
 
     def __len__(self) -> int:
         return -(-len(self.X) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[WeightedRows, Tensor]]:
+        for X, y, *weights in self._slices():
+            yield with_weights(X, *weights), y
+
+    def _slices(self) -> Iterator[list[Tensor]]:
+        """Yield the rows of each batch, of all tensors."""
+        tensors = self.tensors
         if self.shuffle:
             for rows in torch.randperm(len(self.X)).split(self.batch_size):
-                yield self.X[rows], self.y[rows]
+                yield [each[rows] for each in tensors]
         else:
             for start in range(0, len(self.X), self.batch_size):
                 stop = start + self.batch_size
                 # Copies: a module may work in place, and these are views of the caller's data.
-                yield self.X[start:stop].clone(), self.y[start:stop].clone()
+                yield [each[start:stop].clone() for each in tensors]
 
 
 def batch_iterator(
@@ -65,8 +88,8 @@ def batch_iterator(
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
-        A skorch ``Dataset`` of arrays, or a ``Subset`` of one, is sliced. Any other data set
-        gets a DataLoader.
+        A skorch ``Dataset`` of arrays, or a ``Subset`` of one, is sliced; so are arrays with
+        weights, ``{"X": X, "sample_weight": w}``. Any other data set gets a DataLoader.
     batch_size : int, default=1
         Number of samples per batch; the last batch may have fewer.
     shuffle : bool, default=False
@@ -77,7 +100,7 @@ def batch_iterator(
     Returns
     -------
     batches : ArrayBatches or torch.utils.data.DataLoader
-        An iterable of pairs of tensors, X and y.
+        An iterable of pairs of tensors, X and y; X is a dictionary if there are weights.
 
     Examples
     --------
@@ -92,15 +115,16 @@ def batch_iterator(
     source = dataset
     if isinstance(source, Subset):
         rows, source = source.indices, source.dataset
-    arrays = (np.ndarray, Tensor)
-    if (
-        kwargs
-        or type(source) is not Dataset
-        or not (isinstance(source.X, arrays) and isinstance(source.y, arrays))
-    ):
+    if kwargs or type(source) is not Dataset:
         return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle, **kwargs)
-    X, y = as_tensor(source.X), as_tensor(source.y)
-    return ArrayBatches(X[rows], y[rows], batch_size, shuffle)
+    given = [*parts(source.X), source.y]
+    if not all(isinstance(each, np.ndarray | Tensor | SparseRows) for each in given):
+        return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle)
+    taken: list[Any] = [
+        each.take(rows) if isinstance(each, SparseRows) else as_tensor(each)[rows] for each in given
+    ]
+    X, *weights, y = taken
+    return ArrayBatches(X, y, batch_size, shuffle, *weights)
 
 
 def n_batches(net: NeuralNet, X: Any, y: Any) -> int:

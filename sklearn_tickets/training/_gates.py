@@ -30,6 +30,8 @@ class Gates:
     ----------
     log_scale : Tensor of shape (n_outputs,) or None
         Logarithms of factors on the outputs, learned with the scores; None for no factors.
+    closed : bool Tensor of shape (n_parameters,) or None
+        True for the gates that stay closed; None if there are none.
     """
 
     # If no density is given, parameters with higher scores are kept.
@@ -37,6 +39,7 @@ class Gates:
 
     scores: Tensor = field(kw_only=False)
     log_scale: Tensor | None = field(default=None, init=False)
+    closed: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.scores.requires_grad_()
@@ -57,18 +60,26 @@ class Gates:
         learned = [self.scores] if self.log_scale is None else [self.scores, self.log_scale]
         return torch.optim.Adam(learned, lr=lr, fused=True)
 
-    def begin_round(self, pruned: Tensor, density: float | None) -> None:
+    def begin_round(self, density: float | None) -> None:
         """Prepare for another round.
 
         Parameters
         ----------
-        pruned : bool Tensor of shape (n_parameters,)
-            True for the parameters that previous rounds pruned.
         density : float or None
             The target density of the round.
         """
-        with torch.no_grad():
-            self.scores.masked_fill_(pruned, _CLOSED)
+
+    @torch.no_grad()
+    def close_(self, pruned: Tensor) -> None:
+        """Close gates for a whole training, at its beginning.
+
+        Parameters
+        ----------
+        pruned : bool Tensor of shape (n_parameters,)
+            True for the parameters that are pruned already.
+        """
+        self.closed = pruned
+        self.project_()
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         """Update schedules at the beginning of an epoch.
@@ -142,6 +153,8 @@ class Gates:
 
     def project_(self) -> None:
         """Project the scores onto their feasible set after a step, in place."""
+        if self.closed is not None:
+            self.scores.masked_fill_(self.closed, _CLOSED)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -171,9 +184,8 @@ class PenalizedGates(Gates):
         """
         raise NotImplementedError
 
-    def begin_round(self, pruned: Tensor, density: float | None) -> None:
+    def begin_round(self, density: float | None) -> None:
         """Prepare for another round, with a new density."""
-        super().begin_round(pruned, density)
         self.density = density
 
     def gradient(self, task: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ class Layout:
     Parameters
     ----------
     mask : TicketMask
-        Provides names and shapes.
+        Provides names and shapes, and which entries can be kept.
     scope : {"global", "layer", "erk"}
         Which parameters compete, as in `Allocation`.
 
@@ -26,7 +26,11 @@ class Layout:
     groups : list of slice
         Positions of each group of parameters that compete with each other.
     weights : list of slice
-        Positions of each parameter with two or more axes.
+        Positions of each parameter with two or more axes, unless the mask prunes all of it.
+    pruned : bool Tensor of shape (n_parameters,)
+        True for the entries that the mask does not keep.
+    density : float
+        Density of the mask.
 
     Examples
     --------
@@ -42,18 +46,20 @@ class Layout:
     """
 
     def __init__(self, mask: TicketMask, scope: Scope) -> None:
-        self._allocation = mask.allocation(scope)
-        self.names = [name for names in self._allocation.groups for name in names]
+        self._mask, self._scope, self.density = mask, scope, mask.density
+        groups = mask.allocation(scope).groups
+        self.names = [name for names in groups for name in names]
         shapes = {name: mask[name].shape for name in self.names}
         self._shapes = list(shapes.values())
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self.groups = _consecutive(
-            sum(math.prod(shapes[name]) for name in names) for names in self._allocation.groups
+            sum(math.prod(shapes[name]) for name in names) for names in groups
         )
+        self.pruned = self.join(dict(~mask))
         self.weights = [
             part
             for part, shape in zip(_consecutive(self._sizes), self._shapes, strict=True)
-            if len(shape) > 1
+            if len(shape) > 1 and not self.pruned[part].all()
         ]
 
     def join(self, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -98,9 +104,9 @@ class Layout:
         Returns
         -------
         counts : list of int
-            One per group.
+            One per group, at most the number of entries that the mask keeps.
         """
-        return self._allocation.counts(density)
+        return self._mask.counts(density, self._scope)
 
     def best(self, scores: Tensor, counts: Sequence[int]) -> Tensor:
         """Mark the best-scored entries of each group, without sorting.

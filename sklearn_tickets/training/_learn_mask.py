@@ -13,14 +13,27 @@ from sklearn_tickets._network import plain_module
 from sklearn_tickets.training._batches import n_batches
 from sklearn_tickets.training._gates import Gates
 from sklearn_tickets.training._layout import Layout
+from sklearn_tickets.training._sample_weight import parts
 
 
 class _GatedLoss(nn.Module):
     """The criterion as computed by the gates."""
 
+    criterion: Any
+
     def __init__(self, gates: Gates, criterion: nn.Module) -> None:
         super().__init__()
         self.gates, self.criterion = gates, criterion
+
+    @property
+    def reduction(self) -> str:
+        """What the criterion does with the losses of rows; it is set where rows have weights."""
+        reduction: str = self.criterion.reduction
+        return reduction
+
+    @reduction.setter
+    def reduction(self, reduction: str) -> None:
+        self.criterion.reduction = reduction
 
     def forward(self, output: Tensor, y: Tensor) -> Tensor:
         return self.gates.loss(self.criterion, output, y)
@@ -31,7 +44,8 @@ class LearnMask(Callback):
 
     During a batch the module's parameters are multiplied by their gates in place. By the
     chain rule, the gradients of the products yield those of the scores and the weights.
-    Parameter names and the net's optimizer, callbacks and schedules do not change.
+    Parameter names and the net's optimizer, callbacks and schedules do not change. Gates of
+    parameters that the layout's mask prunes stay closed.
 
     Parameters
     ----------
@@ -63,6 +77,8 @@ class LearnMask(Callback):
         self.is_gated_ = False
         self.buffer_ = self.layout.join(self.gated_).detach()
         self.views_ = list(self.layout.split(self.buffer_).values())
+        if self.layout.pruned.any():
+            self.gates.close_(self.layout.pruned.to(self.buffer_.device))
         self.criterion_ = net.criterion_
         net.criterion_ = _GatedLoss(self.gates, self.criterion_)
         n_steps = self.n_epochs * n_batches(net, X, y)
@@ -79,7 +95,7 @@ class LearnMask(Callback):
         self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
         """Multiply the parameters by their gates."""
-        self.gates.begin_batch(net, batch[0])
+        self.gates.begin_batch(net, parts(batch[0])[0])
         self.weights_ = self.layout.join(self.gated_).detach()
         self.gate_ = self.gates() if training else self.gates.expected()
         self._set(self.weights_ * self.gate_.detach())

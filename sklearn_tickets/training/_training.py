@@ -2,6 +2,7 @@
 
 import dis
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
+from sklearn_tickets._network import row_sizes
 from sklearn_tickets.training._batches import check_batches
 from sklearn_tickets.training._l1_penalty import L1Penalty
 from sklearn_tickets.training._one_cycle import one_cycle
 from sklearn_tickets.training._quick_loop import quick_loop
 from sklearn_tickets.training._same_start import SameStart
+from sklearn_tickets.training._sample_weight import weighted_loop, with_weights
 from sklearn_tickets.training._state import (
     HOLD_MASK,
     OWN,
@@ -57,6 +60,8 @@ class Training:
     callbacks : mapping of str to Callback, default={}
         Callbacks for this training only, in addition to those of the net. They are notified of
         gradients and of the end of a batch before those, and of everything else after them.
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        Weights of the losses of the rows; see `weighted_loss`.
 
     Attributes
     ----------
@@ -87,12 +92,19 @@ class Training:
     schedule: str | None = None
     penalty: L1Penalty | None = None
     callbacks: Mapping[str, Callback] = field(default_factory=dict)
+    sample_weight: np.ndarray | None = None
     passed: TrainingState | None = field(default=None, init=False)
 
     @property
     def n_epochs(self) -> int:
         """Number of epochs that are left."""
         return max(0, self.until - len(self.net.history))
+
+    @property
+    def rows(self) -> Any:
+        """The inputs of the net's data set, with their weights if there are any."""
+        weights = None if self.sample_weight is None else self.sample_weight.astype(np.float32)
+        return with_weights(self.X, weights)
 
     def run(self) -> None:
         """Train the net.
@@ -110,7 +122,8 @@ class Training:
             callbacks["one_cycle"] = one_cycle(self.net, self.X, self.y, self.n_epochs)
         if self.penalty is not None:
             callbacks["l1_penalty"] = self.penalty
-        with quick_loop(self.net):
+        is_plain = self.sample_weight is None
+        with quick_loop(self.net), nullcontext() if is_plain else weighted_loop(self.net):
             self.run_loop(self.net.fit_loop, callbacks)
 
     def run_loop(
@@ -130,10 +143,10 @@ class Training:
         ValueError, KeyboardInterrupt
             As for `run`.
         """
-        net, X, y, n_epochs = self.net, self.X, self.y, self.n_epochs
+        net, X, y, n_epochs = self.net, self.rows, self.y, self.n_epochs
         if not n_epochs:
             return
-        check_batches(net, X, y)
+        check_batches(net, self.X, y)
         recorder, start = Snapshot(self.snapshot or 0), SameStart(net)
         held = [(name, callback) for name, callback in net.callbacks_ if name == HOLD_MASK]
         own = {OWN + name: callback.initialize() for name, callback in (callbacks or {}).items()}
@@ -166,7 +179,7 @@ class Training:
             raise ValueError(
                 f"The training loss of estimator={type(net).__name__} is {loss} after "
                 f"{len(net.history)} epochs. Lower its learning rate (lr={net.lr!r}), scale X "
-                f"(|X| <= {np.abs(X).max():.3g}){scale_y}, or check its criterion."
+                f"(|X| <= {row_sizes(self.X).max():.3g}){scale_y}, or check its criterion."
             )
         self.passed = getattr(recorder, "state_", self.passed)
 

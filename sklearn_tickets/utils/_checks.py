@@ -28,8 +28,8 @@ def check_pruner(pruner: BasePruner) -> None:
     """Check that a pruner satisfies the contract of this library.
 
     It must hold its mask exactly, keep the promised number of best-scored parameters, report
-    the mask it uses, nest its rounds, be reproducible bit for bit, survive pickling, and
-    leave its arguments and the global random streams unchanged.
+    the mask it uses, nest its rounds, prune on from a mask, be reproducible bit for bit, survive
+    pickling, and leave its arguments and the global random streams unchanged.
 
     Parameters
     ----------
@@ -70,6 +70,7 @@ def check_pruner(pruner: BasePruner) -> None:
             if pruner.sparsity is not None:
                 _check_counts(pruner, pruner.sparsity, X, y)
             _check_keeps_the_best(pruner, X, y)
+            _check_prunes_on(pruner, fitted.mask_, X, y)
 
 
 def _data(pruner: BasePruner) -> tuple[np.ndarray, np.ndarray]:
@@ -174,6 +175,23 @@ def _check_keeps_the_best(pruner: SparsityPruner, X: np.ndarray, y: np.ndarray) 
     mask = probe.fit(X, y).mask_
     share = (mask & TicketMask(vanishing)).n_kept / mask.n_kept
     assert share < 0.75, f"{share:.0%} of the kept weights are vanishing ones, chance is 50%"
+
+
+def _check_prunes_on(
+    pruner: SparsityPruner, found: TicketMask, X: np.ndarray, y: np.ndarray
+) -> None:
+    """Check that a search from an initial mask keeps a part of it, and as much as promised."""
+    density = 0.5 if pruner.sparsity is None else 1 - pruner.sparsity
+    anything = {name: np.zeros(kept.shape) for name, kept in found.items()}
+    initial = (found | ~found).shrink(anything, density**0.5, pruner.scope, rng=0)
+    fitted = clone(pruner).set_params(initial_mask=initial).fit(X, y)
+    assert (fitted.mask_ & initial) == fitted.mask_, "parameters outside of initial_mask are kept"
+    _check_mask_is_held(fitted)
+    if pruner.sparsity is not None:
+        expected = initial.counts(density, pruner.scope)
+        groups = initial.allocation(pruner.scope).groups
+        kept = [sum(int(fitted.mask_[name].sum()) for name in names) for names in groups]
+        assert kept == expected, f"from an initial_mask, {kept} are kept per group, not {expected}"
 
 
 def _with_module(estimator: NeuralNet, factory: Callable[..., nn.Module]) -> NeuralNet:

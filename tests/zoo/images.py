@@ -206,7 +206,7 @@ class ViewedAsRows(nn.Module):
         return self.head(x.contiguous().view(x.size(0), -1))
 
 
-@case("images")
+@case("images", refuses=["onnx"])
 class SqueezedMaps(nn.Module):
     def __init__(self):
         super().__init__()

@@ -36,9 +36,11 @@ from sklearn_tickets.pruners.base._parameters import (
     Positive,
     Schedule,
 )
+from sklearn_tickets.pruners.base._readings import class_codes, class_probabilities
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
-from sklearn_tickets.pruners.base._scoring import GradientPruner, ScoringPruner, SparsityPruner
-from sklearn_tickets.pruners.base._targets import class_codes, encode_targets
+from sklearn_tickets.pruners.base._scoring import GradientPruner, ScoringPruner
+from sklearn_tickets.pruners.base._sparsity import SparsityPruner
+from sklearn_tickets.pruners.base._targets import encode_targets, is_multilabel
 
 __all__ = [
     "Array",
@@ -62,8 +64,10 @@ __all__ = [
     "SparsityPruner",
     "batch_losses",
     "class_codes",
+    "class_probabilities",
     "encode_targets",
     "gradient",
+    "is_multilabel",
     "masked_leaves",
     "regression_scale",
     "scoring_sample",

@@ -10,19 +10,25 @@ import time
 import warnings
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import validate_data
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 
-from sklearn_tickets._network import hidden_features, infer, normalization_statistics
+from sklearn_tickets._network import (
+    SparseRows,
+    hidden_features,
+    infer,
+    normalization_statistics,
+)
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
@@ -32,11 +38,13 @@ from sklearn_tickets.pruners.base._net import check_module, make_net
 from sklearn_tickets.pruners.base._output_scale import (
     classification_scale,
     classification_temperature,
+    multilabel_scale,
     regression_scale,
 )
 from sklearn_tickets.pruners.base._parameters import Epochs, ParameterFields, RandomState
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
-from sklearn_tickets.pruners.base._targets import check_classes, encode_targets
+from sklearn_tickets.pruners.base._sample_weight import check_sample_weight, encode_sample_weight
+from sklearn_tickets.pruners.base._targets import check_classes, encode_targets, is_multilabel
 from sklearn_tickets.training import (
     Training,
     TrainingState,
@@ -55,7 +63,7 @@ class BasePruner(
     MetaEstimatorMixin,
     BaseEstimator,
 ):
-    """Base class of pruners. Subclasses implement ``_search`` and ``_full_mask``.
+    """Base class of pruners. Subclasses implement ``_search`` and ``_initial_mask``.
 
     Parameters
     ----------
@@ -89,17 +97,22 @@ class BasePruner(
         training data; empty without such layers.
     output_scale_ : ndarray of shape (n_outputs,)
         Positive factors on the outputs of the *strong* ticket (the mask on the initial
-        weights), estimated on the training data.
+        weights), estimated on the training data. The factor of a label, in multilabel
+        classification, changes only its probability.
     temperature_ : float
         Divisor of the rescaled logits of the *strong* ticket, with which its probabilities
-        have the lowest cross entropy on the training data; 1 for regressors.
+        have the lowest cross entropy on the training data; 1 for regressors and labels.
     rounds_ : list of dict
         One per round: ``round, density, mask, n_kept, n_effective, collapsed,
-        train_loss, seconds``, and ``state`` with `store_rounds`.
+        train_loss, history, seconds``, and ``state`` with `store_rounds`. ``history`` has
+        skorch's row of each epoch of the round's training, without its ``batches``; that of the
+        ticket's own training is ``estimator_.history``.
     input_support_ : bool ndarray of shape X.shape[1:]
         True for the inputs that the ticket uses.
+    feature_importances_ : float64 ndarray of shape X.shape[1:]
+        The share of each input in the flow of the kept weights' magnitudes; the sum is 1.
     classes_ : ndarray of shape (n_classes,)
-        Class labels; classifiers only.
+        Class labels, or the numbers of the labels in an indicator matrix; classifiers only.
     n_features_in_ : int
         Number of features (channels, for images) seen during fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -125,8 +138,11 @@ class BasePruner(
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags = inner.classifier_tags
         tags.regressor_tags = inner.regressor_tags
+        tags.input_tags.sparse = True
         tags.target_tags.required = True
         tags.target_tags.multi_output = not is_classifier(self.estimator)
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = is_multilabel(self.estimator)
         tags.transformer_tags.preserves_dtype = ["float32"]
         # A strong ticket is only as good as the host network is wide.
         for kind_tags in (tags.classifier_tags, tags.regressor_tags):
@@ -140,9 +156,9 @@ class BasePruner(
         """Return the state that holds the ticket's initial weights."""
         return TrainingState.of(net)
 
-    def _full_mask(self, net: NeuralNet) -> TicketMask:
+    def _initial_mask(self, net: NeuralNet) -> TicketMask:
         """Return the mask before the first round."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement _full_mask.")
+        raise NotImplementedError(f"{type(self).__name__} does not implement _initial_mask.")
 
     def _check_network(self, run: Run) -> None:
         """Refuse a network that the algorithm does not apply to, before it is trained."""
@@ -164,15 +180,25 @@ class BasePruner(
 
     @_fit_context(prefer_skip_nested_validation=False)
     @torch.inference_mode(False)  # Training takes gradients, also where a caller turned them off.
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Find a ticket and train it.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            The inputs; converted to float32.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or (n_samples, ...)
+            The inputs; converted to float32. Sparse matrices are made dense batch by batch.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels or regression targets.
+            Class labels, an indicator matrix of several labels, or regression targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the loss, and in all that is estimated on the data; None
+            for equal weights. Rows of weight 0 are left out. A loss that is a mean over rows
+            becomes the weighted mean, whatever the sum of the weights. In full batches, a
+            weight of 2 equals a repeated row; small batches of repeated rows are others.
 
         Returns
         -------
@@ -190,14 +216,18 @@ class BasePruner(
             If no kept weight lies on a path from an input to an output.
         """
         # If a training fails, closing the generator restores the random streams.
-        with closing(self._trainings(X, y)) as trainings:
+        with closing(self._trainings(X, y, sample_weight)) as trainings:
             for training in trainings:
                 training.run()
         return self
 
-    def _trainings(self, X: Any, y: Any) -> Generator[Training, None, None]:
+    def _trainings(self, X: Any, y: Any, sample_weight: Any) -> Generator[Training, None, None]:
         """Fit the pruner, and yield each training for the caller to run."""
-        X, y, classes = self._check_data(X, y)
+        given, (X, y, classes) = X, self._check_data(X, y)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        task_data = {"estimator": self, "X": given, "y": y, "metadata": metadata}
+        if sample_weight is not None:
+            X, y, sample_weight = check_sample_weight(X, y, classes, sample_weight)
         rounds = Rounds.of(self)
         rounds.check()
         net = make_net(self.estimator, X, y, classes)
@@ -212,21 +242,24 @@ class BasePruner(
             if classes is not None:
                 score_labels(net, X, targets, classes)
             check_loss(net, X, targets)
+            if sample_weight is not None:
+                sample_weight = encode_sample_weight(net, X, targets, sample_weight)
             start = self._starting_point(net)
-            mask = self._full_mask(net)
+            mask = self._initial_mask(net)
+            rounds = replace(rounds, initial_density=mask.density)
             hold_mask(net, mask)
-            run = Run(rounds, net, X, targets, classes, rng, mask, start, rewind_to=start)
+            run = Run(
+                rounds, net, X, targets, sample_weight, classes, rng, mask, start, rewind_to=start
+            )
             self._check_network(run)
             context = self._init_callback_context(max_subtasks=rounds.n_rounds)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            context.call_on_fit_task_begin(**task_data)
             for t in range(1, rounds.n_rounds + 1):
                 task = context.subcontext("round")
-                task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                task.call_on_fit_task_begin(**task_data)
                 run.records.append((yield from self._round(t, run)))
                 if task.call_on_fit_task_end(
-                    estimator=self,
-                    X=X,
-                    y=y,
+                    **task_data,
                     reconstruction_attributes=lambda: copy.deepcopy(self._fitted_attributes(run)),
                 ):
                     break
@@ -243,9 +276,7 @@ class BasePruner(
             )
         for name, value in self._fitted_attributes(run).items():
             setattr(self, name, value)
-        context.call_on_fit_task_end(
-            estimator=self, X=X, y=y, reconstruction_attributes=lambda: vars(self)
-        )
+        context.call_on_fit_task_end(**task_data, reconstruction_attributes=lambda: vars(self))
 
     def _round(self, t: int, run: Run) -> Generator[Training, None, dict[str, Any]]:
         """Train, search and rewind; yield the trainings and return a record."""
@@ -259,6 +290,9 @@ class BasePruner(
         found = self._search(run, density)
         run.mask = (yield from found) if isinstance(found, Generator) else found
         train_loss = last_train_loss(net)
+        history = [
+            {name: value for name, value in row.items() if name != "batches"} for row in net.history
+        ]
         stored = {"state": TrainingState.of(net).module} if rounds.store_rounds else {}
         run.rewind_to.restore(net, keep_weights=rounds.rewind_epoch is None)
         hold_mask(net, run.mask)
@@ -273,6 +307,7 @@ class BasePruner(
             "n_effective": effective.n_kept,
             "collapsed": not (has_paths or run.mask.input_support(net.module_, run.X).any()),
             "train_loss": train_loss,
+            "history": history,
             "seconds": time.perf_counter() - began,
         } | stored
 
@@ -286,11 +321,15 @@ class BasePruner(
         outputs = infer(net.module_, X, strong | statistics)
         if run.classes is None:
             targets = run.y.reshape(outputs.shape)
-            scale = regression_scale(outputs, targets)
+            scale = regression_scale(outputs, targets, run.sample_weight)
             of_kind = {"output_scale_": scale, "temperature_": 1.0}
+        elif is_multilabel(net):
+            scale = multilabel_scale(outputs, run.y, run.sample_weight)
+            of_kind = {"output_scale_": scale, "temperature_": 1.0, "classes_": run.classes}
         else:
-            scale = classification_scale(outputs, run.y)
-            temperature = classification_temperature(outputs * scale, run.y)
+            data = run.y, run.sample_weight
+            scale = classification_scale(outputs, *data)
+            temperature = classification_temperature(outputs * scale, *data)
             of_kind = {"output_scale_": scale, "temperature_": temperature, "classes_": run.classes}
         return of_kind | {
             "mask_": run.mask,
@@ -302,8 +341,8 @@ class BasePruner(
             "_n_features_out": hidden_features(net.module_, X[:1], run.mask).shape[1],
         }
 
-    def _check_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Validate X and y; return float32 X, y, and the classes."""
+    def _check_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        """Validate X and y; return an array or SparseRows of float32, y, and the classes."""
         is_classification = is_classifier(self.estimator)
         X, y = validate_data(
             self,
@@ -311,13 +350,14 @@ class BasePruner(
             y,
             dtype=np.float32,
             allow_nd=True,
+            accept_sparse="csr",
             force_writeable=True,
             order="C",
-            multi_output=not is_classification,
+            multi_output=True,
             y_numeric=not is_classification,
         )
-        classes = check_classes(self, y) if is_classification else None
-        return X, y, classes
+        X = SparseRows(X) if issparse(X) else X
+        return X, *(check_classes(self, y) if is_classification else (y, None))
 
 
 def _remedies_of_collapse(params: dict[str, Any]) -> list[str]:

@@ -18,7 +18,8 @@ from sklearn_tickets.pruners.base._parameters import (
     Positive,
 )
 from sklearn_tickets.pruners.base._rounds import Run
-from sklearn_tickets.pruners.base._scoring import RoundPruner, SparsityPruner
+from sklearn_tickets.pruners.base._scoring import RoundPruner
+from sklearn_tickets.pruners.base._sparsity import SparsityPruner
 from sklearn_tickets.training import (
     Gates,
     Layout,
@@ -55,10 +56,8 @@ class GatesPruner(SparsityPruner):
 
     def _choose(self, run: Run, gates: Gates, layout: Layout, density: float | None) -> TicketMask:
         """Keep the highest scores or, without a density, the scores above the threshold."""
-        device = gates.scores.device
-        alive = layout.join({name: kept.to(device) for name, kept in run.mask.items()})
         scores = gates.scores.detach()
-        scores = scores.where(alive, scores.min() - 1)
+        scores = scores.masked_fill(layout.pruned.to(scores.device), scores.min() - 1)
         scores = layout.with_footholds(scores, above=gates.threshold)
         if density is None:
             return run.mask & TicketMask(layout.split(scores > gates.threshold))
@@ -139,7 +138,6 @@ class _Learned:
     """State that passes from one round of mask learning to the next."""
 
     gates: Gates
-    layout: Layout
     state: TrainingState
 
 
@@ -168,22 +166,21 @@ class JointGatesPruner(PenalizedGatesPruner, RoundPruner):
     round_epochs: Count | None = None
 
     def _round_training(self, run: Run, density: Any) -> Training:
+        layout = Layout(run.mask, self.scope)
         if run.carried is None:
-            layout = Layout(run.mask, self.scope)
             gates = self._gates(_weights(run.net, layout), layout, density)
-            run.carried = _Learned(gates, layout, run.start)
+            run.carried = _Learned(gates, run.start)
         else:
-            gates, layout = run.carried.gates, run.carried.layout
+            gates = run.carried.gates
             run.carried.state.restore(run.net)
             hold_mask(run.net, run.mask)
-            pruned = layout.join(dict(~run.mask)).to(run.net.device)
-            gates.begin_round(pruned, density)
+            gates.begin_round(density)
         n_epochs = run.rounds.n_epochs(self.round_epochs)
         learn = LearnMask(gates, layout, lr=self.mask_lr, n_epochs=n_epochs, frozen=False)
         return run.training(until=n_epochs, learn_mask=learn)
 
     def _search(self, run: Run, density: Any) -> TicketMask:
-        gates, layout = run.carried.gates, run.carried.layout
+        gates, layout = run.carried.gates, Layout(run.mask, self.scope)
         run.carried.state = replace(run.start, module=TrainingState.of(run.net).module)
         # Without gates the net computes the same, except for what is pruned.
         with torch.no_grad():

@@ -13,8 +13,17 @@ from skorch import NeuralNet
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sklearn_tickets._network import evaluating, functional_call, infer, plain_module
+from sklearn_tickets._network import (
+    as_tensor,
+    evaluating,
+    functional_call,
+    infer,
+    plain_module,
+    row_sizes,
+)
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base._rounds import Run
+from sklearn_tickets.training import weighted_loss
 
 Array: TypeAlias = NDArray[Any]
 Scores: TypeAlias = dict[str, Tensor]
@@ -60,7 +69,7 @@ def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
     """
     if is_classifier(net):
         return
-    sizes = [np.abs(values.reshape(len(values), -1)).max(axis=1) for values in (X, y)]
+    sizes = [row_sizes(values) for values in (X, y)]
     rows = np.unique([size.argsort()[-8:] for size in sizes])
     target = torch.as_tensor(y[rows]).to(net.device)
     output = torch.from_numpy(infer(net.module_, X[rows])).to(target)
@@ -80,6 +89,7 @@ def batch_losses(
     parameters: Mapping[str, Tensor],
     X: Array,
     y: Array,
+    sample_weight: Array | None = None,
     temperature: float = 1.0,
 ) -> Iterator[Tensor]:
     """Yield losses of batches that sum to the mean training loss, at given parameters.
@@ -97,6 +107,8 @@ def batch_losses(
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         The targets, as the loss takes them.
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        The weights, as the loss takes them.
     temperature : float, default=1.0
         Divisor of the outputs.
 
@@ -110,13 +122,17 @@ def batch_losses(
     for rows in torch.arange(len(X)).split(_BATCH):
         # Other kernels of attention cannot be differentiated twice.
         with evaluating(module), sdpa_kernel(SDPBackend.MATH):
-            inputs = torch.as_tensor(X)[rows].to(net.device)
+            inputs = as_tensor(X[rows.numpy()]).to(net.device)
             targets = torch.as_tensor(y)[rows].to(net.device)
             state = {**parameters, **buffers}
             output = functional_call(module, state, inputs) * (1 / temperature)
             if targets.is_floating_point():
                 output = output.reshape(targets.shape)
-            loss = net.get_loss(output, targets, X=inputs)
+            if sample_weight is None:
+                loss = net.get_loss(output, targets, X=inputs)
+            else:
+                weights = torch.as_tensor(sample_weight)[rows]
+                loss = weighted_loss(net.criterion_, output, targets, weights)
         yield loss * (len(rows) / len(X))
 
 
@@ -171,29 +187,27 @@ def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) ->
     return total
 
 
-def scoring_sample(
-    net: NeuralNet, X: Array, y: Array, n_samples: int | None
-) -> tuple[Array, Array]:
-    """Draw rows to score on, equally often from all classes.
+def scoring_sample(run: Run, n_samples: int | None) -> tuple[Array, Array, Array | None]:
+    """Draw rows to score on, equally often from all classes if each row has one.
 
     Parameters
     ----------
-    net : NeuralNet
-        The net, which tells classification from regression.
-    X, y : ndarray
-        All rows.
+    run : Run
+        The fit, with all rows.
     n_samples : int or None
         Number of rows to draw, from torch's random stream; None takes all rows.
 
     Returns
     -------
-    X, y : ndarray
-        The drawn rows.
+    X, y, sample_weight : ndarray
+        The drawn rows; there may be no weights (None).
     """
+    X, y, sample_weight = run.X, run.y, run.sample_weight
     if n_samples is None:
-        return X, y
+        return X, y, sample_weight
     rows = torch.randperm(len(y)).numpy()
-    if is_classifier(net):
+    if run.classes is not None and y.ndim == 1:
         labels = pd.Series(y[rows])
         rows = rows[np.argsort(labels.groupby(labels).cumcount(), kind="stable")]
-    return X[rows[:n_samples]], y[rows[:n_samples]]
+    rows = rows[:n_samples]
+    return X[rows], y[rows], None if sample_weight is None else sample_weight[rows]

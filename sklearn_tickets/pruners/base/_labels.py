@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer
 from sklearn.metrics._scorer import _BaseScorer
@@ -18,6 +19,7 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch.utils.data import DataLoader
 
+from sklearn_tickets._network import SparseRows
 from sklearn_tickets._random import seeded
 from sklearn_tickets.pruners.base._targets import encode_targets
 
@@ -42,9 +44,13 @@ def encode_validation_data(net: NeuralNet, classes: np.ndarray | None) -> None:
         return
     dataset = split.keywords["valid_ds"]
     try:
-        with seeded(0, net.device):  # A DataLoader draws a seed.
-            X, y = next(iter(DataLoader(dataset, batch_size=len(dataset))))
-        inputs = np.asarray(X, dtype=np.float32)
+        inputs: Any
+        if isinstance(dataset, Dataset) and issparse(dataset.X):
+            inputs, y = SparseRows(dataset.X.astype(np.float32)), dataset.y
+        else:
+            with seeded(0, net.device):  # A DataLoader draws a seed.
+                X, y = next(iter(DataLoader(dataset, batch_size=len(dataset))))
+            inputs = np.asarray(X, dtype=np.float32)
         targets = encode_targets(net, inputs, np.asarray(y), classes)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(

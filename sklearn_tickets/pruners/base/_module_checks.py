@@ -15,7 +15,8 @@ from torch import nn
 
 from sklearn_tickets._network import as_tensor, check_own_weights, evaluating, infer, plain_module
 from sklearn_tickets._random import seeded
-from sklearn_tickets.pruners.base._targets import class_codes
+from sklearn_tickets.pruners.base._readings import class_codes
+from sklearn_tickets.pruners.base._targets import is_multilabel
 
 # What a pruner does itself, with the place where a change of it would take effect.
 _REPLACED = {
@@ -41,8 +42,10 @@ def check_methods(net: NeuralNet) -> None:
     ``fit``, ``partial_fit``                  refused: never called
     ``fit_loop``, ``run_single_epoch``,       refused: they notify the callbacks that hold masks,
     ``train_step``                            train gates and add penalties
-    ``train_step_single``, ``get_loss``       honored in training; ``get_loss`` in scoring, too
-    ``validation_step``                       honored: it computes the losses of `train_split`
+    ``train_step_single``, ``get_loss``       honored in training; ``get_loss`` in scoring, too;
+                                              refused with ``sample_weight``
+    ``validation_step``                       honored: it computes the losses of `train_split`;
+                                              refused with ``sample_weight``
     ``notify``, ``on_*``, ``initialize_*``    honored
     ``get_dataset``, ``get_iterator``         honored in training; refused if they change rows that
                                               are predicted, see `check_rows`
@@ -150,7 +153,7 @@ def check_nonlinearity(net: NeuralNet, n_outputs: int) -> None:
     Raises
     ------
     ValueError
-        If it changes a regression output, or the most probable class of any logits.
+        If it changes a regression output, or the prediction of any logits.
     """
     if not callable(net.predict_nonlinearity):
         return
@@ -158,6 +161,8 @@ def check_nonlinearity(net: NeuralNet, n_outputs: int) -> None:
     changed = to_numpy(net.predict_nonlinearity(logits[:, 0] if n_outputs == 1 else logits))
     if isinstance(net, NeuralNetRegressor):
         expected = logits.numpy().reshape(changed.shape)
+    elif is_multilabel(net):
+        changed, expected = changed > 0.5, class_codes(net, logits.numpy()) == 1
     elif n_outputs == 1:
         changed = changed[:, 1] > net.threshold
         expected = class_codes(net, logits.double().numpy()) == 1

@@ -20,6 +20,7 @@ from sklearn_tickets.pruners.base._module_checks import (
     check_rows,
     try_out,
 )
+from sklearn_tickets.pruners.base._targets import is_multilabel
 from sklearn_tickets.training import batch_iterator
 
 # Random weights, ever larger, with all of which outputs must look like probabilities.
@@ -83,6 +84,11 @@ def make_net(
             "prune the trained weights, pass a net around ModuleTemplate(estimator.module_).",
             stacklevel=5,
         )
+    if is_multilabel(net) and getattr(net.train_split, "stratified", False):
+        raise ValueError(
+            "estimator's train_split is stratified by class, skorch's default, but a row of y has "
+            "several labels: pass train_split=skorch.dataset.ValidSplit(5), or None."
+        )
     sizes = {"n_features": math.prod(X.shape[1:]), "n_outputs": _n_outputs(net, y, classes)}
     if X.ndim == 4 and not channels_last_hint(X):
         sizes["n_channels"] = X.shape[1]
@@ -143,12 +149,16 @@ def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
     check_nonlinearity(net, outputs.shape[1])
     expected = _n_outputs(net, y, classes)
     if outputs.shape[1] != expected:
-        target = f"y of shape {y.shape}" if classes is None else f"y with {len(classes)} classes"
+        target = f"y of shape {y.shape}"
+        if classes is not None and not is_multilabel(net):
+            target = f"y with {len(classes)} classes"
         raise ValueError(
             f"estimator's module {name} returns outputs of shape (n_samples, {outputs.shape[1]}); "
             f"{target} and {type(net).__name__} need (n_samples, {expected})."
         )
-    if classes is not None and _are_probabilities(outputs):
+    by_output = expected == 1 or is_multilabel(net)
+    are_probabilities = _are_sigmoids if by_output else _are_softmax
+    if classes is not None and are_probabilities(outputs):
         # With these weights it may be by chance.
         rng = torch.Generator().manual_seed(0)
         parameters = dict(plain_module(net.module_).named_parameters())
@@ -156,8 +166,8 @@ def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
             {k: size * torch.randn(p.shape, generator=rng) for k, p in parameters.items()}
             for size in np.logspace(0, 3, _N_TRIALS)
         )
-        if all(_are_probabilities(infer(net.module_, rows, trial)) for trial in trials):
-            function = "logsigmoid or sigmoid" if expected == 1 else "log_softmax or softmax"
+        if all(are_probabilities(infer(net.module_, rows, trial)) for trial in trials):
+            function = "logsigmoid or sigmoid" if by_output else "log_softmax or softmax"
             raise ValueError(
                 f"estimator's module {name} has a {function} inside: its outputs are (log-)"
                 "probabilities. Remove it; modules return logits, and skorch turns them into "
@@ -165,11 +175,15 @@ def check_module(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
             )
 
 
-def _are_probabilities(outputs: np.ndarray) -> bool:
+def _are_sigmoids(outputs: np.ndarray) -> bool:
+    """Whether finite outputs look like probabilities, one by one, or their logarithms."""
+    outputs = outputs[np.isfinite(outputs).all(axis=1)]
+    return bool((outputs <= 0).all() or ((outputs >= 0) & (outputs <= 1)).all())
+
+
+def _are_softmax(outputs: np.ndarray) -> bool:
     """Whether finite outputs look like the classes' probabilities, or their logarithms."""
     outputs = outputs[np.isfinite(outputs).all(axis=1)]
-    if outputs.shape[1] == 1:
-        return bool((outputs <= 0).all() or ((outputs >= 0) & (outputs <= 1)).all())
     probabilities = outputs if (outputs >= 0).all() else np.exp(np.minimum(outputs, 1))
     return np.allclose(probabilities.sum(axis=1), 1)
 

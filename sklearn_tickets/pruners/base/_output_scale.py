@@ -4,6 +4,8 @@ The outputs of a masked network at its initial weights have arbitrary positive s
 factors that make them comparable are estimated on training data only.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import softmax
@@ -14,8 +16,10 @@ _MAX_ROWS, _MAX_SWEEPS = 10_000, 20
 _MAX_TEMPERATURE = 1e3
 
 
-def regression_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Compute the least-squares factor of every output, ``sum(y f) / sum(f^2)``.
+def regression_scale(
+    outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Compute the least-squares factor of every output, ``sum(w y f) / sum(w f^2)``.
 
     Parameters
     ----------
@@ -23,19 +27,24 @@ def regression_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
         The network's outputs f.
     y : ndarray of shape (n_samples, n_outputs)
         The targets.
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        The weights w; None for 1.
 
     Returns
     -------
     scale : float64 ndarray of shape (n_outputs,)
         1 where the factor is not positive or the output is constant.
     """
-    product, power = (y * outputs).sum(axis=0), (outputs**2).sum(axis=0)
+    weighted = outputs if sample_weight is None else outputs * sample_weight[:, None]
+    product, power = (y * weighted).sum(axis=0), (outputs * weighted).sum(axis=0)
     rounding = 1e-12 * np.abs(outputs).max(axis=0)
     usable = (product > 0) & (power > 0) & (np.ptp(outputs, axis=0) > rounding)
     return np.divide(product, power, out=np.ones_like(power), where=usable)
 
 
-def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+def classification_scale(
+    outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
+) -> np.ndarray:
     """Find the factors of highest training accuracy by coordinate ascent.
 
     With the other factors fixed, accuracy is a step function of one factor, and its best
@@ -48,6 +57,8 @@ def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
         The network's logits.
     y : int ndarray of shape (n_samples,)
         The classes, 0 to n_classes - 1.
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        The weights of the rows in the accuracy; None for 1.
 
     Returns
     -------
@@ -58,19 +69,46 @@ def classification_scale(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     n_classes = outputs.shape[1]
     if n_classes == 1:
         return np.ones(1)
-    outputs, y = _some_rows(outputs, y)
+    outputs, y, weights = _some_rows(outputs, y, sample_weight)
     # With one class per row, maxima over the few classes are elementwise over long rows.
     outputs = np.ascontiguousarray(outputs.T)
-    size = np.abs(outputs).mean(axis=1)
+    size = np.average(np.abs(outputs), axis=1, weights=weights)
     ones = np.ones(n_classes)
     starts = [ones, np.divide(1.0, size, out=ones.copy(), where=size > 0)]
-    return max(
-        (_ascend(outputs, y, start) for start in starts),
-        key=lambda scale: _n_right(outputs, y, scale),
+    rows = _Rows(outputs, y, np.ones(len(y)) if weights is None else weights / weights.sum())
+    return max((_ascend(rows, start) for start in starts), key=rows.accuracy)
+
+
+def multilabel_scale(
+    outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Find the factor of each label's logit of lowest cross entropy.
+
+    It changes no prediction, as this is the sign of the logit, only the probability.
+
+    Parameters
+    ----------
+    outputs : float64 ndarray of shape (n_samples, n_labels)
+        The network's logits.
+    y : ndarray of shape (n_samples, n_labels)
+        The indicators of the labels, 0 or 1.
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        Weights of the rows; None for equal ones.
+
+    Returns
+    -------
+    scale : float64 ndarray of shape (n_labels,)
+        Inverse temperatures; see `classification_temperature`.
+    """
+    columns = zip(outputs.T, y.T, strict=True)
+    return 1 / np.array(
+        [classification_temperature(f[:, None], of, sample_weight) for f, of in columns]
     )
 
 
-def classification_temperature(outputs: np.ndarray, y: np.ndarray) -> float:
+def classification_temperature(
+    outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
+) -> float:
     """Find the divisor of the logits of lowest cross entropy.
 
     It changes no prediction of the largest logit, only the probabilities.
@@ -81,6 +119,8 @@ def classification_temperature(outputs: np.ndarray, y: np.ndarray) -> float:
         The network's logits, already rescaled.
     y : ndarray of shape (n_samples,)
         The classes, 0 to n_classes - 1.
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        The weights of the rows in the cross entropy; None for 1.
 
     Returns
     -------
@@ -89,10 +129,10 @@ def classification_temperature(outputs: np.ndarray, y: np.ndarray) -> float:
         they separate the classes or tell nothing about them. 1 if they are constant in each
         row. Estimated on at most 10,000 rows.
     """
-    logits, y = _some_rows(outputs, y)
+    logits, y, weights = _some_rows(outputs, y, sample_weight)
     if logits.shape[1] == 1:
         logits = np.hstack([np.zeros_like(logits), logits])
-    size = np.ptp(logits, axis=1).mean()
+    size = np.average(np.ptp(logits, axis=1), weights=weights)
     if size == 0:
         return 1.0
     logits = logits / size
@@ -101,7 +141,8 @@ def classification_temperature(outputs: np.ndarray, y: np.ndarray) -> float:
     def slope(log_temperature: float) -> float:
         """Compute the derivative of the cross entropy with respect to a factor on the logits."""
         probabilities = softmax(logits * np.exp(-log_temperature), axis=1)
-        return float(((probabilities - truth) * logits).sum(axis=1).mean())
+        slopes = ((probabilities - truth) * logits).sum(axis=1)
+        return float(np.average(slopes, weights=weights))
 
     # The cross entropy is convex in the factor, so the slope falls with the temperature.
     limit = np.log(_MAX_TEMPERATURE)
@@ -112,18 +153,38 @@ def classification_temperature(outputs: np.ndarray, y: np.ndarray) -> float:
     return float(size * np.exp(brentq(slope, -limit, limit, xtol=1e-6)))
 
 
-def _some_rows(outputs: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _some_rows(
+    outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     stride = -(-len(y) // _MAX_ROWS)
-    return outputs[::stride], y[::stride]
+    weights = None if sample_weight is None else sample_weight[::stride]
+    return outputs[::stride], y[::stride], weights
 
 
-def _ascend(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of which as many as possible are to be right.
+
+    Sums of weights that are equal but for rounding are a tie.
+    """
+
+    outputs: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray
+
+    def accuracy(self, scale: np.ndarray) -> float:
+        """Sum the weights of the rows that factors make right."""
+        is_right = (self.outputs * scale[:, None]).argmax(axis=0) == self.y
+        return float(self.weights[is_right].sum().round(9))
+
+
+def _ascend(rows: _Rows, scale: np.ndarray) -> np.ndarray:
     """Improve one factor after the other until a sweep brings no gain."""
     for _ in range(_MAX_SWEEPS):
         moved = scale.copy()
         for k in range(len(scale)):
-            moved[k] = _best_factor(outputs, y, moved, k)
-        gain = _n_right(outputs, y, moved) - _n_right(outputs, y, scale)
+            moved[k] = _best_factor(rows, moved, k)
+        gain = rows.accuracy(moved) - rows.accuracy(scale)
         # A sweep can lose: rows that tie exactly are right only where they tie.
         if gain >= 0:
             scale = moved
@@ -132,19 +193,15 @@ def _ascend(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> np.ndarray
     return scale
 
 
-def _n_right(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray) -> int:
-    return int(np.sum((outputs * scale[:, None]).argmax(axis=0) == y))
-
-
-def _best_factor(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray, k: int) -> float:
+def _best_factor(rows: _Rows, scale: np.ndarray, k: int) -> float:
     """Return the factor of class `k` with most correct rows: the middle of the widest step."""
-    rivals = outputs * scale[:, None]
+    rivals = rows.outputs * scale[:, None]
     rivals[k] = -np.inf
     rival = rivals.argmax(axis=0)
     bar = rivals.max(axis=0)
     # Predicting k rather than its rival gains or loses a row, or changes nothing.
-    gain = (y == k).astype(np.int64) - (y == rival)
-    logit = outputs[k]
+    gain = ((rows.y == k).astype(np.int64) - (rows.y == rival)) * rows.weights
+    logit = rows.outputs[k]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         flips_at = bar / logit
     flips = (flips_at > 0) & np.isfinite(flips_at) & (gain != 0)
@@ -153,8 +210,8 @@ def _best_factor(outputs: np.ndarray, y: np.ndarray, scale: np.ndarray, k: int) 
     order = np.argsort(flips_at[flips], kind="stable")
     points = flips_at[flips][order]
     # A positive logit overtakes its rival as the factor grows, a negative one falls behind.
-    steps = (gain * np.sign(logit).astype(np.int64))[flips][order]
-    heights = np.concatenate([[0], np.cumsum(steps)])
+    steps = (gain * np.sign(logit))[flips][order]
+    heights = np.concatenate([[0], np.cumsum(steps)]).round(9)
     edges = np.concatenate([[points[0] / 4], points, [points[-1] * 4]])
     widths = np.log(edges[1:]) - np.log(edges[:-1])
     widths[heights < heights[widths > 0].max()] = 0

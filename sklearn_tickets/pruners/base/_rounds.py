@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._parameters import Schedule
-from sklearn_tickets.training import Training, TrainingState
+from sklearn_tickets.training import Training, TrainingState, geometric_density
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Rounds:
         Learning-rate schedule of each training.
     store_rounds : bool, default=False
         Whether the weights trained in each round are stored.
+    initial_density : float in (0, 1], default=1.0
+        Density before the first round.
     """
 
     max_epochs: int
@@ -50,6 +52,7 @@ class Rounds:
     train_ticket: bool = True
     schedule: Schedule = None
     store_rounds: bool = False
+    initial_density: float = 1.0
 
     @classmethod
     def of(cls, pruner: Any) -> Self:
@@ -80,9 +83,12 @@ class Rounds:
         Returns
         -------
         density : float or None
-            ``(1 - sparsity) ** (t / n_rounds)``; None leaves it to the algorithm.
+            ``(1 - sparsity) ** (t / n_rounds)``, or with a lower initial density the same
+            geometric series from there; None leaves it to the algorithm.
         """
-        return None if self.sparsity is None else (1 - self.sparsity) ** (t / self.n_rounds)
+        if self.sparsity is None:
+            return None
+        return geometric_density(self.initial_density, 1 - self.sparsity, t / self.n_rounds)
 
     def n_epochs(self, given: int | None) -> int:
         """Replace None by the net's number of epochs.
@@ -143,6 +149,8 @@ class Run:
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Class codes or regression targets, as the net's loss takes them.
+    sample_weight : float64 ndarray of shape (n_samples,) or None
+        Positive weights, as the net's loss takes them: of mean 1 if it is the mean over rows.
     classes : ndarray of shape (n_classes,) or None
         Class labels; None for regression.
     rng : RandomState
@@ -163,6 +171,7 @@ class Run:
     net: NeuralNet
     X: np.ndarray
     y: np.ndarray
+    sample_weight: np.ndarray | None
     classes: np.ndarray | None
     rng: np.random.RandomState
     mask: TicketMask
@@ -189,4 +198,13 @@ class Run:
         # The state to rewind to is reached in the first training of the first round.
         snapshot = None if self.records else self.rounds.rewind_epoch
         schedule = self.rounds.schedule
-        return Training(self.net, self.X, self.y, until, snapshot, schedule, None, callbacks)
+        return Training(
+            self.net,
+            self.X,
+            self.y,
+            until,
+            snapshot,
+            schedule,
+            callbacks=callbacks,
+            sample_weight=self.sample_weight,
+        )

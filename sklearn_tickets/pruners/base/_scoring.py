@@ -1,21 +1,17 @@
-"""Bases of pruners with a given sparsity, with rounds, and with scores."""
+"""Bases of pruners with rounds, and with scores."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from numbers import Real
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from sklearn.base import is_classifier
-from sklearn.utils._param_validation import Interval
-from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_tickets._network import plain_module, trace_paths
-from sklearn_tickets.masks import Scope, TicketMask
-from sklearn_tickets.pruners.base._base import BasePruner, Search
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base._base import Search
 from sklearn_tickets.pruners.base._gradients import (
-    Array,
     Scores,
     batch_losses,
     masked_leaves,
@@ -28,43 +24,13 @@ from sklearn_tickets.pruners.base._parameters import (
     Schedule,
 )
 from sklearn_tickets.pruners.base._rounds import Run
+from sklearn_tickets.pruners.base._sparsity import SparsityPruner
 from sklearn_tickets.training import L1Penalty, Training
 
 # Chosen on the planted circle and helix; cross entropy tolerates more than the squared error.
 # A penalty on the sum of the rows' losses, as a prior is: the fewer the rows, the more it counts.
 # With fewer rows than the minimum, it would outweigh their loss.
 AUTO_L1, MIN_ROWS = {True: 2.7, False: 0.9}, 300
-
-
-class SparsityPruner(BasePruner):
-    """Base of pruners that search for a mask of a given sparsity.
-
-    Parameters
-    ----------
-    <parameters>
-    sparsity : float in [0, 1), default=0.9
-        Fraction of the prunable parameters to remove; met exactly.
-    scope : {"global", "layer", "erk"}, default="global"
-        Whether parameters compete with all others or within their layer, where all layers
-        have the same density ("layer") or small ones a higher one ("erk"); see `Allocation`.
-    prune_bias : bool, default=False
-        Whether to prune biases, too.
-    exclude : tuple of str, default=()
-        Glob patterns of names of parameters to leave dense, such as ``"head.*"``.
-
-    Attributes
-    ----------
-    <attributes>
-    """
-
-    # None is for algorithms that choose the density; they document it.
-    sparsity: Annotated[float | None, Interval(Real, 0, 1, closed="left")] = 0.9
-    scope: Scope = "global"
-    prune_bias: bool = False
-    exclude: tuple[str, ...] | list[str] = ()
-
-    def _full_mask(self, net: NeuralNet) -> TicketMask:
-        return TicketMask.ones_like(net.module_, prune_bias=self.prune_bias, exclude=self.exclude)
 
 
 class RoundPruner(SparsityPruner):
@@ -74,7 +40,8 @@ class RoundPruner(SparsityPruner):
     ----------
     <parameters>
     n_rounds : int, default=1
-        Number of rounds R; after round t the fraction ``(1 - sparsity) ** (t / R)`` is kept.
+        Number of rounds R; after round t the fraction ``(1 - sparsity) ** (t / R)`` is kept,
+        or ``d ** (1 - t / R) * (1 - sparsity) ** (t / R)`` with an `initial_mask` of density d.
     round_epochs : int or None, default=0
         Number of epochs to train before each scoring; 0 scores the initialized network,
         None uses the net's ``max_epochs``.
@@ -124,8 +91,8 @@ class ScoringPruner(RoundPruner):
     l1: NonNegative | Literal["auto"] = 0.0
     connected: bool = False
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        """Score the parameters that `mask` covers at the weights of `net`; higher is kept."""
+    def _score(self, run: Run) -> Scores:
+        """Score the parameters of ``run.mask`` at the weights of ``run.net``; higher is kept."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _score.")
 
     def _check_network(self, run: Run) -> None:
@@ -149,18 +116,21 @@ class ScoringPruner(RoundPruner):
     def _search(self, run: Run, density: float) -> Search:
         if density == 1:
             return run.mask
-        scores = self._score(run.net, run.mask, run.X, run.y)
-        if run.mask.sparsity == 0:
-            lowest = min(score.min() for score in scores.values())
-            if all((score == lowest).all() for score in scores.values()):
+        scores = self._score(run)
+        ranked = scores
+        if self.connected:
+            ranked = _dead_ends_last(scores, run.mask.effective(run.net.module_, run.X))
+        found = run.mask.shrink(ranked, density, self.scope, run.rng)
+        if run.mask.density == run.rounds.initial_density and found != run.mask:
+            kept = [score[run.mask[name]] for name, score in scores.items()]
+            lowest = min(score.min() for score in kept if len(score))
+            if all((score == lowest).all() for score in kept):
                 raise ValueError(
                     f"{type(self).__name__} scores all parameters of estimator's module "
                     f"{type(plain_module(run.net.module_)).__name__} the same ({lowest:.3g}): "
                     "none can be preferred. Check for constant weights or a softmax inside."
                 )
-        if self.connected:
-            scores = _dead_ends_last(scores, run.mask.effective(run.net.module_, run.X))
-        return run.mask.shrink(scores, density, self.scope, run.rng)
+        return found
 
 
 class GradientPruner(ScoringPruner):
@@ -188,10 +158,10 @@ class GradientPruner(ScoringPruner):
         """Score parameters by ``losses(temperature)``, which sum to the training loss."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _saliency.")
 
-    def _score(self, net: NeuralNet, mask: TicketMask, X: Array, y: Array) -> Scores:
-        X, y = scoring_sample(net, X, y, self.n_score_samples)
-        theta = masked_leaves(net, mask)
-        return self._saliency(theta, partial(batch_losses, net, theta, X, y))
+    def _score(self, run: Run) -> Scores:
+        rows = scoring_sample(run, self.n_score_samples)
+        theta = masked_leaves(run.net, run.mask)
+        return self._saliency(theta, partial(batch_losses, run.net, theta, *rows))
 
 
 def _dead_ends_last(scores: Scores, effective: TicketMask) -> Scores:

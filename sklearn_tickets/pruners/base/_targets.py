@@ -1,4 +1,4 @@
-"""Conversion of targets for the net's loss, and of outputs to class numbers."""
+"""Conversion of targets for the net's loss."""
 
 import copy
 import math
@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -20,8 +23,64 @@ from sklearn_tickets._network import evaluating
 _N_ROWS = 13
 
 
-def check_classes(pruner: Any, y: np.ndarray) -> np.ndarray:
-    """Return the class labels in `y`; raise a ValueError if there are fewer than two."""
+def is_multilabel(net: NeuralNet) -> bool:
+    """Whether a row may have several labels: each output is the logit of one.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net, initialized or not.
+
+    Returns
+    -------
+    is_multilabel : bool
+        True for a NeuralNetClassifier with ``BCEWithLogitsLoss``.
+    """
+    criterion = net.criterion if isinstance(net.criterion, type) else type(net.criterion)
+    return isinstance(net, NeuralNetClassifier) and issubclass(criterion, nn.BCEWithLogitsLoss)
+
+
+def check_classes(pruner: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Check the targets of a classifier.
+
+    Parameters
+    ----------
+    pruner : BasePruner
+        The pruner, for error messages.
+    y : array or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
+        Class labels, or an indicator matrix.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        The targets.
+    classes : ndarray of shape (n_classes,)
+        The class labels, or the numbers of the columns of an indicator matrix.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, or the net's loss is for the other kind of targets.
+    """
+    net, given = pruner.estimator, f"y of shape {y.shape}"
+    y = y.toarray() if issparse(y) else y
+    if is_multilabel(net):
+        if y.ndim == 1 or y.shape[1] == 1 or not np.isin(y, (0, 1)).all():
+            raise ValueError(
+                "estimator is a NeuralNetClassifier with criterion BCEWithLogitsLoss, which takes "
+                f"an indicator matrix of zeros and ones for several labels, but {given} is none. "
+                "If each row has one class, pass criterion=torch.nn.CrossEntropyLoss; otherwise "
+                "see sklearn.preprocessing.MultiLabelBinarizer."
+            )
+        return y, np.arange(y.shape[1])
+    if y.ndim > 1 and y.shape[1] > 1:
+        raise ValueError(
+            f"{given} has several labels in a row, which {type(net).__name__} with criterion "
+            f"{getattr(net.criterion, '__name__', net.criterion)} does not take. For an indicator "
+            "matrix of zeros and ones, pass NeuralNetClassifier(..., "
+            "criterion=torch.nn.BCEWithLogitsLoss); otherwise y should be a 1d array."
+        )
+    y = column_or_1d(y, warn=True)
     check_classification_targets(y)
     classes = np.unique(y)
     if len(classes) < 2:
@@ -29,7 +88,7 @@ def check_classes(pruner: Any, y: np.ndarray) -> np.ndarray:
             f"{type(pruner).__name__} needs samples of at least 2 classes in the data, but "
             f"the data contains only one class: {classes.tolist()[0]!r}"
         )
-    return classes
+    return y, classes
 
 
 def encode_targets(
@@ -47,7 +106,7 @@ def encode_targets(
     X : float32 ndarray of shape (n_samples, n_features) or (n_samples, ...)
         The inputs.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Class labels or regression targets.
+        Class labels, indicators of labels or regression targets.
     classes : ndarray of shape (n_classes,) or None
         All labels, sorted; None for regression.
 
@@ -77,6 +136,11 @@ def encode_targets(
         shapes = [outputs.shape[1:]]
         if math.prod(targets.shape[1:]) == 1:
             shapes.append(() if outputs.ndim > 1 else (1,))
+    elif is_multilabel(net):
+        targets = np.asarray(y, dtype=np.float32)
+        shapes = [targets.shape[1:]]
+        if not np.isin(targets, (0, 1)).all():
+            raise ValueError("y is no indicator matrix of zeros and ones")
     else:
         codes = LabelEncoder().fit(classes).transform(y)
         is_binary = isinstance(net, NeuralNetBinaryClassifier)
@@ -126,24 +190,3 @@ class _Pairs(TorchDispatchMode):
         tensors = (leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
         self.found |= any(tensor.shape.count(self.n) > 1 for tensor in tensors)
         return result
-
-
-def class_codes(estimator: NeuralNet, outputs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Convert a classifier's outputs to class numbers.
-
-    Parameters
-    ----------
-    estimator : NeuralNetClassifier or NeuralNetBinaryClassifier
-        The net, whose ``threshold`` on the probability of class 1 decides a single logit.
-    outputs : float64 ndarray of shape (n_samples, n_outputs)
-        Logits.
-
-    Returns
-    -------
-    codes : int64 ndarray of shape (n_samples,)
-        The class of the largest logit of each row.
-    """
-    if outputs.shape[1] == 1:
-        threshold = estimator.threshold
-        return (outputs[:, 0] > np.log(threshold / (1 - threshold))).astype(np.int64)
-    return outputs.argmax(axis=1)
