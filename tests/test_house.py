@@ -20,6 +20,7 @@ PACKAGE = Path(sklearn_tickets.__file__).parent
 
 # The rooms, and what each may import besides itself. The command line may import all.
 ALLOWED = {
+    "_cv_results": set(),
     "_estimators": set(),
     "_files": set(),
     "_random": set(),
@@ -33,6 +34,7 @@ ALLOWED = {
     "pruners": {"_network", "masks", "pruners.base", "training"},
     "metrics": {"_estimators", "_network", "masks"},
     "inspection": {
+        "_cv_results",
         "_estimators",
         "_network",
         "_random",
@@ -44,6 +46,7 @@ ALLOWED = {
     },
     "export": {"_estimators", "_files", "_network", "models", "pruners.base"},
     "model_selection": {
+        "_cv_results",
         "_estimators",
         "_network",
         "_random",

@@ -13,7 +13,8 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 
-from sklearn_tickets._estimators import find_pruner, pruner_of, sparsity_parameter
+from sklearn_tickets._cv_results import score_columns, sparsity_parameter
+from sklearn_tickets._estimators import find_pruner, pruner_of
 from sklearn_tickets.inspection._labeled import labeled
 from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
 from sklearn_tickets.masks import LayerCollapseWarning
@@ -242,13 +243,7 @@ class SparsityCurveDisplay(Display):
         2  pruner     0.25    0.8
         3  pruner     0.25    0.8
         """
-        folds = [key for key in cv_results if key.endswith(f"_test_{scoring}") and "split" in key]
-        if not folds:
-            known = [key[12:] for key in cv_results if key.startswith("split0_test_")]
-            raise ValueError(
-                f"cv_results has no scores named scoring={scoring!r}; choose from "
-                f"{', '.join(known)}."
-            )
+        folds = score_columns(cv_results, r"split\d+", scoring, "scoring")
         rows = []
         for i, params in enumerate(cv_results["params"]):
             path = sparsity_parameter(params, i)
