@@ -16,7 +16,6 @@ from sklearn_tickets.training._l1_penalty import L1Penalty
 from sklearn_tickets.training._one_cycle import one_cycle
 from sklearn_tickets.training._quick_loop import quick_loop
 from sklearn_tickets.training._same_start import SameStart
-from sklearn_tickets.training._sample_weight import weighted_loop, with_weights
 from sklearn_tickets.training._state import (
     HOLD_MASK,
     OWN,
@@ -27,6 +26,7 @@ from sklearn_tickets.training._state import (
     TrainingState,
     without,
 )
+from sklearn_tickets.training._weighted_loss import weighted_loop, with_weights
 
 # Callbacks of a training are closer to its steps than those of the net: they are notified first
 # after a step, and last of everything else.

@@ -32,9 +32,9 @@ from sklearn_tickets._network import (
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._readings import (
     class_codes,
-    decisions,
-    log_probabilities,
-    probabilities,
+    class_log_probabilities,
+    class_probabilities,
+    decision_values,
 )
 
 
@@ -172,7 +172,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             classes, how far the logit of the second is above the first or, of a single logit,
             above that of the net's ``threshold``: `predict` takes the second above 0.
         """
-        return decisions(self.estimator, self._outputs(X))
+        return decision_values(self.estimator, self._outputs(X))
 
     @available_if(_wraps_classifier)
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -195,7 +195,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             If neither the net's criterion nor its ``predict_nonlinearity`` implies any.
         """
         outputs = self._outputs(X)
-        return probabilities(self.estimator_, outputs)
+        return class_probabilities(self.estimator_, outputs)
 
     @available_if(_wraps_classifier)
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -217,7 +217,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             As for `predict_proba`.
         """
         outputs = self._outputs(X)
-        return log_probabilities(self.estimator_, outputs)
+        return class_log_probabilities(self.estimator_, outputs)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy of a classifier or the R2 score of a regressor.
