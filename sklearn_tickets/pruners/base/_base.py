@@ -16,41 +16,24 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import Tags, get_tags
-from sklearn.utils.validation import validate_data
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 
-from sklearn_tickets._network import (
-    SparseRows,
-    hidden_features,
-    infer,
-    normalization_statistics,
-)
+from sklearn_tickets._network import hidden_features, infer, normalization_statistics
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
 from sklearn_tickets.pruners.base._gradients import check_loss
 from sklearn_tickets.pruners.base._labels import encode_validation_data, score_labels
 from sklearn_tickets.pruners.base._net import check_module, make_net
-from sklearn_tickets.pruners.base._output_scale import (
-    classification_scale,
-    classification_temperature,
-    multilabel_scale,
-    regression_scale,
-)
+from sklearn_tickets.pruners.base._output_scale import scale_and_temperature
 from sklearn_tickets.pruners.base._parameters import Epochs, ParameterFields, RandomState
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
 from sklearn_tickets.pruners.base._sample_weight import check_sample_weight, encode_sample_weight
-from sklearn_tickets.pruners.base._targets import check_classes, encode_targets, is_multilabel
-from sklearn_tickets.training import (
-    Training,
-    TrainingState,
-    hold_mask,
-    last_train_loss,
-)
+from sklearn_tickets.pruners.base._targets import encode_targets, is_multilabel
+from sklearn_tickets.training import Training, TrainingState, hold_mask, last_train_loss
 
 # What a search returns: a mask, or a generator that yields trainings and returns a mask.
 Search: TypeAlias = TicketMask | Generator[Training, None, TicketMask]
@@ -319,19 +302,11 @@ class BasePruner(
         strong = run.mask.apply(initial)
         statistics = normalization_statistics(net.module_, X, strong)
         outputs = infer(net.module_, X, strong | statistics)
-        if run.classes is None:
-            targets = run.y.reshape(outputs.shape)
-            scale = regression_scale(outputs, targets, run.sample_weight)
-            of_kind = {"output_scale_": scale, "temperature_": 1.0}
-        elif is_multilabel(net):
-            scale = multilabel_scale(outputs, run.y, run.sample_weight)
-            of_kind = {"output_scale_": scale, "temperature_": 1.0, "classes_": run.classes}
-        else:
-            data = run.y, run.sample_weight
-            scale = classification_scale(outputs, *data)
-            temperature = classification_temperature(outputs * scale, *data)
-            of_kind = {"output_scale_": scale, "temperature_": temperature, "classes_": run.classes}
-        return of_kind | {
+        scale, temperature = scale_and_temperature(net, outputs, run.y, run.sample_weight)
+        of_classifiers = {} if run.classes is None else {"classes_": run.classes}
+        return of_classifiers | {
+            "output_scale_": scale,
+            "temperature_": temperature,
             "mask_": run.mask,
             "estimator_": net,
             "strong_statistics_": statistics,
@@ -340,24 +315,6 @@ class BasePruner(
             "input_support_": run.mask.input_support(net.module_, X),
             "_n_features_out": hidden_features(net.module_, X[:1], run.mask).shape[1],
         }
-
-    def _check_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
-        """Validate X and y; return an array or SparseRows of float32, y, and the classes."""
-        is_classification = is_classifier(self.estimator)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            dtype=np.float32,
-            allow_nd=True,
-            accept_sparse="csr",
-            force_writeable=True,
-            order="C",
-            multi_output=True,
-            y_numeric=not is_classification,
-        )
-        X = SparseRows(X) if issparse(X) else X
-        return X, *(check_classes(self, y) if is_classification else (y, None))
 
 
 def _remedies_of_collapse(params: dict[str, Any]) -> list[str]:
