@@ -40,11 +40,7 @@ Search: TypeAlias = TicketMask | Generator[Training, None, TicketMask]
 
 
 class BasePruner(
-    ParameterFields,
-    FittedTicketMixin,
-    CallbackSupportMixin,
-    MetaEstimatorMixin,
-    BaseEstimator,
+    ParameterFields, FittedTicketMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
     """Base class of pruners. Subclasses implement ``_search`` and ``_initial_mask``.
 
@@ -164,10 +160,7 @@ class BasePruner(
     @_fit_context(prefer_skip_nested_validation=False)
     @torch.inference_mode(False)  # Training takes gradients, also where a caller turned them off.
     def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Find a ticket and train it.
 
