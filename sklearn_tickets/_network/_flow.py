@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from sklearn_tickets._network._connections import Connections
 from sklearn_tickets._network._module import evaluating, functional_call
-from sklearn_tickets._network._rows import as_tensor
+from sklearn_tickets._network._rows import Rows, as_tensor
 from sklearn_tickets._network._synaptic_flow import SynapticFlow
 from sklearn_tickets._network._traced import Traced, attach
 
@@ -49,7 +48,7 @@ class Flow(NamedTuple):
 def positive_flow(
     module: nn.Module,
     parameters: Mapping[str, Tensor],
-    X: Tensor | np.ndarray,
+    X: Rows,
     rules: type[SynapticFlow] = SynapticFlow,
 ) -> Flow:
     """Pass ones through `module` with non-negative `parameters`, and differentiate.
@@ -61,7 +60,7 @@ def positive_flow(
     parameters : mapping of str to Tensor
         Non-negative float64 values of some parameters. The others enter with their absolute
         values where they multiply, and not at all where they are added.
-    X : Tensor or ndarray of shape (n_samples, ...)
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         Inputs, of which the first is passed through the module next to the flow. Its values
         count only where the module looks them up or branches on them.
     rules : type of SynapticFlow, default=SynapticFlow
@@ -119,7 +118,7 @@ def _keeping_attributes(module: nn.Module) -> Iterator[None]:
 
 
 @torch.inference_mode(mode=False)
-def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.ndarray) -> Flow:
+def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Rows) -> Flow:
     """Find what lies on a path of kept weights from an input to an output.
 
     Parameters
@@ -128,7 +127,7 @@ def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.nd
         The network. It is not changed. Weights that `kept` does not name are kept.
     kept : mapping of str to bool Tensor
         A mask.
-    X : Tensor or ndarray of shape (n_samples, ...)
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         Gives the shape of an input. One row suffices.
 
     Returns

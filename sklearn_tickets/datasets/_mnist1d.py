@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from sklearn_tickets._random import seeded
+from sklearn_tickets.datasets._image_files import check_subset
 
 _DESCR = """\
 MNIST-1D: sequences that look like digits
@@ -71,8 +72,7 @@ def load_mnist1d(
     >>> sequences.data.shape, sequences.target[:5]
     ((1000, 40), array([2, 6, 3, 9, 4]))
     """
-    if subset not in ("train", "test", "all"):
-        raise ValueError(f"subset must be 'train', 'test' or 'all'; got {subset!r}.")
+    check_subset(subset)
     if find_spec("mnist1d") is None:
         raise ImportError("load_mnist1d needs mnist1d; pip install 'sklearn-tickets[data]'")
     from mnist1d.data import get_dataset_args, make_dataset

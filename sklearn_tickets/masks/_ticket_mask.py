@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_tickets._network import plain_module, prunable_parameters, trace_paths
+from sklearn_tickets._network import Rows, plain_module, prunable_parameters, trace_paths
 from sklearn_tickets.masks._memory import equal_copies, shared_memory, with_ties
 from sklearn_tickets.masks._packed_mask import PackedMask, check_fit
 
@@ -201,7 +201,7 @@ class TicketMask(PackedMask):
         for name in self:
             parameters[name].masked_fill_(~self[name].to(parameters[name].device), 0)
 
-    def effective(self, module: nn.Module, X: Tensor | np.ndarray) -> Self:
+    def effective(self, module: nn.Module, X: Rows) -> Self:
         """Keep only the parameters on a path from an input to an output.
 
         A kept parameter is effective if it is reached from an input *and* reaches an
@@ -260,7 +260,7 @@ class TicketMask(PackedMask):
         flow = trace_paths(plain_module(module), self, X).parameters
         return type(self)({name: self[name] & (flow[name].cpu() != 0) for name in self})
 
-    def input_support(self, module: nn.Module, X: Tensor | np.ndarray) -> np.ndarray:
+    def input_support(self, module: nn.Module, X: Rows) -> np.ndarray:
         """Mark the inputs from which a path leads to an output.
 
         Parameters

@@ -174,7 +174,7 @@ class BasePruner(
             Weights of the rows in the loss, and in all that is estimated on the data; None
             for equal weights. Rows of weight 0 are left out. A loss that is a mean over rows
             becomes the weighted mean, whatever the sum of the weights. In full batches, a
-            weight of 2 equals a repeated row; small batches of repeated rows are others.
+            weight of 2 equals a repeated row; smaller batches hold other rows then.
 
         Returns
         -------

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sklearn_tickets._network import (
+    Rows,
     as_tensor,
     evaluating,
     functional_call,
@@ -87,7 +88,7 @@ def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
 def batch_losses(
     net: NeuralNet,
     parameters: Mapping[str, Tensor],
-    X: Array,
+    X: Rows,
     y: Array,
     sample_weight: Array | None = None,
     temperature: float = 1.0,
@@ -103,7 +104,7 @@ def batch_losses(
         Provides the module and the loss.
     parameters : mapping of str to Tensor
         Values that replace the module's parameters.
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         The targets, as the loss takes them.
@@ -187,7 +188,7 @@ def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) ->
     return total
 
 
-def scoring_sample(run: Run, n_samples: int | None) -> tuple[Array, Array, Array | None]:
+def scoring_sample(run: Run, n_samples: int | None) -> tuple[Rows, Array, Array | None]:
     """Draw rows to score on, equally often from all classes if each row has one.
 
     Parameters
@@ -199,8 +200,12 @@ def scoring_sample(run: Run, n_samples: int | None) -> tuple[Array, Array, Array
 
     Returns
     -------
-    X, y, sample_weight : ndarray
-        The drawn rows; there may be no weights (None).
+    X : ndarray, Tensor or SparseRows
+        The inputs of the drawn rows; sparse ones are dense unless all rows are taken.
+    y : ndarray
+        The targets.
+    sample_weight : ndarray or None
+        The weights, if there are any.
     """
     X, y, sample_weight = run.X, run.y, run.sample_weight
     if n_samples is None:
