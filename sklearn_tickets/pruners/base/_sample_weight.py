@@ -14,6 +14,7 @@ from skorch.dataset import unpack_data
 
 from sklearn_tickets._network import Rows, SparseRows, evaluating
 from sklearn_tickets._random import seeded
+from sklearn_tickets.pruners.base._module_checks import has_own
 from sklearn_tickets.training import weighted_loss, with_weights
 
 # Methods that a net may override otherwise, but that know nothing of weights.
@@ -98,9 +99,8 @@ def encode_sample_weight(
 
 def _check_net(net: NeuralNet, X: NDArray[Any], y: NDArray[Any]) -> None:
     """Refuse a net with methods, data sets, splits or iterators of its own that lose weights."""
-    base: Any = next(cls for cls in type(net).__mro__ if cls.__module__.startswith("skorch."))
     for name in _METHODS:
-        if name in vars(net) or getattr(type(net), name) is not getattr(base, name):
+        if has_own(net, name):
             raise ValueError(
                 f"sample_weight cannot be used: estimator={type(net).__name__} has a {name} method "
                 "of its own, which would ignore it. Put a loss of your own into a criterion."
