@@ -28,8 +28,7 @@ class _GatedLoss(nn.Module):
     @property
     def reduction(self) -> str:
         """What the criterion does with the losses of rows; it is set where rows have weights."""
-        reduction: str = self.criterion.reduction
-        return reduction
+        return self.criterion.reduction
 
     @reduction.setter
     def reduction(self, reduction: str) -> None:
