@@ -49,7 +49,7 @@ def positive_flow(
     module: nn.Module,
     parameters: Mapping[str, Tensor],
     X: Rows,
-    rules: type[SynapticFlow] = SynapticFlow,
+    kind: type[SynapticFlow] = SynapticFlow,
 ) -> Flow:
     """Pass ones through `module` with non-negative `parameters`, and differentiate.
 
@@ -63,7 +63,7 @@ def positive_flow(
     X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         Inputs, of which the first is passed through the module next to the flow. Its values
         count only where the module looks them up or branches on them.
-    rules : type of SynapticFlow, default=SynapticFlow
+    kind : type of SynapticFlow, default=SynapticFlow
         How the flow passes operations: as SynFlow defines it, linear in the input
         (`LinearFlow`), or so that it only shows what is connected (`Connections`).
 
@@ -71,7 +71,7 @@ def positive_flow(
     -------
     flow : Flow
     """
-    passing = rules()
+    rules = kind()
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     with evaluating(module), _keeping_attributes(module):
         # In the block, because another thread may call the module with parameters in float64.
@@ -79,15 +79,15 @@ def positive_flow(
         state = {name: value.detach().clone() for name, value in module.named_parameters()}
         for name, value in state.items():
             flow = leaves[name] if name in leaves else value.double().abs()
-            attach(value, flow, reached=False, rules=passing)
+            attach(value, flow, reached=False, rules=rules)
         buffers = {name: value.detach().clone() for name, value in module.named_buffers()}
         row = as_tensor(X[:1]).detach().to(first.device, first.dtype, copy=True)
         ones = torch.ones(row.shape, dtype=torch.float64, device=row.device, requires_grad=True)
         x = row.requires_grad_().clone()
-        attach(x, ones.clone(), reached=True, rules=passing)
+        attach(x, ones.clone(), reached=True, rules=rules)
         output = functional_call(module, state | buffers, x)
         if not isinstance(output, Traced) and output.requires_grad:
-            passing.lose("an operation that torch does not dispatch")
+            rules.lose("an operation that torch does not dispatch")
         # An output that depends on nothing still has derivatives, of 0.
         total = 0 * ones.sum() + (output.flow.sum() if isinstance(output, Traced) else 0)
     sources = [*leaves.values(), ones]
@@ -97,11 +97,11 @@ def positive_flow(
         )
     except torch.utils.checkpoint.CheckpointError:
         # It runs the forward again without the flow.
-        passing.lose("torch.utils.checkpoint")
+        rules.lose("torch.utils.checkpoint")
         *gradients, inputs = sources
-    if passing.lost:
+    if rules.lost:
         gradients, inputs = [torch.ones_like(g) for g in gradients], torch.ones_like(inputs)
-    unknown = tuple(passing.unknown)
+    unknown = tuple(rules.unknown)
     return Flow(total.detach(), dict(zip(leaves, gradients, strict=True)), inputs[0], unknown)
 
 
