@@ -175,11 +175,15 @@ def public_objects():
             path = f"{module.__name__}.{name}"
             if not getattr(member, "_is_protocol", False):
                 yield path
-            if inspect.isclass(member):
-                inherited = {name for base in member.__mro__[1:] for name in vars(base)}
+            lineage = member.__mro__ if inspect.isclass(member) else ()
+            # Bases that are not public have a part of the methods that are.
+            for i, owner in enumerate(lineage):
+                if not owner.__module__.startswith("sklearn_tickets"):
+                    continue
+                inherited = {name for base in lineage[i + 1 :] for name in vars(base)}
                 yield from (
-                    f"{path}.{method}"
-                    for method, function in vars(member).items()
+                    f"{owner.__module__}.{owner.__name__}.{method}"
+                    for method, function in vars(owner).items()
                     if not method.startswith("_")
                     and inspect.isfunction(function)
                     # The docstring is where the interface is.
