@@ -129,22 +129,28 @@ class _LikeDense(_Concrete):
             self.dense = net.infer(X)
 
     def loss(self, criterion: Loss, output: Tensor, y: Tensor) -> Tensor:
-        # Where rows have weights, the criterion does not reduce their losses.
-        reduction = "none" if getattr(criterion, "reduction", None) == "none" else "mean"
+        # Where rows have weights, the criterion does not reduce their losses at all.
+        given = getattr(criterion, "reduction", "mean")
+        reduction = given if given in ("none", "sum") else "mean"
         return super().loss(partial(self.distance, reduction=reduction), output, self.dense)
 
 
-def _reverse_kl(output: Tensor, dense: Tensor, reduction: str = "mean") -> Tensor:
+def _reverse_kl(output: Tensor, dense: Tensor, reduction: str) -> Tensor:
     """Divergence of the sparse network's class probabilities from the dense network's."""
     log_p, log_q = _log_probabilities(output), _log_probabilities(dense)
-    by_row = (log_p.exp() * (log_p - log_q)).sum(dim=1)
-    return by_row if reduction == "none" else by_row.mean()
+    return _reduce((log_p.exp() * (log_p - log_q)).sum(dim=1), reduction)
 
 
-def _labels_kl(output: Tensor, dense: Tensor, reduction: str = "mean") -> Tensor:
+def _labels_kl(output: Tensor, dense: Tensor, reduction: str) -> Tensor:
     """The same for logits of labels, each of which is there or not."""
     by_label = _reverse_kl(output.flatten(), dense.flatten(), "none").view_as(output)
-    return by_label if reduction == "none" else by_label.mean()
+    return _reduce(by_label, reduction)
+
+
+def _reduce(losses: Tensor, reduction: str) -> Tensor:
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.mean()
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:
