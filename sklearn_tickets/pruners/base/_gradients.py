@@ -92,7 +92,7 @@ def batch_losses(
     sample_weight: Array | None = None,
     temperature: float = 1.0,
 ) -> Iterator[Tensor]:
-    """Yield losses of batches that sum to the mean training loss, at given parameters.
+    """Yield losses of batches that sum to the loss of all rows, at given parameters.
 
     The module runs in evaluation mode on copies of its buffers, so that scoring draws no
     random number and leaves the statistics of normalization layers unchanged.
@@ -115,9 +115,10 @@ def batch_losses(
     Yields
     ------
     loss : Tensor of shape ()
-        Mean loss of up to 512 rows, weighted by their share.
+        Loss of up to 512 rows; a mean is multiplied by their share.
     """
     module = plain_module(net.module_)
+    is_sum = getattr(net.criterion_, "reduction", "mean") == "sum"
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     for rows in torch.arange(len(X)).split(_BATCH):
         # Other kernels of attention cannot be differentiated twice.
@@ -133,7 +134,7 @@ def batch_losses(
             else:
                 weights = torch.as_tensor(sample_weight)[rows]
                 loss = weighted_loss(net.criterion_, output, targets, weights)
-        yield loss * (len(rows) / len(X))
+        yield loss if is_sum else loss * (len(rows) / len(X))
 
 
 def gradient(
