@@ -287,6 +287,13 @@ def test_weights_are_validated(weights, complaint):
         MagnitudePruner(make_net("classifier")).fit(X, Y, sample_weight=weights)
 
 
+@pytest.mark.parametrize("factor", [1e-320, 1e-20, 1e20, 1e300])
+def test_weights_of_a_sum_that_float32_cannot_hold_are_refused(factor):
+    pruner = MagnitudePruner(make_net("classifier", criterion__reduction="sum"))
+    with pytest.raises(ValueError, match=r"sample_weight has the maximum .* Divide sample_weight"):
+        pruner.fit(X, Y, sample_weight=factor * WEIGHTS)
+
+
 class OwnLoss(nn.Module):
     """A loss without a reduction, or one that it does not honor."""
 
