@@ -287,6 +287,13 @@ def test_indicators_of_any_kind_are_taken(convert):
     np.testing.assert_array_equal(pruner.fit(X, convert(y)).predict(X), expected)
 
 
+def test_targets_of_a_regression_may_be_sparse():
+    X, _ = small_data()
+    pruner = SNIPPruner(make_net("regressor", max_epochs=1), random_state=0)
+    expected = pruner.fit(X, X[:, :2]).predict(X)
+    np.testing.assert_array_equal(pruner.fit(X, sparse.csr_array(X[:, :2])).predict(X), expected)
+
+
 def test_labels_are_validated_as_they_are_trained():
     X, y = multilabel_data()
     for split in (ValidSplit(3), predefined_split(Dataset(X[:40], y[:40]))):
