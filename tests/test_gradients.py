@@ -68,6 +68,21 @@ def test_losses_of_batches_add_up_to_the_loss_of_all_rows(reduction, sample_weig
     assert total == pytest.approx((weights * squares).sum() / (700 if reduction == "mean" else 1))
 
 
+def test_arrays_may_be_read_only():
+    """As those of joblib's memory maps and of pandas are."""
+    numbers = np.arange(1, 9, dtype=np.float32)
+    weights = numbers.astype(np.float64)
+    for each in (numbers, weights):
+        each.setflags(write=False)
+    net = linear_net([1.0], criterion__reduction="sum", max_epochs=1)
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        SNIPPruner(net).fit(numbers[:, None], numbers, sample_weight=weights)
+    finally:
+        torch.set_warn_always(always)
+
+
 class Attention(nn.Module):
     """A row is a sequence of numbers; attention's fast kernels are differentiable only once."""
 

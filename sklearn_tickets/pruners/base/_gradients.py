@@ -120,20 +120,21 @@ def batch_losses(
     module = plain_module(net.module_)
     is_sum = getattr(net.criterion_, "reduction", "mean") == "sum"
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    targets = as_tensor(y)
+    weights = None if sample_weight is None else as_tensor(sample_weight)
     for rows in torch.arange(len(X)).split(_BATCH):
         # Other kernels of attention cannot be differentiated twice.
         with evaluating(module), sdpa_kernel(SDPBackend.MATH):
             inputs = as_tensor(X[rows.numpy()]).to(net.device)
-            targets = torch.as_tensor(y)[rows].to(net.device)
+            target = targets[rows].to(net.device)
             state = {**parameters, **buffers}
             output = functional_call(module, state, inputs) * (1 / temperature)
-            if targets.is_floating_point():
-                output = output.reshape(targets.shape)
-            if sample_weight is None:
-                loss = net.get_loss(output, targets, X=inputs)
+            if target.is_floating_point():
+                output = output.reshape(target.shape)
+            if weights is None:
+                loss = net.get_loss(output, target, X=inputs)
             else:
-                weights = torch.as_tensor(sample_weight)[rows]
-                loss = weighted_loss(net.criterion_, output, targets, weights)
+                loss = weighted_loss(net.criterion_, output, target, weights[rows])
         yield loss if is_sum else loss * (len(rows) / len(X))
 
 
