@@ -1,10 +1,12 @@
 """`SparsityCurveDisplay`: the scores of pruners at several densities."""
 
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
@@ -207,7 +209,8 @@ class SparsityCurveDisplay(Display):
         ----------
         cv_results : dict
             The ``cv_results_`` of a fitted search such as ``GridSearchCV``. There is a line
-            for each combination of the other parameters searched.
+            for each combination of the other parameters searched; those that look the same are
+            numbered from 2.
         scoring : str, default="score"
             The name of the score, if the search has several.
         name : str, default="pruner"
@@ -250,15 +253,22 @@ class SparsityCurveDisplay(Display):
                 f"{', '.join(known)}."
             )
         rows = []
+        alike: dict[str, list[list[Any]]] = defaultdict(list)
         for i, params in enumerate(cv_results["params"]):
             path = sparsity_parameter(params, i)
+            others = {key: value for key, value in params.items() if key != path}
             # Estimators among the candidates have long representations.
-            others = [
+            named = [
                 f"{key}={type(value).__name__ if hasattr(value, 'get_params') else value}"
-                for key, value in params.items()
-                if key != path
+                for key, value in others.items()
             ]
-            label, density = ", ".join(others) or name, 1 - params[path]
+            label, density = ", ".join(named) or name, 1 - params[path]
+            # Different objects may look the same, and are then numbered from 2.
+            values = [value if np.isscalar(value) else id(value) for value in others.values()]
+            if values not in alike[label]:
+                alike[label].append(values)
+            if number := alike[label].index(values):
+                label += f" {number + 1}"
             rows += [(label, density, cv_results[fold][i]) for fold in folds]
         table = pd.DataFrame(rows, columns=["pruner", "density", "score"])
         return cls(table, ticket=ticket, score_name=scoring, average="mean").plot(ax)
