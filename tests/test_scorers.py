@@ -1,15 +1,17 @@
 """Scorers: values on networks worked by hand, errors, and scikit-learn's searches."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss, r2_score
@@ -18,6 +20,7 @@ from sklearn.model_selection import (
     GridSearchCV,
     KFold,
     ValidationCurveDisplay,
+    cross_validate,
     validation_curve,
 )
 from sklearn.pipeline import make_pipeline
@@ -136,6 +139,27 @@ def test_searches_weigh_scores(search_class):
         assert results[f"split{fold}_test_strong"][0] == pytest.approx(expected)
         assert expected != is_right.mean()
     assert results["mean_test_overlap"].tolist() == [1 / 4, 1, 1 / 2]
+
+
+def test_metadata_routing_weighs_scores_on_request():
+    weights = np.arange(1.0, 29) ** 2
+    data = np.tile(X, (4, 1)), np.tile(LABELS, 4)
+    with config_context(enable_metadata_routing=True):
+        pruner = GivenMaskPruner(make_net(), FOUND, random_state=0)
+        pruner.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        validate = partial(
+            cross_validate, pruner, *data, cv=KFold(2), params={"sample_weight": weights}
+        )
+        expected = validate()["test_score"]
+        for scoring in (sparse_accuracy, {"score": sparse_accuracy, "overlap": ticket_overlap}):
+            with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+                validate(scoring=scoring)
+        requests = {
+            "score": sparse_accuracy.set_score_request(sample_weight=True),
+            "overlap": ticket_overlap.set_score_request(sample_weight=True),
+        }
+        assert_allclose(validate(scoring=requests)["test_score"], expected)
+        assert_allclose(validate(scoring=requests["score"])["test_score"], expected)
 
 
 def test_a_scorer_without_weights_has_none_inside_another(classifier):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
+from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_tickets._estimators import find_pruner
@@ -76,6 +77,17 @@ class _Scorer:
         if hasattr(scorer, "_accept_sample_weight"):
             return scorer._accept_sample_weight()
         return "sample_weight" in inspect.signature(scorer).parameters
+
+    def get_metadata_routing(self) -> Any:
+        """Say which metadata the scorer inside requests, if there is one."""
+        return get_routing_for_object(self._options.get("scorer"))
+
+    def set_score_request(self, **requests: bool | str | None) -> "_Scorer":
+        """Return a copy whose scorer inside requests metadata; this one is for everybody."""
+        twin = copy.deepcopy(self)
+        if "scorer" in twin._options:
+            twin._options["scorer"].set_score_request(**requests)
+        return twin
 
     def __repr__(self) -> str:
         return self.__name__
