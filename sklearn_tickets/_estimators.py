@@ -8,6 +8,7 @@ import copy
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.feature_selection import RFE
 from sklearn.frozen import FrozenEstimator
@@ -45,7 +46,8 @@ class Found(NamedTuple):
         return X
 
     def targets(self, y: Any) -> Any:
-        """Return targets as each ``TransformedTargetRegressor`` transforms them."""
+        """Return dense targets, as each ``TransformedTargetRegressor`` transforms them."""
+        y = y.toarray() if issparse(y) else y
         for each in self.around:
             if isinstance(each, TransformedTargetRegressor):
                 values = np.asarray(y)

@@ -26,6 +26,12 @@ def test_a_single_logit_at_the_threshold_is_of_class_0(threshold, logit):
     np.testing.assert_allclose(decision_values(net, outputs), [-1e-6, 0, 1e-6], atol=1e-15)
 
 
+@pytest.mark.parametrize("threshold", [0, 1, 1.0])
+def test_no_logit_is_between_the_ends_of_the_thresholds(threshold):
+    outputs = np.array([[-50.0], [0], [50]])
+    assert class_codes(binary_net(threshold=threshold), outputs).tolist() == [1 - threshold] * 3
+
+
 def test_decisions_hand_worked():
     outputs = np.array([[1.0, 3], [2, 2], [5, 4]])
     assert decision_values(make_net("classifier"), outputs).tolist() == [2, 0, -1]

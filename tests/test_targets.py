@@ -1,6 +1,7 @@
 """Targets as the loss takes them: the shape of the outputs, and the numbers of the classes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -11,6 +12,7 @@ from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 from torch import nn
 
+from sklearn_tickets.inspection import linear_mode_connectivity, ticket_report
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import (
     BernoulliGatePruner,
@@ -287,13 +289,37 @@ def test_indicators_of_any_kind_are_taken(convert):
     np.testing.assert_array_equal(pruner.fit(X, convert(y)).predict(X), expected)
 
 
+def test_targets_of_a_regression_may_be_sparse():
+    X, _ = small_data()
+    pruner = SNIPPruner(make_net("regressor", max_epochs=1), random_state=0)
+    expected = pruner.fit(X, X[:, :2]).predict(X)
+    np.testing.assert_array_equal(pruner.fit(X, sparse.csr_array(X[:, :2])).predict(X), expected)
+
+
 def test_labels_are_validated_as_they_are_trained():
     X, y = multilabel_data()
-    for split in (ValidSplit(3), predefined_split(Dataset(X[:40], y[:40]))):
+    given = [(X, y), (X, sparse.csr_array(y)), (sparse.csr_array(X), sparse.csr_matrix(y))]
+    splits = [predefined_split(Dataset(inputs[:40], labels[:40])) for inputs, labels in given]
+    for split in (ValidSplit(3), *splits):
         pruner = SNIPPruner(multilabel_net(max_epochs=4, train_split=split), random_state=0)
         history = pruner.fit(X, y).estimator_.history
         assert history[-1, "valid_loss"] < history[0, "valid_loss"]
-    assert history[-1, "valid_acc"] == pruner.score(X[:40], y[:40])
+        if split in splits:
+            assert history[-1, "valid_acc"] == pruner.score(X[:40], y[:40])
+
+
+def test_analyses_take_sparse_indicators():
+    X, y = multilabel_data()
+    pruner = SNIPPruner(multilabel_net(max_epochs=2), random_state=0).fit(X, y)
+    reports, lines = [], []
+    for labels in (y, sparse.csr_array(y)):
+        data = X, labels
+        reports.append(
+            ticket_report(pruner, *data, X_test=X, y_test=labels, n_controls=1, random_state=0)
+        )
+        lines.append(linear_mode_connectivity(pruner, pruner, *data).errors.tolist())
+    pd.testing.assert_frame_equal(*reports)
+    assert lines[0] == lines[1]
 
 
 @pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss, nn.MSELoss, nn.MultiMarginLoss])

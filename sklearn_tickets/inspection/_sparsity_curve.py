@@ -189,7 +189,8 @@ class SparsityCurveDisplay(Display):
         ----------
         cv_results : dict
             The ``cv_results_`` of a fitted search such as ``GridSearchCV``. There is a line
-            for each combination of the other parameters searched.
+            for each combination of the other parameters searched; those that look the same are
+            numbered from 2.
         scoring : str, default="score"
             The name of the score, if the search has several.
         name : str, default="pruner"

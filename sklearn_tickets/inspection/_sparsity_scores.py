@@ -1,9 +1,11 @@
 """Scores of pruners at several sparsities: of fits, and in the results of searches."""
 
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
@@ -130,14 +132,21 @@ def scores_of_search(cv_results: Mapping[str, Any], scoring: str, name: str) -> 
     """
     folds = score_columns(cv_results, r"split\d+", scoring, "scoring")
     rows = []
+    alike: dict[str, list[list[Any]]] = defaultdict(list)
     for i, params in enumerate(cv_results["params"]):
         path = sparsity_parameter(params, i)
+        others = {key: value for key, value in params.items() if key != path}
         # Estimators among the candidates have long representations.
-        others = [
+        named = [
             f"{key}={type(value).__name__ if hasattr(value, 'get_params') else value}"
-            for key, value in params.items()
-            if key != path
+            for key, value in others.items()
         ]
-        label, density = ", ".join(others) or name, 1 - params[path]
+        label, density = ", ".join(named) or name, 1 - params[path]
+        # Different objects may look the same, and are then numbered from 2.
+        values = [value if np.isscalar(value) else id(value) for value in others.values()]
+        if values not in alike[label]:
+            alike[label].append(values)
+        if number := alike[label].index(values):
+            label += f" {number + 1}"
         rows += [(label, density, cv_results[fold][i]) for fold in folds]
     return pd.DataFrame(rows, columns=["pruner", "density", "score"])

@@ -93,7 +93,7 @@ def batch_losses(
     sample_weight: Array | None = None,
     temperature: float = 1.0,
 ) -> Iterator[Tensor]:
-    """Yield losses of batches that sum to the mean training loss, at given parameters.
+    """Yield losses of batches that sum to the loss of all rows, at given parameters.
 
     The module runs in evaluation mode on copies of its buffers, so that scoring draws no
     random number and leaves the statistics of normalization layers unchanged.
@@ -116,25 +116,27 @@ def batch_losses(
     Yields
     ------
     loss : Tensor of shape ()
-        Mean loss of up to 512 rows, weighted by their share.
+        Loss of up to 512 rows; a mean is multiplied by their share.
     """
     module = plain_module(net.module_)
+    is_sum = getattr(net.criterion_, "reduction", "mean") == "sum"
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    targets = as_tensor(y)
+    weights = None if sample_weight is None else as_tensor(sample_weight)
     for rows in torch.arange(len(X)).split(_BATCH):
         # Other kernels of attention cannot be differentiated twice.
         with evaluating(module), sdpa_kernel(SDPBackend.MATH):
             inputs = as_tensor(X[rows.numpy()]).to(net.device)
-            targets = torch.as_tensor(y)[rows].to(net.device)
+            target = targets[rows].to(net.device)
             state = {**parameters, **buffers}
             output = functional_call(module, state, inputs) * (1 / temperature)
-            if targets.is_floating_point():
-                output = output.reshape(targets.shape)
-            if sample_weight is None:
-                loss = net.get_loss(output, targets, X=inputs)
+            if target.is_floating_point():
+                output = output.reshape(target.shape)
+            if weights is None:
+                loss = net.get_loss(output, target, X=inputs)
             else:
-                weights = torch.as_tensor(sample_weight)[rows]
-                loss = weighted_loss(net.criterion_, output, targets, weights)
-        yield loss * (len(rows) / len(X))
+                loss = weighted_loss(net.criterion_, output, target, weights[rows])
+        yield loss if is_sum else loss * (len(rows) / len(X))
 
 
 def gradient(

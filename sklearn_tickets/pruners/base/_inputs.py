@@ -41,7 +41,7 @@ class InputsMixin:
         X, y = validate_data(
             self, X, y, **_READ, multi_output=True, y_numeric=not is_classification
         )
-        X = SparseRows(X) if issparse(X) else X
+        X, y = SparseRows(X) if issparse(X) else X, y.toarray() if issparse(y) else y
         return X, *(check_classes(self, y) if is_classification else (y, None))
 
     def _check_inputs(self, X: ArrayLike) -> Any:

@@ -45,11 +45,15 @@ def encode_validation_data(net: NeuralNet, classes: np.ndarray | None) -> None:
     dataset = split.keywords["valid_ds"]
     try:
         inputs: Any
-        if isinstance(dataset, Dataset) and issparse(dataset.X):
-            inputs, y = SparseRows(dataset.X.astype(np.float32)), dataset.y
+        if isinstance(dataset, Dataset) and (issparse(dataset.X) or issparse(dataset.y)):
+            X, y = dataset.X, dataset.y
+            y = y.toarray() if issparse(y) else y
         else:
             with seeded(0, net.device):  # A DataLoader draws a seed.
                 X, y = next(iter(DataLoader(dataset, batch_size=len(dataset))))
+        if issparse(X):
+            inputs = SparseRows(X.astype(np.float32))
+        else:
             inputs = np.asarray(X, dtype=np.float32)
         targets = encode_targets(net, inputs, np.asarray(y), classes)
     except (RuntimeError, TypeError, ValueError) as error:

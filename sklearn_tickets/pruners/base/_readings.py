@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_expit, log_softmax
+from scipy.special import log_expit, log_softmax, logit
 from skorch import NeuralNet
 from skorch.utils import to_numpy
 from torch import nn
@@ -54,8 +54,7 @@ def decision_values(net: NeuralNet, outputs: Any) -> Any:
     if is_multilabel(net) or outputs.shape[1] > 2:
         return outputs
     if outputs.shape[1] == 1:
-        threshold = net.threshold
-        return outputs[:, 0] - np.log(threshold / (1 - threshold))
+        return outputs[:, 0] - logit(net.threshold)
     return outputs[:, 1] - outputs[:, 0]
 
 
