@@ -281,7 +281,8 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def get_support(self, indices: bool = False) -> NDArray[np.bool_] | NDArray[np.intp]:
         """Get the inputs that the ticket uses, as scikit-learn's feature selectors do.
 
-        `transform` does not select them; ``X[:, pruner.get_support()]`` does.
+        `transform` does not select them; ``X[:, pruner.get_support()]`` does. Their names are
+        ``pruner.feature_names_in_[pruner.get_support()]``, not those of `get_feature_names_out`.
 
         Parameters
         ----------
