@@ -18,6 +18,8 @@ from torch import nn
 
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import MagnitudePruner
+from tests.instances import make_net
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 
@@ -174,6 +176,13 @@ def test_from_nonzero_is_the_mask_of_a_fitted_network():
     )
     mask.apply_(net)
     assert TicketMask.from_nonzero(net) == mask
+
+
+def test_from_nonzero_of_anything_but_a_module_says_where_the_module_is():
+    net = make_net("classifier")
+    for wrong in net, MagnitudePruner(net):
+        with pytest.raises(TypeError, match=r"net\.module_, .* pruner\.estimator_\.module_"):
+            TicketMask.from_nonzero(wrong)
 
 
 def test_from_nonzero_takes_tied_weights_once_and_refuses_computed_ones():

@@ -87,6 +87,14 @@ class TicketMask(PackedMask):
         -------
         mask : TicketMask
 
+        Raises
+        ------
+        TypeError
+            If `module` is no module, such as a skorch net.
+        ValueError
+            If an entry of `exclude` matches no parameter, there is nothing to cover, or a layer
+            computes its weight from other parameters, as with ``torch.nn.utils.prune``.
+
         Examples
         --------
         >>> import torch
@@ -96,6 +104,11 @@ class TicketMask(PackedMask):
         >>> TicketMask.from_nonzero(module)["weight"]
         tensor([[ True, False,  True, False]])
         """
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"module must be a torch.nn.Module; got {type(module).__name__}. Of a fitted "
+                "skorch net, pass net.module_, and of a fitted pruner pruner.estimator_.module_."
+            )
         prunable = prunable_parameters(module, prune_bias=prune_bias, exclude=exclude)
         return cls({name: p.detach().to_dense() != 0 for name, p in prunable.items()})
 

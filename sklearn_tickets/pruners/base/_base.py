@@ -48,7 +48,7 @@ class BasePruner(
     ----------
     estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or NeuralNetRegressor
         An unfitted skorch net around a module *class* or factory whose modules return
-        logits or regression outputs. It is cloned and never modified. The module's
+        logits or regression outputs. `fit` clones it and never modifies it. The module's
         parameters ``n_features``, ``n_outputs``, ``n_channels`` and ``image_size`` are
         inferred from the data if they have no default.
     final_epochs : int or None, default=None
@@ -89,7 +89,8 @@ class BasePruner(
     input_support_ : bool ndarray of shape X.shape[1:]
         True for the inputs that the ticket uses.
     feature_importances_ : float64 ndarray of shape X.shape[1:]
-        The share of each input in the flow of the kept weights' magnitudes; the sum is 1.
+        The share of each input in the flow of the kept weights' magnitudes; the sum is 1,
+        or 0 if no path is left.
     classes_ : ndarray of shape (n_classes,)
         Class labels, or the numbers of the labels in an indicator matrix; classifiers only.
     n_features_in_ : int
@@ -246,7 +247,7 @@ class BasePruner(
             warnings.warn(
                 f"{type(self).__name__} left no path from inputs to outputs: the sparse network "
                 f"is constant. Its mask keeps {run.mask.n_kept:,} of {run.mask.n_parameters:,} "
-                f"parameters. Try {', '.join(remedies)}.",
+                f"parameters. Try {' or '.join(remedies)}.",
                 LayerCollapseWarning,
                 stacklevel=4,
             )

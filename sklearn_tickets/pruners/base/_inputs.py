@@ -98,7 +98,8 @@ class InputsMixin:
     def get_support(self, indices: bool = False) -> NDArray[np.bool_] | NDArray[np.intp]:
         """Get the inputs that the ticket uses, as scikit-learn's feature selectors do.
 
-        `transform` does not select them; ``X[:, pruner.get_support()]`` does.
+        `transform` does not select them; ``X[:, pruner.get_support()]`` does. Their names are
+        ``pruner.feature_names_in_[pruner.get_support()]``, not those of `get_feature_names_out`.
 
         Parameters
         ----------
@@ -108,7 +109,7 @@ class InputsMixin:
         Returns
         -------
         support : bool ndarray of shape X.shape[1:] or int ndarray of shape (n_inputs,)
-            `input_support_`, or the indices into flattened rows where it is True.
+            A copy of `input_support_`, or the indices into flattened rows where it is True.
         """
         check_is_fitted(self)
-        return np.flatnonzero(self.input_support_) if indices else self.input_support_
+        return np.flatnonzero(self.input_support_) if indices else self.input_support_.copy()
