@@ -264,7 +264,8 @@ def test_a_net_without_a_device_is_on_the_cpu(pruner_class, kind, data):
 
 
 def test_without_a_random_state_global_seeds_have_no_effect(data):
-    pruner = RandomPruner(make_net("classifier", max_epochs=1), train_ticket=False)
+    net = make_net("classifier", max_epochs=1)
+    pruner = RandomPruner(net, sparsity=0.5, train_ticket=False)
     masks = []
     for _ in range(2):
         np.random.seed(0)

@@ -76,6 +76,14 @@ def fill_in_place(net, x):
     return out
 
 
+def keep_before_writing(net, x):
+    """The second tensor is written in place, the first one is not."""
+    h = net.first(x)
+    opposite = -h
+    opposite *= 0
+    return net.last(h + opposite)
+
+
 def early_exit(net, x):
     return net.first(x) if x.sum() > 0 else net.second(x)
 
@@ -145,6 +153,10 @@ EXACT = {
         (4,),
     ),
     "assign": (Net(fill_in_place, first=linear(4, 2), second=linear(4, 2)), (4,)),
+    "keep_before_writing": (
+        Net(keep_before_writing, first=linear(), last=linear(4, 2)),
+        (4,),
+    ),
     "where": vector(lambda n, x: torch.where(torch.arange(4) < 2, x, 0.0)),
     "masked_fill": vector(lambda n, x: x.masked_fill(torch.arange(4) < 2, 1.0)),
     "hard_gate": vector(lambda n, x: torch.where(x > 0, x, 0.1 * x)),
@@ -163,6 +175,10 @@ EXACT = {
     "softmax": between(nn.Softmax(dim=1)),
     "layer_norm": between(nn.LayerNorm(4)),
     "batch_norm": between(nn.BatchNorm1d(4)),
+    "layer_norm_of_two_axes": vector(
+        lambda n, x: n.f(functional.pad(x[:, :2], (0, 2)).unflatten(1, (2, 2))).flatten(1),
+        f=nn.LayerNorm((2, 2)),
+    ),
     "group_norm": images(nn.GroupNorm(2, 4), 64),
     "instance_norm": images(nn.InstanceNorm2d(4), 64),
     "conv_transpose": images(nn.ConvTranspose2d(4, 2, 2, stride=2, bias=False), 128),
@@ -259,6 +275,7 @@ GENEROUS = {
     "rms_norm": between(nn.RMSNorm(4)),
     "normalize": vector(lambda n, x: functional.normalize(x)),
     "glu": between(nn.GLU(), n_out=2),
+    "dilated_max_pool": images(nn.MaxPool2d(2, dilation=3), 4),
     "product": vector(lambda n, x: n.f(x) * n.g(x), f=linear(), g=linear()),
     "part_of_a_constant_written": (Net(write_into_constant, w=weight(1, 4), f=linear(4, 1)), (4,)),
     "own_attention": (

@@ -62,7 +62,9 @@ HOLDERS = {
     "tuned threshold": TunedThresholdClassifierCV(negated(CLASSIFIER), cv=2),
     "self-training": SelfTrainingClassifier(CLASSIFIER),
     "search": GridSearchCV(negated(CLASSIFIER), {}, cv=2),
-    "search in pipelines": make_pipeline(None, negated(GridSearchCV(CLASSIFIER, {}, cv=2))),
+    "search in pipelines": make_pipeline(
+        None, "passthrough", negated(GridSearchCV(CLASSIFIER, {}, cv=2))
+    ),
 }
 
 

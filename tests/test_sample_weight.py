@@ -148,7 +148,7 @@ def test_rows_of_weight_zero_are_as_if_they_were_not_there():
     assert_same_fit(pruner.fit(X, Y, sample_weight=half), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("factor", [1e-300, 1e300])
+@pytest.mark.parametrize("factor", [1e-300, 1e307])
 def test_a_factor_on_all_weights_changes_nothing(factor):
     pruner = SNIPPruner(make_net("classifier", max_epochs=2), sparsity=0.5, random_state=0)
     expected = clone(pruner).fit(X, Y, sample_weight=WEIGHTS)

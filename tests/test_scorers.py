@@ -322,7 +322,7 @@ def test_scorers_of_several_scaled_targets():
     assert strong_r2(regressor, X, y) == pytest.approx(r2_score(y, strong))
     assert abs(strong_r2(regressor, X, y) - sparse_r2(regressor, X, y)) > 1e-3
     with torch.no_grad():
-        inner.estimator_.module_.weight[0, 1] = 1e-30
+        inner.estimator_.module_.weight[0, 1] = -1e-30
     with pytest.raises(ValueError, match="1 pruned entries of 'weight' are not exactly 0"):
         sparse_r2(regressor, X, y)
 

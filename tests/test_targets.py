@@ -45,6 +45,13 @@ class SqueezedMSE(nn.Module):
         return ((output.squeeze(-1) - y) ** 2).mean()
 
 
+class ColumnMSE(nn.MSELoss):
+    """A loss that expects a vector of outputs and a column of targets."""
+
+    def forward(self, output, y):
+        return super().forward(output[:, None], y)
+
+
 class LogCosh(nn.Module):
     def forward(self, output, y):
         return torch.log(torch.cosh(output - y)).mean()
@@ -126,10 +133,14 @@ def _at(module, state):
     return module
 
 
-def test_a_loss_that_squeezes_outputs_gets_a_vector():
+@pytest.mark.parametrize(
+    ("module", "criterion", "axis"), [(MLP, SqueezedMSE, ()), (Flat, ColumnMSE, (1,))]
+)
+def test_a_loss_that_changes_the_axes_of_outputs_gets_what_it_expects(module, criterion, axis):
     X, y = regression()
-    start, expected = by_skorch(make_net("regressor", **settings(MLP, SqueezedMSE)), X, y)
-    net = make_net("regressor", **settings(lambda **sizes: _at(MLP(**sizes), start), SqueezedMSE))
+    net = make_net("regressor", **settings(module, criterion))
+    start, expected = by_skorch(net, X, y.reshape(-1, *axis))
+    net = make_net("regressor", **settings(lambda **sizes: _at(module(**sizes), start), criterion))
     np.testing.assert_allclose(
         GivenMaskPruner(net).fit(X, y).predict(X), expected, rtol=1e-5, atol=1e-5
     )

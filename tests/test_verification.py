@@ -55,6 +55,7 @@ def test_outputs_that_cancel_may_differ_by_more():
         (lambda X: (mlp()(X), X), r"shape \(20, 2\) .*, shape \(20, 6\)"),
         (lambda X: mlp()(X) * torch.nan, "differ by nan"),
         (lambda X: mlp()(X) * (1 if len(X) > 1 else 2), r"n=1 rows.* number of rows"),
+        (lambda X: mlp()(X) * (2 if len(X) == 3 else 1), r"n=3 rows.* number of rows"),
         (lambda X: 1 / 0, "copy fails on inputs of network: division by zero"),
         (lambda X: object(), "returns object, which cannot be compared"),
     ],

@@ -18,7 +18,6 @@ from sklearn_tickets._network import (
     as_tensor,
     evaluating,
     functional_call,
-    infer,
     plain_module,
     row_sizes,
 )
@@ -73,9 +72,9 @@ def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
     sizes = [row_sizes(values) for values in (X, y)]
     rows = np.unique([size.argsort()[-8:] for size in sizes])
     target = torch.as_tensor(y[rows]).to(net.device)
-    output = torch.from_numpy(infer(net.module_, X[rows])).to(target)
-    # A copy: a criterion may count its calls.
-    loss = copy.deepcopy(net.criterion_)(output.reshape(target.shape), target)
+    with evaluating(net.module_), torch.no_grad():
+        # A copy: a criterion may count its calls.
+        loss = copy.deepcopy(net.criterion_)(net.infer(X[rows]), target)
     if not loss.isfinite().all():
         raise ValueError(
             f"The loss of estimator, {type(net.criterion_).__name__}, is {loss.mean():g} at the "

@@ -87,10 +87,10 @@ def score_labels(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
     if np.array_equal(classes, np.arange(len(classes))):
         return
     rows = np.unique(y, return_index=True)[1]
-    default = dict(net.get_default_callbacks())
     for name, callback in net.callbacks_:
         scoring = getattr(callback, "scoring_", None)
-        if name not in default and isinstance(scoring, str | _BaseScorer):
+        # The accuracy, which nets have by default, is the same for labels and class numbers.
+        if scoring != "accuracy" and isinstance(scoring, str | _BaseScorer):
             by_label = _LabelScorer(scoring, classes)
             callback.set_params(scoring=by_label, name=callback.name_)
             callback.initialize()
