@@ -91,6 +91,7 @@ def test_rows_are_taken_repeated_and_converted():
         (nn.Sequential(nn.Conv3d(1, 1, 2), nn.Flatten(), nn.Linear(8, 2)), (64, 1, 3, 3, 3)),
         (nn.Sequential(nn.Linear(6, 2), nn.Flatten(), nn.Linear(8, 2)), (64, 4, 6)),
         (nn.Sequential(nn.Conv2d(1, 1, (1, 2)), nn.Flatten(), nn.Linear(7, 2)), None),
+        (nn.Sequential(nn.Linear(6, 2), nn.Flatten(0)), None),
         (nn.Tanh(), None),
     ],
 )
