@@ -71,6 +71,9 @@ SETTINGS = {
     GivenMaskPruner: {},
 }
 
+# Annealing takes chains of linear layers, and one class in a row.
+GENERAL = [cls for cls in SETTINGS if cls is not AnnealingPruner]
+
 
 def make_net(kind, **params):
     """A small net that learns what small data teach."""

@@ -143,8 +143,12 @@ def run_chain(
     s, counts, energy = problem.state(bits, log_scale), np.zeros(3, dtype=np.int64), np.inf
     if not s.size[0]:
         s = problem.state(np.flatnonzero(problem.free), log_scale)
-    for step in steps(n_moves, s.size[0], n_kept, len(problem.X), heat):
-        problem.set_rows(s, rng.permutation(len(problem.X))[: step.n_rows])
+    n_samples = len(problem.X)
+    rows = np.arange(n_samples)
+    for step in steps(n_moves, s.size[0], n_kept, n_samples, heat):
+        if step.n_rows < n_samples:
+            rows = rng.permutation(n_samples)
+        problem.set_rows(s, rows[: step.n_rows])
         energy = anneal(s, rng.randint(2**31), step, problem.eps, counts)
     hidden = s.target < s.first[-2]
     return Found(

@@ -79,7 +79,8 @@ def anneal(s: State, seed: int, step: Step, eps: float, counts: NDArray[np.int64
         elif not change_bits(s, max_kept):
             continue
         after = s.size[0]
-        if after > before and after > max_kept:
+        # Nothing grows where nothing is connected.
+        if after == 0 or max_kept < after > before:
             undo(s)
             continue
         counts[0] += 1

@@ -22,7 +22,7 @@ class Stage:
         The share of all moves.
     hot, cold : float
         Temperatures at its beginning and end, for a ticket of 130 bits.
-    excess : float or None
+    excess : float
         Largest number of kept bits at its end, as a multiple of the ticket's.
     n_rows : int
         Number of rows that decide on a move.
@@ -92,7 +92,7 @@ def steps(n_moves: int, n_start: int, n_kept: int, n_rows: int, heat: float) -> 
     step : Step
         Temperature and number of bits fall geometrically from each step to the next.
     """
-    most = max(n_start, n_kept)
+    most = float(max(n_start, n_kept))
     for stage in SCHEDULE:
         total = round(stage.share * n_moves)
         n_steps = max(1, round(total / MOVES_PER_DRAW))

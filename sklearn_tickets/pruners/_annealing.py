@@ -238,7 +238,8 @@ class _Host:
 
     def split(self, bits: NDArray) -> dict[str, NDArray]:
         """Return the entries of bits that the mask covers, by name."""
-        tables, by_name = self.tables(self.state), {}
+        tables = self.tables(self.state)
+        by_name: dict[str, NDArray] = {}
         parts = np.split(bits, np.cumsum([table.size for table in tables])[:-1])
         for name, table, part in zip(self.layers, tables, parts, strict=True):
             n_constant = self.n_constant if name == self.layers[-1] else 0
