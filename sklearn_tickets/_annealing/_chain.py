@@ -95,14 +95,11 @@ class Found:
         Bits that would lead into units without outputs.
     energy : float
         Energy on the training data, at most 9,000 rows of it.
-    n_proposed : int
-        Number of moves that changed something.
     """
 
     bits: NDArray[np.int64]
     idle: NDArray[np.bool_]
     energy: float
-    n_proposed: int
 
 
 def run_chain(
@@ -155,5 +152,4 @@ def run_chain(
         bits=s.kept[: s.size[0]].copy(),
         idle=hidden & (s.n_out[s.target] == 0),
         energy=energy,
-        n_proposed=int(counts[0]),
     )
