@@ -100,9 +100,9 @@ class AnnealingPruner(FrozenGatesPruner):
     the training data, so that time hardly depends on the width of the network, but on the
     number of kept parameters. More than 9,000 rows are used in turn.
 
-    On the planted circle (20,904 parameters), tickets of the planted size, 130 parameters, were right
-    on .942 to .969 of test data with 4.5 million moves (median .949; edge-popup .72, the planted
-    ticket .987). With few moves for many parameters the result can be worse than edge-popup's.
+    On the planted circle (20,904 parameters), tickets of the planted size, 130 parameters, were
+    right on .942 to .969 of test data with 4.5 million moves (median .949; edge-popup .72, the
+    planted ticket .987). With few moves for many parameters the result can be worse than edge-popup's.
 
     Annealing decides on most moves by a part of the rows, so that it does not sample exactly from
     the distribution of its temperature.
