@@ -102,7 +102,8 @@ class AnnealingPruner(FrozenGatesPruner):
 
     On the planted circle (20,904 parameters), tickets of the planted size, 130 parameters, were
     right on .942 to .969 of test data with 4.5 million moves (median .949; edge-popup .72, the
-    planted ticket .987). With few moves for many parameters the result can be worse than edge-popup's.
+    planted ticket .987). With few moves for many parameters the result can be worse than
+    edge-popup's.
 
     Annealing decides on most moves by a part of the rows, so that it does not sample exactly from
     the distribution of its temperature.
