@@ -5,10 +5,10 @@ pipelines, searches, ``TransformedTargetRegressor``, ``FixedThresholdClassifier`
 """
 
 import copy
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.feature_selection import RFE
 from sklearn.frozen import FrozenEstimator
@@ -46,7 +46,8 @@ class Found(NamedTuple):
         return X
 
     def targets(self, y: Any) -> Any:
-        """Return targets as each ``TransformedTargetRegressor`` transforms them."""
+        """Return dense targets, as each ``TransformedTargetRegressor`` transforms them."""
+        y = y.toarray() if issparse(y) else y
         for each in self.around:
             if isinstance(each, TransformedTargetRegressor):
                 values = np.asarray(y)
@@ -115,35 +116,6 @@ def pruner_of(estimator: Any) -> Any:
         is_pipeline = isinstance(estimator, Pipeline)
         estimator = estimator.steps[-1][1] if is_pipeline else estimator.regressor
     return estimator
-
-
-def sparsity_parameter(params: Mapping[str, Any], candidate: int) -> str:
-    """Return the name of the sparsity among the parameters of a candidate.
-
-    Parameters
-    ----------
-    params : mapping of str to object
-        The parameters of a candidate of a search, as in ``cv_results_["params"]``.
-    candidate : int
-        Its number, for error messages.
-
-    Returns
-    -------
-    name : str
-        The name, which is or ends in ``sparsity``, such as ``pruner__sparsity``.
-
-    Raises
-    ------
-    ValueError
-        If there is not exactly one, or it is None.
-    """
-    names = [key for key in params if key.rpartition("__")[2] == "sparsity"]
-    if len(names) != 1 or params[names[0]] is None:
-        raise ValueError(
-            "cv_results must come from a search over one sparsity, such as "
-            f"{{'pruner__sparsity': [0.5, 0.9]}}; candidate {candidate} is {dict(params)}."
-        )
-    return names[0]
 
 
 def _place(estimator: Any) -> str | None:

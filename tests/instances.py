@@ -15,6 +15,7 @@ from torch import nn
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import (
+    AnnealingPruner,
     BernoulliGatePruner,
     ConcreteTicketPruner,
     ContinuousSparsificationPruner,
@@ -59,6 +60,7 @@ SETTINGS = {
     GemMinerPruner: {"sparsity": 0.5, "mask_epochs": 2},
     ConcreteTicketPruner: {"sparsity": 0.5, "mask_epochs": 2},
     BernoulliGatePruner: {"sparsity": 0.5, "mask_epochs": 2},
+    AnnealingPruner: {"sparsity": 0.5, "mask_epochs": 2, "n_moves": 2000},
     RigLPruner: {"sparsity": 0.5, "update_every": 2},
     GeneticPruner: {
         "sparsity": 0.5,
@@ -68,6 +70,9 @@ SETTINGS = {
     },
     GivenMaskPruner: {},
 }
+
+# Annealing takes chains of linear layers, and one class in a row.
+GENERAL = [cls for cls in SETTINGS if cls is not AnnealingPruner]
 
 
 def make_net(kind, **params):

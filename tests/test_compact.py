@@ -14,7 +14,10 @@ from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional
-from torch.nn.modules.module import register_module_forward_hook
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.export import compact
@@ -530,8 +533,15 @@ def test_hooks_and_replaced_forwards_are_refused(name):
         compact(PATCHED[name](), ROWS_OF_6)
 
 
-def test_hooks_of_all_modules_are_refused():
-    handle = register_module_forward_hook(lambda _, X, Y: 2 * Y)
+@pytest.mark.parametrize(
+    ("register", "hook"),
+    [
+        (register_module_forward_hook, lambda _, X, Y: 2 * Y),
+        (register_module_forward_pre_hook, lambda _, X: (2 * X[0],)),
+    ],
+)
+def test_hooks_of_all_modules_are_refused(register, hook):
+    handle = register(hook)
     try:
         with pytest.raises(ValueError, match="is registered for all modules"):
             compact(mlp())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sklearn_tickets.pruners import ConcreteTicketPruner
-from sklearn_tickets.pruners._concrete_ticket import _Concrete, _ReverseKL
+from sklearn_tickets.pruners._concrete_ticket import _Concrete, _reverse_kl
 from tests.instances import linear_net, make_net, small_data
 
 
@@ -29,10 +29,20 @@ def test_concrete_gates_pull_only_while_too_many_are_open():
 def test_reverse_kl_by_hand():
     sparse, dense = torch.tensor([[0.0, 0.0]]), torch.tensor([[math.log(3.0), 0.0]])
     expected = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
-    assert _ReverseKL()(sparse, dense).item() == pytest.approx(expected)
+    assert _reverse_kl(sparse, dense, "mean").item() == pytest.approx(expected)
     # A single logit is that of class 1 against 0.
-    one = _ReverseKL()(torch.zeros(1), torch.tensor([-math.log(3.0)]))
+    one = _reverse_kl(torch.zeros(1), torch.tensor([-math.log(3.0)]), "mean")
     assert one.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_distance_is_reduced_as_the_loss_is(data, reduction):
+    X, y = data
+    net = make_net("classifier", criterion__reduction=reduction)
+    pruner = ConcreteTicketPruner(net, train_ticket=False, random_state=0).fit(X, y)
+    losses = [record["train_loss"] for record in pruner.rounds_]
+    pruner.fit(X, y, sample_weight=np.ones(len(y)))
+    assert [record["train_loss"] for record in pruner.rounds_] == pytest.approx(losses, rel=1e-4)
 
 
 def test_concrete_tickets_keep_what_the_dense_network_needs():

@@ -76,6 +76,20 @@ def fill_in_place(net, x):
     return out
 
 
+def keep_before_writing(net, x):
+    """The second tensor is written in place, the first one is not."""
+    h = net.first(x)
+    opposite = -h
+    opposite *= 0
+    return net.last(h + opposite)
+
+
+def scale_part_in_place(net, x):
+    h = net.first(x)
+    h[:, 1:].mul_(net.scale)
+    return net.last(h)
+
+
 def early_exit(net, x):
     return net.first(x) if x.sum() > 0 else net.second(x)
 
@@ -145,6 +159,25 @@ EXACT = {
         (4,),
     ),
     "assign": (Net(fill_in_place, first=linear(4, 2), second=linear(4, 2)), (4,)),
+    "keep_before_writing": (
+        Net(keep_before_writing, first=linear(), last=linear(4, 2)),
+        (4,),
+    ),
+    "scale_in_place": vector(lambda n, x: n.f(x).mul_(n.s), f=linear(), s=weight(4)),
+    "scale_part_in_place": (
+        Net(scale_part_in_place, first=linear(), scale=weight(3), last=linear(4, 2)),
+        (4,),
+    ),
+    "residual_of_norm_in_place": images(
+        Net(lambda n, x: n.f(x).add_(x), f=nn.InstanceNorm2d(4)), 64
+    ),
+    "constant_column": (
+        Net(
+            lambda n, x: n.f(torch.cat([x[:, :3], torch.ones(len(x), 1, dtype=x.dtype)], 1)),
+            f=linear(4, 3),
+        ),
+        (4,),
+    ),
     "where": vector(lambda n, x: torch.where(torch.arange(4) < 2, x, 0.0)),
     "masked_fill": vector(lambda n, x: x.masked_fill(torch.arange(4) < 2, 1.0)),
     "hard_gate": vector(lambda n, x: torch.where(x > 0, x, 0.1 * x)),
@@ -163,6 +196,14 @@ EXACT = {
     "softmax": between(nn.Softmax(dim=1)),
     "layer_norm": between(nn.LayerNorm(4)),
     "batch_norm": between(nn.BatchNorm1d(4)),
+    "batch_norm_of_parts": vector(
+        lambda n, x: n.f((x * (torch.arange(4) == 2)).view(-1, 2)).view(-1, 4),
+        f=nn.BatchNorm1d(2, affine=False, track_running_stats=False),
+    ),
+    "layer_norm_of_two_axes": vector(
+        lambda n, x: n.f(functional.pad(x[:, :2], (0, 2)).unflatten(1, (2, 2))).flatten(1),
+        f=nn.LayerNorm((2, 2)),
+    ),
     "group_norm": images(nn.GroupNorm(2, 4), 64),
     "instance_norm": images(nn.InstanceNorm2d(4), 64),
     "conv_transpose": images(nn.ConvTranspose2d(4, 2, 2, stride=2, bias=False), 128),
@@ -180,6 +221,7 @@ EXACT = {
     "adaptive_max": images(nn.AdaptiveMaxPool2d(2), 16),
     "lp_pool": images(nn.LPPool2d(2, 2), 16),
     "global_max": images(Net(lambda n, x: x.amax((2, 3))), 4),
+    "global_max_with_axes": images(Net(lambda n, x: x.amax((2, 3), keepdim=True)), 4),
     "max_of_axis": images(Net(lambda n, x: x.flatten(2).max(-1).values), 4),
     "dropout": images(nn.Dropout2d(), 64),
     "tied": vector(lambda n, x: functional.linear(n.f(x).relu(), n.f.weight.mT), f=linear()),
@@ -258,7 +300,9 @@ def write_into_constant(n, x):
 GENEROUS = {
     "rms_norm": between(nn.RMSNorm(4)),
     "normalize": vector(lambda n, x: functional.normalize(x)),
+    "normalize_residual": vector(lambda n, x: functional.normalize(x).add_(x)),
     "glu": between(nn.GLU(), n_out=2),
+    "dilated_max_pool": images(nn.MaxPool2d(2, dilation=3), 4),
     "product": vector(lambda n, x: n.f(x) * n.g(x), f=linear(), g=linear()),
     "part_of_a_constant_written": (Net(write_into_constant, w=weight(1, 4), f=linear(4, 1)), (4,)),
     "own_attention": (

@@ -9,7 +9,7 @@ from sklearn_tickets._random import seeded
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import ModuleTemplate
 from sklearn_tickets.pruners import EdgePopupPruner
-from sklearn_tickets.pruners._edge_popup import _BestScored, _initial_scores
+from sklearn_tickets.pruners._edge_popup import BestScored, initial_scores
 from sklearn_tickets.training import Layout
 from tests.instances import layout_of, linear_net, make_net, small_data, weights
 
@@ -57,7 +57,7 @@ def gates_of(*scores, density, anneal=False):
     """Gates of weights with these scores."""
     layout = layout_of(*[(1, len(own)) for own in scores])
     joined = torch.tensor([score for own in scores for score in own])
-    return _BestScored(joined, layout=layout, density=density, anneal=anneal)
+    return BestScored(joined, layout=layout, density=density, anneal=anneal)
 
 
 def test_the_best_entry_of_each_weight_is_open():
@@ -78,7 +78,7 @@ def test_the_density_falls_to_its_target():
 def test_the_density_falls_from_that_of_the_mask():
     mask = TicketMask({"weight": [[1] * 16 + [0] * 16]})
     layout = Layout(mask, "global")
-    gates = _BestScored(torch.linspace(0, 1, 32), layout=layout, density=1 / 32, anneal=True)
+    gates = BestScored(torch.linspace(0, 1, 32), layout=layout, density=1 / 32, anneal=True)
     gates.close_(layout.pruned)
     n_open = []
     for epoch in (1, 2, 3, 4):
@@ -104,7 +104,7 @@ def test_scores_are_trained_with_momentum_and_decay():
 )
 def test_initial_scores_are_uniform_and_smaller_with_more_inputs(shape, fan_in):
     with seeded(0, "cpu"):
-        scores = _initial_scores(torch.ones(shape)).flatten() * fan_in**0.5
+        scores = initial_scores(torch.ones(shape)).flatten() * fan_in**0.5
     # Mean 1/2, deviation 12 ** -0.5, within four standard errors of 4000 draws or more.
     assert scores.min() >= 0
     assert 0.99 < scores.max() <= 1 + 1e-6

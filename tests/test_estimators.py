@@ -1,4 +1,4 @@
-"""Pruners inside meta-estimators, what reaches them, and parameters of searches."""
+"""Pruners inside meta-estimators, and what reaches them."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
-from sklearn_tickets._estimators import find_pruner, pruner_of, sparsity_parameter
+from sklearn_tickets._estimators import find_pruner, pruner_of
 from sklearn_tickets.export import compact
 from sklearn_tickets.inspection import (
     critical_compression,
@@ -62,7 +62,9 @@ HOLDERS = {
     "tuned threshold": TunedThresholdClassifierCV(negated(CLASSIFIER), cv=2),
     "self-training": SelfTrainingClassifier(CLASSIFIER),
     "search": GridSearchCV(negated(CLASSIFIER), {}, cv=2),
-    "search in pipelines": make_pipeline(None, negated(GridSearchCV(CLASSIFIER, {}, cv=2))),
+    "search in pipelines": make_pipeline(
+        None, "passthrough", negated(GridSearchCV(CLASSIFIER, {}, cv=2))
+    ),
 }
 
 
@@ -189,9 +191,3 @@ def test_exports_are_of_networks_whose_predictions_nothing_changes():
         message = "must not be inside a TransformedTargetRegressor.* Pass the fitted pruner itself"
         with pytest.raises(TypeError, match=message):
             compact(holder)
-
-
-def test_the_sparsity_of_a_candidate():
-    assert sparsity_parameter({"lr": 1, "a__sparsity": 0.5, "sparsity_": 2}, 0) == "a__sparsity"
-    with pytest.raises(ValueError, match=r"one sparsity.*; candidate 3 is {'lr': 1}"):
-        sparsity_parameter({"lr": 1}, 3)

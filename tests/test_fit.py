@@ -1,6 +1,8 @@
 """`Fit`: fits that pause before their trainings end as they would without pauses."""
 
 import logging
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.metrics import sparse_r2, strong_r2
-from sklearn_tickets.model_selection import BatchedGridSearchCV
+from sklearn_tickets.model_selection import BatchedGridSearchCV, _fit
 from sklearn_tickets.pruners import (
     EdgePopupPruner,
     GivenMaskPruner,
@@ -129,6 +131,18 @@ def test_what_rounds_leave_is_the_same(caplog):
             for name, value in expected.items():
                 own = states[0]["state"][index][name]
                 assert_allclose(own * kept, value * kept, rtol=1e-3, atol=1e-7)
+
+
+def test_the_time_of_a_fit_is_that_of_all_its_parts(monkeypatch):
+    monkeypatch.setattr(_fit, "time", SimpleNamespace(perf_counter=count().__next__))
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), sparsity=0.5, random_state=0)
+    fit = _fit.Fit(pruner)
+    fit.start(CIRCLE.X, CIRCLE.y)
+    for n_trainings in range(2):
+        assert fit.seconds == 1 + n_trainings
+        fit.train()
+    assert fit.training is None
+    assert fit.seconds == 3
 
 
 class OwnFit(MagnitudePruner):

@@ -9,7 +9,7 @@ import torch
 from sklearn_tickets.pruners._bernoulli_gate import _ClippedNormal
 from sklearn_tickets.pruners._concrete_ticket import _Concrete
 from sklearn_tickets.pruners._continuous_sparsification import SoftGates
-from sklearn_tickets.pruners._edge_popup import _BestScored
+from sklearn_tickets.pruners._edge_popup import BestScored
 from sklearn_tickets.pruners._gem_miner import _Rounded
 from sklearn_tickets.pruners._hard_concrete import _HardConcrete
 from tests.instances import layout_of
@@ -55,7 +55,7 @@ def test_penalties_are_as_documented(gates, penalty):
         _HardConcrete(torch.zeros(4), penalty=1.0, density=None, temperature=0.5),
         _ClippedNormal(torch.zeros(4), penalty=1.0, density=None, noise=0.3),
         _Concrete(torch.zeros(4), density=0.1, temperature=0.5),
-        _BestScored(torch.zeros(4), layout=layout_of((1, 4)), density=0.5, anneal=True),
+        BestScored(torch.zeros(4), layout=layout_of((1, 4)), density=0.5, anneal=True),
         _Rounded(torch.ones(4), layout=layout_of((1, 4)), density=0.5, penalty=1, freeze_every=1),
     ],
     ids=["soft", "hard concrete", "clipped normal", "concrete", "best scored", "rounded"],

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners import (
     EdgePopupPruner,
     GraSPPruner,
@@ -16,8 +17,16 @@ from sklearn_tickets.pruners import (
     SNIPPruner,
     SynFlowPruner,
 )
-from sklearn_tickets.pruners.base import scoring_sample
-from tests.instances import ConvNet, make_net, run_of, small_data, small_images, two_layer_net
+from sklearn_tickets.pruners.base import batch_losses, masked_leaves, scoring_sample
+from tests.instances import (
+    ConvNet,
+    linear_net,
+    make_net,
+    run_of,
+    small_data,
+    small_images,
+    two_layer_net,
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +53,34 @@ def test_scoring_samples_are_drawn_from_all_classes_equally():
     assert weights.tolist() == (inputs / 100).tolist()
     assert len(inputs) == 12
     assert scoring_sample(run, None)[0] is X
+
+
+@pytest.mark.parametrize("sample_weight", [None, np.linspace(0.5, 1.5, 700)])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_losses_of_batches_add_up_to_the_loss_of_all_rows(reduction, sample_weight):
+    """The squared errors are 0, 1, 4, ... in two batches of different sizes."""
+    errors = np.arange(700, dtype=np.float32)[:, None]
+    net = linear_net([1.0], criterion__reduction=reduction).initialize()
+    leaves = masked_leaves(net, TicketMask.ones_like(net.module_))
+    total = sum(batch_losses(net, leaves, errors, 0 * errors, sample_weight)).item()
+    weights = np.ones(700) if sample_weight is None else sample_weight
+    squares = errors[:, 0].astype(float) ** 2
+    assert total == pytest.approx((weights * squares).sum() / (700 if reduction == "mean" else 1))
+
+
+def test_arrays_may_be_read_only():
+    """As those of joblib's memory maps and of pandas are."""
+    numbers = np.arange(1, 9, dtype=np.float32)
+    weights = numbers.astype(np.float64)
+    for each in (numbers, weights):
+        each.setflags(write=False)
+    net = linear_net([1.0], criterion__reduction="sum", max_epochs=1)
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        SNIPPruner(net).fit(numbers[:, None], numbers, sample_weight=weights)
+    finally:
+        torch.set_warn_always(always)
 
 
 class Attention(nn.Module):

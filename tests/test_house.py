@@ -20,6 +20,7 @@ PACKAGE = Path(sklearn_tickets.__file__).parent
 
 # The rooms, and what each may import besides itself. The command line may import all.
 ALLOWED = {
+    "_cv_results": set(),
     "_estimators": set(),
     "_files": set(),
     "_random": set(),
@@ -27,12 +28,23 @@ ALLOWED = {
     "masks": {"_files", "_network"},
     "training": {"_network", "_random", "masks"},
     "models": set(),
+    "_chain": {"_network", "models"},
+    "_annealing": set(),
     "datasets.tasks": set(),
-    "datasets": {"_estimators", "_network", "_random", "datasets.tasks", "masks", "models"},
+    "datasets": {
+        "_chain",
+        "_estimators",
+        "_network",
+        "_random",
+        "datasets.tasks",
+        "masks",
+        "models",
+    },
     "pruners.base": {"_network", "_random", "masks", "training"},
-    "pruners": {"_network", "masks", "pruners.base", "training"},
+    "pruners": {"_annealing", "_chain", "_network", "masks", "pruners.base", "training"},
     "metrics": {"_estimators", "_network", "masks"},
     "inspection": {
+        "_cv_results",
         "_estimators",
         "_network",
         "_random",
@@ -44,6 +56,7 @@ ALLOWED = {
     },
     "export": {"_estimators", "_files", "_network", "models", "pruners.base"},
     "model_selection": {
+        "_cv_results",
         "_estimators",
         "_network",
         "_random",
@@ -172,11 +185,15 @@ def public_objects():
             path = f"{module.__name__}.{name}"
             if not getattr(member, "_is_protocol", False):
                 yield path
-            if inspect.isclass(member):
-                inherited = {name for base in member.__mro__[1:] for name in vars(base)}
+            lineage = member.__mro__ if inspect.isclass(member) else ()
+            # Bases that are not public have a part of the methods that are.
+            for i, owner in enumerate(lineage):
+                if not owner.__module__.startswith("sklearn_tickets"):
+                    continue
+                inherited = {name for base in lineage[i + 1 :] for name in vars(base)}
                 yield from (
-                    f"{path}.{method}"
-                    for method, function in vars(member).items()
+                    f"{owner.__module__}.{owner.__name__}.{method}"
+                    for method, function in vars(owner).items()
                     if not method.startswith("_")
                     and inspect.isfunction(function)
                     # The docstring is where the interface is.

@@ -14,7 +14,7 @@ from torch import nn
 
 from sklearn_tickets.models import LeNet5, ResNet
 from sklearn_tickets.pruners import EdgePopupPruner, GivenMaskPruner, MagnitudePruner, RandomPruner
-from tests.instances import SETTINGS, make_net
+from tests.instances import GENERAL, SETTINGS, make_net
 
 DIGITS, LABELS = load_digits(return_X_y=True)
 X, Y = DIGITS[:60], LABELS[:60]
@@ -35,7 +35,7 @@ def quick(pruner_class, net):
 
 
 @pytest.mark.filterwarnings("ignore:The mask did not move")  # in a single step
-@pytest.mark.parametrize("pruner_class", SETTINGS)
+@pytest.mark.parametrize("pruner_class", GENERAL)
 @pytest.mark.parametrize("module", [LeNet5, ResNet])
 def test_pruners_fit_images_in_pipelines_and_searches(module, pruner_class):
     # Scalers keep rows of pixels, from which the size of images cannot be told.
@@ -60,7 +60,7 @@ def test_pruners_fit_images_in_pipelines_and_searches(module, pruner_class):
 
 
 @pytest.mark.filterwarnings("ignore:The mask did not move")
-@pytest.mark.parametrize("pruner_class", SETTINGS)
+@pytest.mark.parametrize("pruner_class", GENERAL)
 def test_no_search_damages_batch_statistics(pruner_class):
     pruner = quick(pruner_class, image_net(ResNet)).set_params(train_ticket=False)
     if "rewind_epoch" in pruner.get_params(deep=False):
@@ -133,7 +133,7 @@ class TwoHeads(nn.Module):
         return torch.cat([self.left(hidden), self.right(hidden)], dim=1)
 
 
-@pytest.mark.parametrize("pruner_class", SETTINGS)
+@pytest.mark.parametrize("pruner_class", GENERAL)
 def test_shared_layers_and_several_heads_are_pruned_like_any_other(pruner_class):
     pruner = quick(pruner_class, image_net(TwoHeads)).fit(IMAGES, Y)
     weights = {name for name in pruner.mask_ if name.endswith("weight")}

@@ -162,11 +162,13 @@ def test_scoring_callbacks_see_labels(labels, scoring, halves):
     assert given == codes
 
 
-def test_a_label_that_is_also_a_class_number(halves):
+@pytest.mark.parametrize("place", ["callbacks", "callbacks__valid_acc"])
+def test_a_label_that_is_also_a_class_number(place, halves):
     """With labels 1 and 2, the score of class 1 is that of the label, as in scikit-learn."""
     (X, y), _ = halves
     callback = EpochScoring("f1", on_train=True, lower_is_better=False, use_caching=False)
-    net = make_net("classifier", max_epochs=3, callbacks=[callback])
+    given = {place: [callback] if place == "callbacks" else callback}
+    net = make_net("classifier", max_epochs=3, **given)
     pruner = SNIPPruner(net, sparsity=0.3, random_state=0).fit(X, y + 1)
     expected = f1_score(y + 1, pruner.predict(X), pos_label=1)
     assert pruner.estimator_.history[-1, "f1"] == pytest.approx(expected)

@@ -3,6 +3,7 @@
 import base64
 import copy
 import itertools
+import json
 import pickle
 from functools import reduce
 
@@ -18,6 +19,8 @@ from torch import nn
 
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import MagnitudePruner
+from tests.instances import make_net
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 
@@ -174,6 +177,13 @@ def test_from_nonzero_is_the_mask_of_a_fitted_network():
     )
     mask.apply_(net)
     assert TicketMask.from_nonzero(net) == mask
+
+
+def test_from_nonzero_of_anything_but_a_module_says_where_the_module_is():
+    net = make_net("classifier")
+    for wrong in net, MagnitudePruner(net):
+        with pytest.raises(TypeError, match=r"net\.module_, .* pruner\.estimator_\.module_"):
+            TicketMask.from_nonzero(wrong)
 
 
 def test_from_nonzero_takes_tied_weights_once_and_refuses_computed_ones():
@@ -800,6 +810,21 @@ def test_file_of_another_kind_is_refused(tmp_path, content):
 def test_safetensors_file_without_a_mask_is_refused(tmp_path, metadata):
     save_file({"weight": np.ones((2, 2), "float32")}, tmp_path / "file", metadata=metadata)
     with pytest.raises(ValueError, match=r"not a complete file .*: its format is"):
+        TicketMask.load(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("shape", "packed", "problem"),
+    [
+        ([9], np.zeros(1, "uint8"), r"takes 2 bytes, not \[1\] of type U8"),
+        ([9], np.zeros(2, "int8"), r"takes 2 bytes, not \[2\] of type I8"),
+        ([3, -3], np.zeros(1, "uint8"), r"has the shape \[3, -3\]"),
+    ],
+)
+def test_bits_that_do_not_fit_their_shape_are_refused(tmp_path, shape, packed, problem):
+    metadata = {"format": "sklearn_tickets.TicketMask/1", "shapes": json.dumps({"weight": shape})}
+    save_file({"weight": packed}, tmp_path / "file", metadata=metadata)
+    with pytest.raises(ValueError, match=f"not a complete file .*{problem}"):
         TicketMask.load(tmp_path / "file")
 
 

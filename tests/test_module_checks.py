@@ -270,7 +270,8 @@ def lazy():
         nn.LazyBatchNorm1d(),
         nn.ReLU(),
         nn.Flatten(),
-        nn.LazyLinear(2),
+        nn.LazyLinear(3),
+        nn.Linear(3, 2),  # not all layers are lazy
     )
 
 
@@ -278,10 +279,11 @@ def test_lazy_layers_are_initialized_before_the_ticket_is_sought():
     pruner = fitted(lazy)
     assert {n: tuple(k.shape) for n, k in pruner.mask_.items()} == {
         "1.weight": (4, 1, 3),
-        "5.weight": (2, 16),
+        "5.weight": (3, 16),
+        "6.weight": (2, 3),
     }
     assert pruner.initial_state_["2.num_batches_tracked"] == 0
-    assert pruner.initial_state_["5.weight"].shape == (2, 16)
+    assert pruner.initial_state_["5.weight"].shape == (3, 16)
     np.testing.assert_array_equal(pruner.predict_proba(X), fitted(lazy).predict_proba(X))
 
 

@@ -225,6 +225,10 @@ class FlatOutput(MLP):
             lambda: MagnitudePruner(NeuralNetBinaryClassifier(MLP, criterion=nn.BCELoss)),
             "BCEWithLogitsLoss",
         ),
+        (
+            lambda: MagnitudePruner(NeuralNetBinaryClassifier(MLP, threshold=2)),
+            "threshold=2, which must be a probability",
+        ),
         (lambda: MagnitudePruner(make_net("classifier", module=FlatOutput)), r"\(n_samples, 1\)"),
         (
             lambda: MagnitudePruner(make_net("classifier", module__n_features=5)),

@@ -1,6 +1,7 @@
 """`to_onnx`: ONNX Runtime computes the outputs of the network."""
 
 import copy
+import logging
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -101,16 +102,18 @@ class Words(nn.Module):
         return self.dropout(self.norm(self.table(words))).mean(dim=1)
 
 
-def test_a_module_is_written_as_it_is_and_left_alone(tmp_path):
+def test_a_module_is_written_as_it_is_and_left_alone(tmp_path, caplog):
     words = RNG.randint(9, size=(10, 3))
     module = Words().train()
     before = copy.deepcopy(module)
     stream, numpy_stream = torch.get_rng_state(), np.random.get_state()[1].copy()
+    caplog.set_level(logging.INFO, logger="torch.onnx")
     path = tmp_path / "words.onnx"
     path.write_bytes(b"an earlier file")
     to_onnx(module, path, words[:1])
     assert torch.equal(torch.get_rng_state(), stream)
     assert_array_equal(np.random.get_state()[1], numpy_stream)
+    assert logging.getLogger("torch.onnx").level == logging.INFO
     assert all(layer.training for layer in module.modules())
     for name, value in before.state_dict().items():
         assert torch.equal(module.state_dict()[name], value)

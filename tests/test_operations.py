@@ -40,3 +40,27 @@ def test_operations_of_other_libraries_keep_their_full_names():
 
 def relu(x):
     return x
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "abs absolute",
+        "neg negative",
+        "pos positive",
+        "clamp clip clamp_min clamp_max",
+        "sub subtract rsub isub",
+        "mul multiply rmul imul",
+        "div divide true_divide truediv itruediv",
+        "matmul mm bmm mv rmatmul",
+        "cat concat concatenate",
+        "view reshape ravel flatten",
+        "transpose t permute swapaxes swapdims movedim moveaxis",
+        "hstack vstack dstack stack",
+        "eq ne lt le gt ge not_equal less less_equal greater greater_equal",
+    ],
+)
+def test_names_of_the_same_operation_have_the_same_rule(names):
+    first, *others = [KINDS.get(name) for name in names.split()]
+    assert first is not None
+    assert others == [first] * len(others)

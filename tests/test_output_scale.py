@@ -252,6 +252,12 @@ def test_weights_of_rows_count_like_copies():
     )
 
 
+def test_weights_count_in_the_bounds_of_the_temperature():
+    """They are relative to the mean size of the logits, which is 4 here."""
+    outputs, y = np.array([[0.0, 1], [5, 0]]), np.array([1, 0])
+    assert classification_temperature(outputs, y, np.array([1.0, 3])) == pytest.approx(4e-3)
+
+
 def test_a_heavy_row_moves_the_line_search():
     """Class 1 must exceed 1 in two rows and stay below 1/2 in one, which weighs more."""
     outputs, y = np.array([[1.0, 1], [1, 1], [1, 2]]), np.array([1, 1, 0])

@@ -10,7 +10,7 @@ from sklearn_tickets.metrics import sparse_accuracy, strong_accuracy
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import SNIPPruner
 from sklearn_tickets.pruners.base import class_codes
-from sklearn_tickets.pruners.base._readings import decisions
+from sklearn_tickets.pruners.base._readings import decision_values
 from tests.instances import make_net, multilabel_data, multilabel_net, small_data, small_images
 
 
@@ -23,17 +23,23 @@ def test_a_single_logit_at_the_threshold_is_of_class_0(threshold, logit):
     net = binary_net(threshold=threshold)
     outputs = logit + np.array([[-1e-6], [0], [1e-6]])
     assert class_codes(net, outputs).tolist() == [0, 0, 1]
-    np.testing.assert_allclose(decisions(net, outputs), [-1e-6, 0, 1e-6], atol=1e-15)
+    np.testing.assert_allclose(decision_values(net, outputs), [-1e-6, 0, 1e-6], atol=1e-15)
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 1.0])
+def test_no_logit_is_between_the_ends_of_the_thresholds(threshold):
+    outputs = np.array([[-50.0], [0], [50]])
+    assert class_codes(binary_net(threshold=threshold), outputs).tolist() == [1 - threshold] * 3
 
 
 def test_decisions_hand_worked():
     outputs = np.array([[1.0, 3], [2, 2], [5, 4]])
-    assert decisions(make_net("classifier"), outputs).tolist() == [2, 0, -1]
+    assert decision_values(make_net("classifier"), outputs).tolist() == [2, 0, -1]
     assert class_codes(make_net("classifier"), outputs).tolist() == [1, 0, 0]
     three = np.array([[1.0, 3, 2]])
-    assert decisions(make_net("classifier"), three) is three
+    assert decision_values(make_net("classifier"), three) is three
     labels = np.array([[1.0, -3], [-2, 2]])
-    assert decisions(multilabel_net(), labels) is labels
+    assert decision_values(multilabel_net(), labels) is labels
     assert class_codes(multilabel_net(), labels).tolist() == [[1, 0], [0, 1]]
 
 

@@ -146,10 +146,10 @@ NO_EYE = np.repeat([[0, 1]], [6, 26], axis=1).repeat(2, axis=0)
 @pytest.mark.parametrize(
     ("pruner", "remedies"),
     [
-        (MagnitudePruner(None, sparsity=0.995), "a lower sparsity, more rounds, scope='layer'"),
-        (RandomPruner(None, sparsity=0.995, scope="layer"), "a lower sparsity, more rounds"),
+        (MagnitudePruner(None, sparsity=0.995), "a lower sparsity or more rounds or scope='layer'"),
+        (RandomPruner(None, sparsity=0.995, scope="layer"), "a lower sparsity or more rounds"),
         (RigLPruner(None, sparsity=0.995, scope="layer"), "a lower sparsity"),
-        (RigLPruner(None, sparsity=0.995, scope="global"), "a lower sparsity, scope='layer'"),
+        (RigLPruner(None, sparsity=0.995, scope="global"), "a lower sparsity or scope='layer'"),
         (GivenMaskPruner(None), "a mask that connects them"),
     ],
     ids=repr,

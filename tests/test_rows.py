@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from sklearn_tickets._network import SparseRows, as_tensor, row_sizes
+from sklearn_tickets.export import compact, to_onnx, to_sparse
 from sklearn_tickets.inspection import linear_mode_connectivity, ticket_report
 from sklearn_tickets.metrics import effective_sparsity, strong_accuracy
 from sklearn_tickets.model_selection import BatchedGridSearchCV
@@ -67,7 +68,7 @@ def assert_alike(dense, other, X, given):
     "rows", [2, -1, np.int64(0), slice(1, 3), slice(None), [0, 0, 2], np.array([3, 1])]
 )
 def test_rows_are_dense_when_they_are_taken(rows):
-    X = np.array([[0, 1, 0], [2, 0, 0], [0, 0, 0], [0, -3, 4]], dtype=np.float32)
+    X = np.array([[0, 1, 0], [2, 0, 0], [0, 0, 0], [0, -5, 4]], dtype=np.float32)
     found = SparseRows(sparse.csr_matrix(X))
     assert (found.shape, len(found), found.ndim) == (X.shape, 4, 2)
     assert (found.dtype, found.nbytes) == (X.dtype, X.nbytes)
@@ -77,7 +78,8 @@ def test_rows_are_dense_when_they_are_taken(rows):
     if not isinstance(rows, int | np.integer):
         np.testing.assert_array_equal(found.take(rows)[:], X[rows])
         np.testing.assert_array_equal(found[torch.arange(4)[rows]], X[rows])
-    assert row_sizes(found).tolist() == row_sizes(X).tolist() == [1, 2, 0, 4]
+        np.testing.assert_array_equal(found[rows, ...], X[rows])  # as scikit-learn takes rows
+    assert row_sizes(found).tolist() == row_sizes(X).tolist() == [1, 2, 0, 5]
     np.testing.assert_array_equal(as_tensor(sparse.coo_array(X)), X)
 
 
@@ -105,6 +107,10 @@ def test_sparse_inputs_have_the_results_of_dense_ones(pruner):
         {"iterator_train__shuffle": False, "batch_size": -1},
         {"callbacks": [EpochScoring("roc_auc", name="own", lower_is_better=False, on_train=True)]},
         {"callbacks": [EpochScoring("f1", name="f1", use_caching=False)], "train_split": None},
+        {
+            "callbacks": [EpochScoring("f1", name="f1", use_caching=False)],
+            "train_split": ValidSplit(4),
+        },
     ],
 )
 def test_settings_of_the_net_take_sparse_inputs(params, container):
@@ -179,6 +185,21 @@ def test_sparse_inputs_that_are_too_large_are_named():
     assert_refused(SNIPPruner(net), (huge, y.astype(float)), "X or y is too large")
     broken = sparse.csr_array(np.where(X.max() == X, np.nan, X))
     assert_refused(SNIPPruner(net), (broken, y.astype(float)), "contains NaN")
+
+
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.coo_array])
+def test_exports_are_compared_on_sparse_inputs(container, tmp_path):
+    X, y = gappy()
+    pruner = SNIPPruner(make_net("classifier", max_epochs=1), sparsity=0.5, random_state=0)
+    pipeline = make_pipeline(MaxAbsScaler(), pruner).fit(container(X), y)
+    given = container(X.astype(np.float64))
+    ones = torch.ones(2, 6)
+    for export in (compact, to_sparse):
+        assert torch.equal(export(pipeline, given)(ones), export(pipeline, X)(ones))
+    to_onnx(pipeline, tmp_path / "ticket.onnx", given)
+    wide = sparse.csr_array((10**6, 10**6))  # more than fits in memory
+    with pytest.raises(ValueError, match="cannot read X"):
+        compact(nn.Linear(6, 2), wide)
 
 
 def test_scorers_and_analyses_take_sparse_inputs():

@@ -154,12 +154,19 @@ def test_a_refusal_leaves_the_weights_as_they_were():
     assert_same_state(weights(net), before)
 
 
-def test_weights_that_are_not_numbers_are_no_change():
-    class Odd(MLP):
-        def __init__(self, **params):
-            super().__init__(**params)
-            self.register_buffer("odd", torch.tensor([float("nan"), 1]))
-            self.register_buffer("flags", torch.tensor([True, False]))
+class Odd(MLP):
+    def __init__(self, **params):
+        super().__init__(**params)
+        self.register_buffer("odd", torch.tensor([float("nan"), 1]))
+        self.register_buffer("flags", torch.tensor([True, False]))
 
+
+def test_weights_that_are_not_numbers_are_no_change():
     pruner = GivenMaskPruner(make_net(module=Odd), MASK).fit(X, Y[:, 0])
     assert len(pruner.estimator_.history) == 3
+
+
+def test_a_number_instead_of_none_is_a_change():
+    fill = at("on_train_begin", lambda module: module.odd.nan_to_num_())
+    with pytest.raises(ValueError, match="changed 'odd' in on_train_begin"):
+        GivenMaskPruner(make_net(module=Odd, callbacks=[fill]), MASK).fit(X, Y[:, 0])

@@ -31,7 +31,16 @@ from sklearn_tickets.pruners import (
 )
 from sklearn_tickets.pruners._genetic import _misclassified, _rescaled_mse
 from sklearn_tickets.training import Training, batch_iterator, weighted_loss, with_weights
-from tests.instances import SETTINGS, instances, linear_net, make_net, score_of, small_data
+from tests.instances import (
+    SETTINGS,
+    instances,
+    linear_net,
+    make_net,
+    multilabel_data,
+    multilabel_net,
+    score_of,
+    small_data,
+)
 from tests.small_nets import initialized
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")
@@ -139,7 +148,7 @@ def test_rows_of_weight_zero_are_as_if_they_were_not_there():
     assert_same_fit(pruner.fit(X, Y, sample_weight=half), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("factor", [1e-300, 1e300])
+@pytest.mark.parametrize("factor", [1e-300, 1e307])
 def test_a_factor_on_all_weights_changes_nothing(factor):
     pruner = SNIPPruner(make_net("classifier", max_epochs=2), sparsity=0.5, random_state=0)
     expected = clone(pruner).fit(X, Y, sample_weight=WEIGHTS)
@@ -287,6 +296,13 @@ def test_weights_are_validated(weights, complaint):
         MagnitudePruner(make_net("classifier")).fit(X, Y, sample_weight=weights)
 
 
+@pytest.mark.parametrize("factor", [1e-320, 1e-20, 1e20, 1e300])
+def test_weights_of_a_sum_that_float32_cannot_hold_are_refused(factor):
+    pruner = MagnitudePruner(make_net("classifier", criterion__reduction="sum"))
+    with pytest.raises(ValueError, match=r"sample_weight has the maximum .* Divide sample_weight"):
+        pruner.fit(X, Y, sample_weight=factor * WEIGHTS)
+
+
 class OwnLoss(nn.Module):
     """A loss without a reduction, or one that it does not honor."""
 
@@ -348,3 +364,12 @@ def test_methods_that_would_ignore_weights_are_refused(net_class, method):
     with pytest.raises(ValueError, match=f"{net_class.__name__} has a {method} method of its own"):
         pruner.fit(X, Y, sample_weight=WEIGHTS)
     pruner.fit(X, Y)
+
+
+def test_rows_without_any_label_may_be_all_that_is_left():
+    X, y = multilabel_data()
+    y[:40] = 0
+    weights = np.repeat([1.0, 0.0], [40, 60])
+    pruner = MagnitudePruner(multilabel_net(batch_size=-1), random_state=0)
+    weighted = clone(pruner).fit(X, y, sample_weight=weights)
+    assert weighted.mask_ == pruner.fit(X[:40], y[:40]).mask_

@@ -1,21 +1,26 @@
 """Scorers: values on networks worked by hand, errors, and scikit-learn's searches."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.testing import assert_allclose
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
+    KFold,
     ValidationCurveDisplay,
+    cross_validate,
     validation_curve,
 )
 from sklearn.pipeline import make_pipeline
@@ -43,6 +48,7 @@ from sklearn_tickets.metrics import (
     ticket_recall,
     ticket_recall_score,
 )
+from sklearn_tickets.model_selection import BatchedGridSearchCV
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner
 
@@ -105,6 +111,67 @@ def test_ticket_scorers(classifier, scorer, expected):
     score = scorer(classifier, X)
     assert score == pytest.approx(expected)
     assert isinstance(score, float)
+
+
+@pytest.mark.parametrize("search_class", [GridSearchCV, BatchedGridSearchCV])
+def test_searches_weigh_scores(search_class):
+    """The scores of two folds by hand; those of masks have no weights."""
+    pruner = GivenMaskPruner(make_net(), random_state=0)
+    rows, labels = np.tile(X, (4, 1)), np.tile(LABELS, 4)
+    weights = np.arange(1.0, 29) ** 2
+    scoring = {"one": "accuracy", "same": sparse_accuracy, "strong": strong_accuracy}
+    search = search_class(
+        pruner,
+        {"mask": [FOUND, TRUTH, ~FOUND]},
+        scoring=scoring | {"overlap": ticket_overlap, "effective": effective_sparsity},
+        refit="same",
+        cv=KFold(2),
+        error_score="raise",
+    ).fit(rows, labels, sample_weight=weights)
+    results = search.cv_results_
+    for fold, (train, test) in enumerate(KFold(2).split(rows)):
+        assert_allclose(results[f"split{fold}_test_one"], results[f"split{fold}_test_same"])
+        fitted = pruner.set_params(mask=FOUND).fit(
+            rows[train], labels[train], sample_weight=weights[train]
+        )
+        is_right = fitted.strong_predict(rows[test]) == labels[test]
+        expected = np.average(is_right, weights=weights[test])
+        assert results[f"split{fold}_test_strong"][0] == pytest.approx(expected)
+        assert expected != is_right.mean()
+    assert results["mean_test_overlap"].tolist() == [1 / 4, 1, 1 / 2]
+
+
+def test_metadata_routing_weighs_scores_on_request():
+    weights = np.arange(1.0, 29) ** 2
+    data = np.tile(X, (4, 1)), np.tile(LABELS, 4)
+    with config_context(enable_metadata_routing=True):
+        pruner = GivenMaskPruner(make_net(), FOUND, random_state=0)
+        pruner.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        validate = partial(
+            cross_validate, pruner, *data, cv=KFold(2), params={"sample_weight": weights}
+        )
+        expected = validate()["test_score"]
+        for scoring in (sparse_accuracy, {"score": sparse_accuracy, "overlap": ticket_overlap}):
+            with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+                validate(scoring=scoring)
+        requests = {
+            "score": sparse_accuracy.set_score_request(sample_weight=True),
+            "overlap": ticket_overlap.set_score_request(sample_weight=True),
+        }
+        assert_allclose(validate(scoring=requests)["test_score"], expected)
+        assert_allclose(validate(scoring=requests["score"])["test_score"], expected)
+
+
+def test_a_scorer_without_weights_has_none_inside_another(classifier):
+    def plain(estimator, X, y):
+        return accuracy_score(y, estimator.predict(X))
+
+    assert not make_strong_scorer(plain)._accept_sample_weight()
+    assert make_strong_scorer(sparse_accuracy)._accept_sample_weight()
+    weights = np.arange(1, 8)
+    found = make_strong_scorer(sparse_accuracy)(classifier, X, LABELS, sample_weight=weights)
+    assert found == strong_accuracy(classifier, X, LABELS, sample_weight=weights)
+    assert found == pytest.approx(classifier.score(X, LABELS, sample_weight=weights))
 
 
 def test_sparse_scorers(classifier, regressor):
@@ -255,7 +322,7 @@ def test_scorers_of_several_scaled_targets():
     assert strong_r2(regressor, X, y) == pytest.approx(r2_score(y, strong))
     assert abs(strong_r2(regressor, X, y) - sparse_r2(regressor, X, y)) > 1e-3
     with torch.no_grad():
-        inner.estimator_.module_.weight[0, 1] = 1e-30
+        inner.estimator_.module_.weight[0, 1] = -1e-30
     with pytest.raises(ValueError, match="1 pruned entries of 'weight' are not exactly 0"):
         sparse_r2(regressor, X, y)
 

@@ -2,17 +2,19 @@
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, ParameterGrid, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.inspection import SparsityCurveDisplay
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.metrics import sparse_neg_mean_squared_error
 from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, RandomPruner, SynFlowPruner
 from tests.axes import hollow_points, legend_of, line_of, twenty_colors_and_markers
@@ -226,6 +228,22 @@ def test_curves_of_a_search_have_a_line_for_what_else_was_searched(planted):
     expected = results.groupby("param_randompruner__sparsity")["mean_test_accuracy"]
     shown = display.table.groupby("density")["score"].mean()
     assert_allclose(shown.loc[[0.5, 0.25]], expected.mean().loc[[0.5, 0.75]])
+
+
+def test_candidates_that_look_the_same_have_lines_of_their_own():
+    first, second = TicketMask({"w": [True, False]}), TicketMask({"w": [False, True]})
+    grid = {"initial_mask": [first, second], "exclude": [(), ("b",)], "sparsity": [0.5, 0.75]}
+    candidates = list(ParameterGrid(grid))
+    results = {"params": candidates, "split0_test_score": np.arange(8.0)}
+    table = SparsityCurveDisplay.from_cv_results(results).table
+    mask = "initial_mask=TicketMask(1 of 2 parameters)"
+    lines = {name: rows["score"].tolist() for name, rows in table.groupby("pruner", sort=False)}
+    assert lines == {
+        f"exclude=(), {mask}": [0, 1],
+        f"exclude=(), {mask} 2": [2, 3],
+        f"exclude=('b',), {mask}": [4, 5],
+        f"exclude=('b',), {mask} 2": [6, 7],
+    }
 
 
 @pytest.mark.parametrize(

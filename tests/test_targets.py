@@ -1,6 +1,7 @@
 """Targets as the loss takes them: the shape of the outputs, and the numbers of the classes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -11,6 +12,7 @@ from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 from torch import nn
 
+from sklearn_tickets.inspection import linear_mode_connectivity, ticket_report
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import (
     BernoulliGatePruner,
@@ -20,6 +22,7 @@ from sklearn_tickets.pruners import (
     SNIPPruner,
 )
 from tests.instances import (
+    GENERAL,
     assert_refused,
     instances,
     make_net,
@@ -41,6 +44,13 @@ class SqueezedMSE(nn.Module):
 
     def forward(self, output, y):
         return ((output.squeeze(-1) - y) ** 2).mean()
+
+
+class ColumnMSE(nn.MSELoss):
+    """A loss that expects a vector of outputs and a column of targets."""
+
+    def forward(self, output, y):
+        return super().forward(output[:, None], y)
 
 
 class LogCosh(nn.Module):
@@ -124,10 +134,14 @@ def _at(module, state):
     return module
 
 
-def test_a_loss_that_squeezes_outputs_gets_a_vector():
+@pytest.mark.parametrize(
+    ("module", "criterion", "axis"), [(MLP, SqueezedMSE, ()), (Flat, ColumnMSE, (1,))]
+)
+def test_a_loss_that_changes_the_axes_of_outputs_gets_what_it_expects(module, criterion, axis):
     X, y = regression()
-    start, expected = by_skorch(make_net("regressor", **settings(MLP, SqueezedMSE)), X, y)
-    net = make_net("regressor", **settings(lambda **sizes: _at(MLP(**sizes), start), SqueezedMSE))
+    net = make_net("regressor", **settings(module, criterion))
+    start, expected = by_skorch(net, X, y.reshape(-1, *axis))
+    net = make_net("regressor", **settings(lambda **sizes: _at(module(**sizes), start), criterion))
     np.testing.assert_allclose(
         GivenMaskPruner(net).fit(X, y).predict(X), expected, rtol=1e-5, atol=1e-5
     )
@@ -255,7 +269,9 @@ def test_callbacks_of_the_fit_see_labels():
 
 
 @pytest.mark.parametrize(
-    "pruner", instances("classifier"), ids=lambda pruner: type(pruner).__name__
+    "pruner",
+    [pruner for pruner in instances("classifier") if type(pruner) in GENERAL],
+    ids=lambda pruner: type(pruner).__name__,
 )
 def test_every_pruner_learns_several_labels(pruner):
     X, y = multilabel_data()
@@ -287,13 +303,37 @@ def test_indicators_of_any_kind_are_taken(convert):
     np.testing.assert_array_equal(pruner.fit(X, convert(y)).predict(X), expected)
 
 
+def test_targets_of_a_regression_may_be_sparse():
+    X, _ = small_data()
+    pruner = SNIPPruner(make_net("regressor", max_epochs=1), random_state=0)
+    expected = pruner.fit(X, X[:, :2]).predict(X)
+    np.testing.assert_array_equal(pruner.fit(X, sparse.csr_array(X[:, :2])).predict(X), expected)
+
+
 def test_labels_are_validated_as_they_are_trained():
     X, y = multilabel_data()
-    for split in (ValidSplit(3), predefined_split(Dataset(X[:40], y[:40]))):
+    given = [(X, y), (X, sparse.csr_array(y)), (sparse.csr_array(X), sparse.csr_matrix(y))]
+    splits = [predefined_split(Dataset(inputs[:40], labels[:40])) for inputs, labels in given]
+    for split in (ValidSplit(3), *splits):
         pruner = SNIPPruner(multilabel_net(max_epochs=4, train_split=split), random_state=0)
         history = pruner.fit(X, y).estimator_.history
         assert history[-1, "valid_loss"] < history[0, "valid_loss"]
-    assert history[-1, "valid_acc"] == pruner.score(X[:40], y[:40])
+        if split in splits:
+            assert history[-1, "valid_acc"] == pruner.score(X[:40], y[:40])
+
+
+def test_analyses_take_sparse_indicators():
+    X, y = multilabel_data()
+    pruner = SNIPPruner(multilabel_net(max_epochs=2), random_state=0).fit(X, y)
+    reports, lines = [], []
+    for labels in (y, sparse.csr_array(y)):
+        data = X, labels
+        reports.append(
+            ticket_report(pruner, *data, X_test=X, y_test=labels, n_controls=1, random_state=0)
+        )
+        lines.append(linear_mode_connectivity(pruner, pruner, *data).errors.tolist())
+    pd.testing.assert_frame_equal(*reports)
+    assert lines[0] == lines[1]
 
 
 @pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss, nn.MSELoss, nn.MultiMarginLoss])

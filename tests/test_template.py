@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from skorch import NeuralNetRegressor
+from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
+from torch.nn.utils import prune
 
 from sklearn_tickets.models import ModuleTemplate
 
@@ -109,6 +110,21 @@ def test_equal_templates_have_equal_hashes(module):
 def test_modules_without_values_are_refused(module):
     with pytest.raises(ValueError, match=r"parameter '0\.weight' has no values"):
         ModuleTemplate(module)
+
+
+def test_weights_that_are_computed_from_others_are_refused():
+    module = nn.Sequential(nn.Linear(4, 2))
+    prune.l1_unstructured(module[0], "weight", 0.5)
+    with pytest.raises(ValueError, match=r"layer '0' .* 'weight' .*prune\.remove"):
+        ModuleTemplate(module)
+    prune.remove(module[0], "weight")
+    assert (ModuleTemplate(module)()[0].weight == 0).sum() == 4
+
+
+def test_a_fitted_net_is_no_module():
+    net = NeuralNetClassifier(nn.Linear, module__in_features=2, module__out_features=2)
+    with pytest.raises(TypeError, match=r"pass net\.module_"):
+        ModuleTemplate(net.initialize())
 
 
 @pytest.mark.parametrize("module", [nn.Linear, lambda: nn.Linear(2, 2), None])

@@ -55,6 +55,7 @@ def test_outputs_that_cancel_may_differ_by_more():
         (lambda X: (mlp()(X), X), r"shape \(20, 2\) .*, shape \(20, 6\)"),
         (lambda X: mlp()(X) * torch.nan, "differ by nan"),
         (lambda X: mlp()(X) * (1 if len(X) > 1 else 2), r"n=1 rows.* number of rows"),
+        (lambda X: mlp()(X) * (2 if len(X) == 3 else 1), r"n=3 rows.* number of rows"),
         (lambda X: 1 / 0, "copy fails on inputs of network: division by zero"),
         (lambda X: object(), "returns object, which cannot be compared"),
     ],
@@ -90,6 +91,7 @@ def test_rows_are_taken_repeated_and_converted():
         (nn.Sequential(nn.Conv3d(1, 1, 2), nn.Flatten(), nn.Linear(8, 2)), (64, 1, 3, 3, 3)),
         (nn.Sequential(nn.Linear(6, 2), nn.Flatten(), nn.Linear(8, 2)), (64, 4, 6)),
         (nn.Sequential(nn.Conv2d(1, 1, (1, 2)), nn.Flatten(), nn.Linear(7, 2)), None),
+        (nn.Sequential(nn.Linear(6, 2), nn.Flatten(0)), None),
         (nn.Tanh(), None),
     ],
 )

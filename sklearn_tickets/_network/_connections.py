@@ -56,11 +56,11 @@ class Connections(LinearFlow):
         return self.weight(positions).unsqueeze(-1) * self.weight(table).mean(dim=0)
 
     def normalized(self, name: str, given: dict[str, Any]) -> Tensor:
-        """Average over the entries that are normalized together."""
+        """Average over the entries that are normalized together, with axes of length 1 or all."""
         flow = given["input"].flow
         if name == "group_norm":
             groups = flow.reshape(len(flow), given["num_groups"], -1)
-            return groups.mean(-1, keepdim=True).expand_as(groups).reshape(flow.shape)
+            return groups.mean(-1).repeat_interleave(groups.shape[-1]).reshape(flow.shape)
         if "normalized_shape" in given:
             axes = tuple(range(-len(given["normalized_shape"]), 0))
         elif given.get("use_input_stats", given.get("training", name == "instance_norm")):
@@ -69,4 +69,4 @@ class Connections(LinearFlow):
             )
         else:
             return flow
-        return flow.mean(axes, keepdim=True).expand_as(flow)
+        return flow.mean(axes, keepdim=True)

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from sklearn_tickets._network._connections import Connections
 from sklearn_tickets._network._module import evaluating, functional_call
-from sklearn_tickets._network._rows import as_tensor
+from sklearn_tickets._network._rows import Rows, as_tensor
 from sklearn_tickets._network._synaptic_flow import SynapticFlow
 from sklearn_tickets._network._traced import Traced, attach
 
@@ -49,8 +48,8 @@ class Flow(NamedTuple):
 def positive_flow(
     module: nn.Module,
     parameters: Mapping[str, Tensor],
-    X: Tensor | np.ndarray,
-    rules: type[SynapticFlow] = SynapticFlow,
+    X: Rows,
+    kind: type[SynapticFlow] = SynapticFlow,
 ) -> Flow:
     """Pass ones through `module` with non-negative `parameters`, and differentiate.
 
@@ -61,10 +60,10 @@ def positive_flow(
     parameters : mapping of str to Tensor
         Non-negative float64 values of some parameters. The others enter with their absolute
         values where they multiply, and not at all where they are added.
-    X : Tensor or ndarray of shape (n_samples, ...)
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         Inputs, of which the first is passed through the module next to the flow. Its values
         count only where the module looks them up or branches on them.
-    rules : type of SynapticFlow, default=SynapticFlow
+    kind : type of SynapticFlow, default=SynapticFlow
         How the flow passes operations: as SynFlow defines it, linear in the input
         (`LinearFlow`), or so that it only shows what is connected (`Connections`).
 
@@ -72,7 +71,7 @@ def positive_flow(
     -------
     flow : Flow
     """
-    passing = rules()
+    rules = kind()
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     with evaluating(module), _keeping_attributes(module):
         # In the block, because another thread may call the module with parameters in float64.
@@ -80,15 +79,15 @@ def positive_flow(
         state = {name: value.detach().clone() for name, value in module.named_parameters()}
         for name, value in state.items():
             flow = leaves[name] if name in leaves else value.double().abs()
-            attach(value, flow, reached=False, rules=passing)
+            attach(value, flow, reached=False, rules=rules)
         buffers = {name: value.detach().clone() for name, value in module.named_buffers()}
         row = as_tensor(X[:1]).detach().to(first.device, first.dtype, copy=True)
         ones = torch.ones(row.shape, dtype=torch.float64, device=row.device, requires_grad=True)
         x = row.requires_grad_().clone()
-        attach(x, ones.clone(), reached=True, rules=passing)
+        attach(x, ones.clone(), reached=True, rules=rules)
         output = functional_call(module, state | buffers, x)
         if not isinstance(output, Traced) and output.requires_grad:
-            passing.lose("an operation that torch does not dispatch")
+            rules.lose("an operation that torch does not dispatch")
         # An output that depends on nothing still has derivatives, of 0.
         total = 0 * ones.sum() + (output.flow.sum() if isinstance(output, Traced) else 0)
     sources = [*leaves.values(), ones]
@@ -98,11 +97,11 @@ def positive_flow(
         )
     except torch.utils.checkpoint.CheckpointError:
         # It runs the forward again without the flow.
-        passing.lose("torch.utils.checkpoint")
+        rules.lose("torch.utils.checkpoint")
         *gradients, inputs = sources
-    if passing.lost:
+    if rules.lost:
         gradients, inputs = [torch.ones_like(g) for g in gradients], torch.ones_like(inputs)
-    unknown = tuple(passing.unknown)
+    unknown = tuple(rules.unknown)
     return Flow(total.detach(), dict(zip(leaves, gradients, strict=True)), inputs[0], unknown)
 
 
@@ -119,7 +118,7 @@ def _keeping_attributes(module: nn.Module) -> Iterator[None]:
 
 
 @torch.inference_mode(mode=False)
-def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.ndarray) -> Flow:
+def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Rows) -> Flow:
     """Find what lies on a path of kept weights from an input to an output.
 
     Parameters
@@ -128,7 +127,7 @@ def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Tensor | np.nd
         The network. It is not changed. Weights that `kept` does not name are kept.
     kept : mapping of str to bool Tensor
         A mask.
-    X : Tensor or ndarray of shape (n_samples, ...)
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         Gives the shape of an input. One row suffices.
 
     Returns

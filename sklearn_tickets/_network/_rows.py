@@ -45,7 +45,9 @@ class SparseRows:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> Tensor:
-        """Return one row of shape (n_features,), or several."""
+        """Return one row of shape (n_features,), or several; scikit-learn takes ``[rows, ...]``."""
+        if isinstance(rows, tuple):
+            rows, _ = rows
         if isinstance(rows, int | np.integer):
             return self[[rows]][0]
         return torch.from_numpy(self.take(rows).matrix.toarray())

@@ -146,7 +146,13 @@ def replaced(nested: Any, replace: Callable[[Tensor], Any]) -> Any:
 
 @torch.enable_grad()
 def _attach_flows(call: Call, rules: FlowRules) -> None:
+    # Autograd keeps what a rule reads: a copy of each flow that will be overwritten.
+    written = [(t, t.flow) for t in call.operands if any(t is value for value in call.results)]
+    for operand, flow in written:
+        operand.flow = flow.clone()
     flows = rules.flows(call)
+    for operand, flow in written:
+        operand.flow = flow
     if flows is None:
         return
     for value, flow in zip(call.results, tensors(flows), strict=True):

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from sklearn_tickets._network._rows import as_tensor
+from sklearn_tickets._network._rows import SparseRows, as_tensor
 
 # At most as many rows, and as many numbers in them, are compared; but a few rows in any case.
 _MAX_ROWS, _MAX_NUMBERS, _MIN_ROWS = 64, 2**15, 4
@@ -53,10 +54,11 @@ def example_inputs(
     """
     if X is not None:
         like = _like(module)
-        rows = X if isinstance(X, Tensor) else as_tensor(np.asarray(X))
-        if not rows.ndim or not len(rows):
-            raise ValueError(f"X has shape {tuple(rows.shape)}; it must have a row of inputs.")
-        rows = rows[torch.arange(_n_rows(rows.shape[1:])) % len(rows)]
+        given: Any = SparseRows(X) if issparse(X) else X
+        given = given if isinstance(given, Tensor | SparseRows) else as_tensor(np.asarray(given))
+        if not given.ndim or not len(given):
+            raise ValueError(f"X has shape {tuple(given.shape)}; it must have a row of inputs.")
+        rows: Tensor = given[torch.arange(_n_rows(given.shape[1:])) % len(given)]
         rows = rows.to(like) if rows.is_floating_point() else rows.to(like.device)
         try:
             module(rows.clone())

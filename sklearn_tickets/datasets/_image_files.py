@@ -211,10 +211,15 @@ def load_cifar10(
     return Bunch(data=data, target=target, target_names=list(_NAMES), DESCR=_CIFAR10_DESCR)
 
 
-def _check(folder: str | PathLike[str], subset: str) -> Path:
-    """Check both parameters and return the path of the folder."""
+def check_subset(subset: str) -> None:
+    """Raise a ValueError unless there is such a subset."""
     if subset not in ("train", "test", "all"):
         raise ValueError(f"subset must be 'train', 'test' or 'all'; got {subset!r}.")
+
+
+def _check(folder: str | PathLike[str], subset: str) -> Path:
+    """Check both parameters and return the path of the folder."""
+    check_subset(subset)
     path = Path(folder).expanduser().absolute()
     remedy = "pass the folder that contains the files."
     if not path.exists():

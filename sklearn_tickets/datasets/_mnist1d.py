@@ -7,9 +7,10 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_tickets._random import seeded
+from sklearn_tickets.datasets._image_files import check_subset
 
 _DESCR = """\
 MNIST-1D: sequences that look like digits
@@ -22,11 +23,7 @@ S. Greydanus and D. Kobak, "Scaling Down Deep Learning with MNIST-1D", ICML 2024
 
 
 @validate_params(
-    {
-        "subset": [StrOptions({"train", "test", "all"})],
-        "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
-        "return_X_y": ["boolean"],
-    },
+    {"random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")]},
     prefer_skip_nested_validation=True,
 )
 def load_mnist1d(
@@ -81,6 +78,7 @@ def load_mnist1d(
     >>> sequences.data.shape, sequences.target[:5]
     ((1000, 40), array([2, 6, 3, 9, 4]))
     """
+    check_subset(subset)
     if find_spec("mnist1d") is None:
         raise ImportError("load_mnist1d needs mnist1d; pip install 'sklearn-tickets[data]'")
     from mnist1d.data import get_dataset_args, make_dataset

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from sklearn_tickets._chain import Chain, chain_arrays, read_chain
 from sklearn_tickets._estimators import find_pruner
 from sklearn_tickets._network import (
     NORMALIZATION_LAYERS,
@@ -25,7 +26,6 @@ from sklearn_tickets._network import (
     with_plain_weights,
 )
 from sklearn_tickets._random import independent_rng
-from sklearn_tickets.datasets._chain import Chain, chain_arrays, read_chain
 from sklearn_tickets.datasets._planted_module import PlantedModule
 from sklearn_tickets.datasets.tasks import Affine, deepened, feed_forward, live_part
 from sklearn_tickets.masks import TicketMask

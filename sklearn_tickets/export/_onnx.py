@@ -63,7 +63,7 @@ def to_onnx(
         - ``"probabilities"``: those of ``predict_proba``, float32 of shape
           (n_samples, n_classes).
         - ``"labels"``: those of ``predict``, strings, int64 for integers, or of the dtype of
-          ``classes_``; of shape (n_samples,).
+          ``classes_``; of shape (n_samples,), or (n_samples, n_labels) if there are several.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_tickets._network import check_same_outputs
-from sklearn_tickets.pruners.base import class_codes, class_probabilities
+from sklearn_tickets.pruners.base import apply_nonlinearity, class_codes
 
 # The methods of a pruner that compute what a file does.
 _METHODS = {"raw": "_outputs", "probabilities": "predict_proba", "labels": "predict"}
@@ -49,7 +49,7 @@ class Readout(nn.Module):
 
     def _read(self, name: str, raw: Tensor) -> Tensor:
         if name == "probabilities":
-            return class_probabilities(self.pruner.estimator_, raw)
+            return apply_nonlinearity(self.pruner.estimator_, raw)
         return class_codes(self.pruner.estimator, raw) if name == "labels" else raw
 
     def check(self, X: Tensor, name: str) -> None:

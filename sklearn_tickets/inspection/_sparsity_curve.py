@@ -1,6 +1,5 @@
 """`SparsityCurveDisplay`: the scores of pruners at several densities."""
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -10,13 +9,10 @@ from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing
 
-from sklearn_tickets._estimators import find_pruner, pruner_of, sparsity_parameter
 from sklearn_tickets.inspection._labeled import labeled
+from sklearn_tickets.inspection._sparsity_scores import fit_and_score, folds_of, scores_of_search
 from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
-from sklearn_tickets.masks import LayerCollapseWarning
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -148,24 +144,10 @@ class SparsityCurveDisplay(Display):
         """
         named = labeled(pruners, BaseEstimator, "pruners")
         is_classification = all(map(is_classifier, named.values()))
-        options = {"X_test": X_test, "y_test": y_test, "cv": cv}
-        given = [option for option, value in options.items() if value is not None]
-        if given not in ([], ["cv"], ["X_test", "y_test"]):
-            raise ValueError(
-                "Pass X_test and y_test, or cv, or none of them for five folds; got "
-                f"{' and '.join(given)}."
-            )
-        if X_test is not None:
-            folds = [(X, y, X_test, y_test)]
-        else:
-            splits = check_cv(cv, y, classifier=is_classification).split(X, y)
-            folds = [
-                tuple(_safe_indexing(data, rows) for rows in split for data in (X, y))
-                for split in splits
-            ]
+        folds = folds_of(X, y, X_test, y_test, cv, classifier=is_classification)
         cases = product(named.items(), sparsities, random_states, enumerate(folds))
         rows = Parallel(n_jobs=n_jobs)(
-            delayed(_measure)(
+            delayed(fit_and_score)(
                 clone(pruner),
                 sparsity,
                 {"pruner": name, "random_state": random_state, "fold": fold},
@@ -207,7 +189,8 @@ class SparsityCurveDisplay(Display):
         ----------
         cv_results : dict
             The ``cv_results_`` of a fitted search such as ``GridSearchCV``. There is a line
-            for each combination of the other parameters searched.
+            for each combination of the other parameters searched; those that look the same are
+            numbered from 2.
         scoring : str, default="score"
             The name of the score, if the search has several.
         name : str, default="pruner"
@@ -242,25 +225,7 @@ class SparsityCurveDisplay(Display):
         2  pruner     0.25    0.8
         3  pruner     0.25    0.8
         """
-        folds = [key for key in cv_results if key.endswith(f"_test_{scoring}") and "split" in key]
-        if not folds:
-            known = [key[12:] for key in cv_results if key.startswith("split0_test_")]
-            raise ValueError(
-                f"cv_results has no scores named scoring={scoring!r}; choose from "
-                f"{', '.join(known)}."
-            )
-        rows = []
-        for i, params in enumerate(cv_results["params"]):
-            path = sparsity_parameter(params, i)
-            # Estimators among the candidates have long representations.
-            others = [
-                f"{key}={type(value).__name__ if hasattr(value, 'get_params') else value}"
-                for key, value in params.items()
-                if key != path
-            ]
-            label, density = ", ".join(others) or name, 1 - params[path]
-            rows += [(label, density, cv_results[fold][i]) for fold in folds]
-        table = pd.DataFrame(rows, columns=["pruner", "density", "score"])
+        table = scores_of_search(cv_results, scoring, name)
         return cls(table, ticket=ticket, score_name=scoring, average="mean").plot(ax)
 
     def plot(self, ax: "Axes | None" = None) -> Self:
@@ -330,28 +295,3 @@ class SparsityCurveDisplay(Display):
         ax.set_ylabel(self.score_name)
         add_legend(ax, legend)
         return self
-
-
-def _measure(
-    estimator: BaseEstimator,
-    sparsity: float,
-    labels: dict[str, Any],
-    X: ArrayLike,
-    y: ArrayLike,
-    X_test: ArrayLike,
-    y_test: ArrayLike,
-    *,
-    scorer: Callable[..., float],
-) -> dict[str, Any]:
-    """Fit a pruner of this sparsity, and return its row of the table."""
-    random_state = labels["random_state"]
-    pruner_of(estimator).set_params(sparsity=sparsity, random_state=random_state)
-    # The table has a column for collapsed networks.
-    with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
-        estimator.fit(X, y)
-    pruner = find_pruner(estimator, "pruners").pruner
-    return labels | {
-        "density": pruner.mask_.density,
-        "score": scorer(estimator, X_test, y_test),
-        "collapsed": pruner.rounds_[-1]["collapsed"],
-    }

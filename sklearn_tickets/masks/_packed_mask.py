@@ -1,4 +1,4 @@
-"""`PackedMask`: what a mask is without a network, an immutable value that is stored as bits."""
+"""`PackedMask`: a mask without a network, an immutable value that is stored as bits."""
 
 import math
 import os
@@ -20,24 +20,7 @@ from sklearn_tickets.masks._top_k import top_k
 
 
 class PackedMask(Mapping[str, Tensor]):
-    """Immutable mapping of parameter names to boolean tensors on the CPU, True = kept.
-
-    Bits are stored packed, an eighth of a byte per parameter.
-
-    Parameters
-    ----------
-    kept : mapping of str to array-like of bool
-        One boolean (or 0/1) array per parameter. The data are copied.
-
-    Raises
-    ------
-    ValueError
-        If `kept` has no entries, or holds anything but booleans, zeros and ones.
-
-    See Also
-    --------
-    TicketMask : Adds what a mask does with a network.
-    """
+    """The part of `TicketMask` that needs no network; see there for its parameters and errors."""
 
     __slots__ = ("_bits", "_shapes")
     _bits: dict[str, np.ndarray]
@@ -57,9 +40,7 @@ class PackedMask(Mapping[str, Tensor]):
             bits[name] = np.packbits(array.astype(bool))
             shapes[name] = array.shape
         if not any(map(math.prod, shapes.values())):
-            raise ValueError(
-                f"A {type(self).__name__} needs at least one parameter with entries; got {kept}."
-            )
+            raise ValueError(f"A TicketMask needs at least one parameter with entries; got {kept}.")
         self._bits, self._shapes = bits, shapes
 
     def _array(self, name: str) -> np.ndarray:
@@ -184,8 +165,7 @@ class PackedMask(Mapping[str, Tensor]):
 
         Returns
         -------
-        mask : PackedMask
-            Of the same class.
+        mask : TicketMask
 
         Raises
         ------
@@ -230,8 +210,7 @@ class PackedMask(Mapping[str, Tensor]):
 
         Returns
         -------
-        mask : PackedMask
-            Of the same class.
+        mask : TicketMask
         """
         random = check_random_state(rng)
         return type(self)(
@@ -270,7 +249,7 @@ class PackedMask(Mapping[str, Tensor]):
         self._bits, self._shapes = state["bits"], state["shapes"]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.n_kept:,} of {self.n_parameters:,} parameters)"
+        return f"TicketMask({self.n_kept:,} of {self.n_parameters:,} parameters)"
 
     def _repr_html_(self) -> str:
         return f"<p><b>{self!r}</b></p>{self.summary().to_html(float_format='{:.4g}'.format)}"
@@ -297,8 +276,7 @@ class PackedMask(Mapping[str, Tensor]):
 
         Returns
         -------
-        mask : PackedMask
-            Of this class.
+        mask : TicketMask
 
         Raises
         ------

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_tickets._network import plain_module, prunable_parameters, trace_paths
+from sklearn_tickets._network import Rows, plain_module, prunable_parameters, trace_paths
 from sklearn_tickets.masks._memory import equal_copies, shared_memory, with_ties
 from sklearn_tickets.masks._packed_mask import PackedMask, check_fit
 
@@ -87,6 +87,14 @@ class TicketMask(PackedMask):
         -------
         mask : TicketMask
 
+        Raises
+        ------
+        TypeError
+            If `module` is no module, such as a skorch net.
+        ValueError
+            If an entry of `exclude` matches no parameter, there is nothing to cover, or a layer
+            computes its weight from other parameters, as with ``torch.nn.utils.prune``.
+
         Examples
         --------
         >>> import torch
@@ -96,6 +104,11 @@ class TicketMask(PackedMask):
         >>> TicketMask.from_nonzero(module)["weight"]
         tensor([[ True, False,  True, False]])
         """
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"module must be a torch.nn.Module; got {type(module).__name__}. Of a fitted "
+                "skorch net, pass net.module_, and of a fitted pruner pruner.estimator_.module_."
+            )
         prunable = prunable_parameters(module, prune_bias=prune_bias, exclude=exclude)
         return cls({name: p.detach().to_dense() != 0 for name, p in prunable.items()})
 
@@ -201,7 +214,7 @@ class TicketMask(PackedMask):
         for name in self:
             parameters[name].masked_fill_(~self[name].to(parameters[name].device), 0)
 
-    def effective(self, module: nn.Module, X: Tensor | np.ndarray) -> Self:
+    def effective(self, module: nn.Module, X: Rows) -> Self:
         """Keep only the parameters on a path from an input to an output.
 
         A kept parameter is effective if it is reached from an input *and* reaches an
@@ -260,7 +273,7 @@ class TicketMask(PackedMask):
         flow = trace_paths(plain_module(module), self, X).parameters
         return type(self)({name: self[name] & (flow[name].cpu() != 0) for name in self})
 
-    def input_support(self, module: nn.Module, X: Tensor | np.ndarray) -> np.ndarray:
+    def input_support(self, module: nn.Module, X: Rows) -> np.ndarray:
         """Mark the inputs from which a path leads to an output.
 
         Parameters

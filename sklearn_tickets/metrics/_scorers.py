@@ -7,13 +7,16 @@ the end of a ``Pipeline``, inside a fitted search, or inside another meta-estima
 """
 
 import copy
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
+from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_tickets._estimators import find_pruner
@@ -30,7 +33,9 @@ _NAME = "The estimator of this scorer"
 
 
 class _Scorer:
-    """A named callable ``(estimator, X, y=None) -> float``; higher is better.
+    """A named callable ``(estimator, X, y=None, *, sample_weight=None) -> float``.
+
+    Higher is better. Weights of rows have no effect on scores of masks.
 
     Parameters
     ----------
@@ -39,7 +44,8 @@ class _Scorer:
     doc : str
         The ``__doc__``.
     measure : callable ``(estimator, X, y, **options) -> float``
-        The function that scores a fitted pruner, or a meta-estimator with one inside.
+        The function that scores a fitted pruner, or a meta-estimator with one inside. If it
+        has an option `scorer`, this gets the weights of rows, if there are any.
     **options : dict
         Keyword arguments of `measure`.
     """
@@ -50,8 +56,38 @@ class _Scorer:
         self._measure = measure
         self._options = options
 
-    def __call__(self, estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None = None) -> float:
-        return float(self._measure(estimator, X, y, **self._options))
+    def __call__(
+        self,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        options = self._options
+        if "scorer" in options and sample_weight is not None:
+            options = options | {"scorer": partial(options["scorer"], sample_weight=sample_weight)}
+        return float(self._measure(estimator, X, y, **options))
+
+    def _accept_sample_weight(self) -> bool:
+        """Say whether scores may be weighted, as scikit-learn's searches ask their scorers."""
+        if "scorer" not in self._options:
+            return True
+        scorer = self._options["scorer"]
+        if hasattr(scorer, "_accept_sample_weight"):
+            return scorer._accept_sample_weight()
+        return "sample_weight" in inspect.signature(scorer).parameters
+
+    def get_metadata_routing(self) -> Any:
+        """Say which metadata the scorer inside requests, if there is one."""
+        return get_routing_for_object(self._options.get("scorer"))
+
+    def set_score_request(self, **requests: bool | str | None) -> "_Scorer":
+        """Return a copy whose scorer inside requests metadata; this one is for everybody."""
+        twin = copy.deepcopy(self)
+        if "scorer" in twin._options:
+            twin._options["scorer"].set_score_request(**requests)
+        return twin
 
     def __repr__(self) -> str:
         return self.__name__

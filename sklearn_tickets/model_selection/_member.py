@@ -132,7 +132,7 @@ def _check(training: Training) -> None:
         ),
         "the net has callbacks": [type(callback) for callback in others] != [HoldMask],
         "the pruner defines the training itself": bool(training.callbacks),
-        "the net has a train_split": bool(net.train_split),
+        "the net has a train_split, which train_split=None turns off": bool(net.train_split),
         "the module is compiled": plain_module(module) is not module,
         "the module has hooks": any(getattr(layer, hook) for layer in layers for hook in _HOOKS),
         "the criterion is not CrossEntropyLoss, BCEWithLogitsLoss or MSELoss with a reduction": (

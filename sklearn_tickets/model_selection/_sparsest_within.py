@@ -1,6 +1,5 @@
 """`sparsest_within`: a rule that selects the sparsest candidate of a search that is good enough."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
@@ -10,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import sem
 
-from sklearn_tickets._estimators import sparsity_parameter
+from sklearn_tickets._cv_results import score_columns, sparsity_parameter
 
 Kind = Literal["absolute", "relative", "standard-error"]
 
 
 @dataclass(frozen=True)
-class sparsest_within:  # noqa: N801, it is used like a function
+class sparsest_within:  # noqa: N801, like scikit-learn's make_column_selector
     r"""Select the sparsest candidate whose mean score is within a tolerance of the best.
 
     Pass it as ``refit`` to a search of scikit-learn or of this library. As with every callable
@@ -127,14 +126,8 @@ class sparsest_within:  # noqa: N801, it is used like a function
 
     def _scores(self, cv_results: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the mean score of each candidate."""
-        start = "mean_test_"
-        if start + self.metric not in cv_results:
-            known = [key.removeprefix(start) for key in cv_results if key.startswith(start)]
-            raise ValueError(
-                f"The search has no scores named metric={self.metric!r}; choose from "
-                f"{', '.join(known)}."
-            )
-        return np.asarray(cv_results[start + self.metric], dtype=np.float64)
+        (column,) = score_columns(cv_results, "mean", self.metric, "metric")
+        return np.asarray(cv_results[column], dtype=np.float64)
 
     def _sparsities(self, cv_results: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the sparsity of each candidate; NaN if it is unknown."""
@@ -145,7 +138,7 @@ class sparsest_within:  # noqa: N801, it is used like a function
         if self.sparsity not in cv_results:
             known = [key for key in cv_results if key.startswith(("param_", "mean_test_"))]
             raise ValueError(
-                f"The search has no column sparsity={self.sparsity!r}; choose from "
+                f"cv_results has no column sparsity={self.sparsity!r}; choose from "
                 f"{', '.join(known)}."
             )
         column: np.ma.MaskedArray = np.ma.asarray(cv_results[self.sparsity], dtype=object)
@@ -155,8 +148,8 @@ class sparsest_within:  # noqa: N801, it is used like a function
         """Return what the tolerance is a multiple of."""
         if self.kind != "standard-error":
             return abs(scores[best]) if self.kind == "relative" else 1.0
-        pattern = rf"split\d+_test_{re.escape(self.metric)}"
-        folds = [scores[best] for key, scores in cv_results.items() if re.fullmatch(pattern, key)]
+        columns = score_columns(cv_results, r"split\d+", self.metric, "metric")
+        folds = [cv_results[column][best] for column in columns]
         if len(folds) < 2:
             raise ValueError(
                 f"kind='standard-error' needs the scores of at least two folds; got {len(folds)}."

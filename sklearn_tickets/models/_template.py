@@ -27,7 +27,8 @@ class ModuleTemplate:
     TypeError
         If `module` is not a ``torch.nn.Module`` instance.
     ValueError
-        If a parameter has no values: one of a lazy layer, or on the meta device.
+        If a parameter has no values: one of a lazy layer, or on the meta device. If a weight is
+        computed from others, as by ``torch.nn.utils.prune``.
 
     Examples
     --------
@@ -44,7 +45,8 @@ class ModuleTemplate:
         if not isinstance(module, nn.Module):
             raise TypeError(
                 f"module must be a torch.nn.Module instance; got {module!r}. A class or "
-                "function that makes modules needs no template: pass it to the net directly."
+                "function that makes modules needs no template: pass it to the net directly. "
+                "Of a fitted skorch net, pass net.module_."
             )
         for name, parameter in module.named_parameters():
             if nn.parameter.is_lazy(parameter) or parameter.is_meta:
@@ -53,6 +55,15 @@ class ModuleTemplate:
                     "layers on some rows first, and make no parameters on the meta device; or "
                     "pass the net a function that makes the module."
                 )
+        for path, layer in module.named_modules():
+            for name, value in vars(layer).items():
+                if isinstance(value, Tensor) and not value.is_leaf:
+                    raise ValueError(
+                        f"module's layer {path!r} has a tensor {name!r} that is computed from "
+                        "others and cannot be copied. Make a weight plain with "
+                        f"torch.nn.utils.prune.remove(layer, {name!r}), "
+                        "torch.nn.utils.remove_weight_norm or remove_spectral_norm."
+                    )
         self._module = copy.deepcopy(module)
 
     def __call__(self) -> nn.Module:

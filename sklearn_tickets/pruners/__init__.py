@@ -1,5 +1,6 @@
 """Pruners: scikit-learn estimators that find a ticket in a skorch net."""
 
+from sklearn_tickets.pruners._annealing import AnnealingPruner
 from sklearn_tickets.pruners._bernoulli_gate import BernoulliGatePruner
 from sklearn_tickets.pruners._concrete_ticket import ConcreteTicketPruner
 from sklearn_tickets.pruners._continuous_sparsification import ContinuousSparsificationPruner
@@ -18,6 +19,7 @@ from sklearn_tickets.pruners._stochastic_sparsification import StochasticSparsif
 from sklearn_tickets.pruners._synflow import SynFlowPruner
 
 __all__ = [
+    "AnnealingPruner",
     "BernoulliGatePruner",
     "ConcreteTicketPruner",
     "ContinuousSparsificationPruner",

@@ -1,7 +1,9 @@
 """Concrete ticket search: find a mask that preserves the dense network's outputs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import torch
 from sklearn.base import is_classifier
@@ -14,6 +16,9 @@ from sklearn_tickets.training import Gates, Layout, Loss
 
 # The density that is free of penalty, in units of the target; the weight of the newest ratio.
 SLACK, AVERAGING = 1.1, 0.01
+
+# A loss of outputs and targets with a parameter `reduction`.
+Distance: TypeAlias = Callable[..., Tensor]
 
 
 class ConcreteTicketPruner(FrozenGatesPruner):
@@ -82,9 +87,9 @@ class ConcreteTicketPruner(FrozenGatesPruner):
         scores = torch.full_like(weights, density / layout.density).logit(eps=1e-6)
         if self.objective == "labels":
             return _Concrete(scores, density=density, temperature=self.temperature)
-        distance: nn.MSELoss | _ReverseKL = nn.MSELoss()
+        distance: Distance = nn.functional.mse_loss
         if is_classifier(self.estimator):
-            distance = _LabelsKL() if is_multilabel(self.estimator) else _ReverseKL()
+            distance = _labels_kl if is_multilabel(self.estimator) else _reverse_kl
         return _LikeDense(scores, density=density, temperature=self.temperature, distance=distance)
 
 
@@ -117,36 +122,35 @@ class _Concrete(Gates):
 class _LikeDense(_Concrete):
     """The same gates, with the dense network's outputs as targets instead of labels."""
 
-    distance: "nn.MSELoss | _ReverseKL"
+    distance: Distance
 
     def begin_batch(self, net: NeuralNet, X: Any) -> None:
         with evaluating(net.module_), torch.no_grad():
             self.dense = net.infer(X)
 
     def loss(self, criterion: Loss, output: Tensor, y: Tensor) -> Tensor:
-        # Where rows have weights, the criterion does not reduce their losses.
-        is_by_row = getattr(criterion, "reduction", None) == "none"
-        self.distance.reduction = "none" if is_by_row else "mean"
-        return super().loss(self.distance, output, self.dense)
+        # Where rows have weights, the criterion does not reduce their losses at all.
+        given = getattr(criterion, "reduction", "mean")
+        reduction = given if given in ("none", "sum") else "mean"
+        return super().loss(partial(self.distance, reduction=reduction), output, self.dense)
 
 
-class _ReverseKL(nn.Module):
+def _reverse_kl(output: Tensor, dense: Tensor, reduction: str) -> Tensor:
     """Divergence of the sparse network's class probabilities from the dense network's."""
-
-    reduction = "mean"
-
-    def forward(self, output: Tensor, dense: Tensor) -> Tensor:
-        log_p, log_q = _log_probabilities(output), _log_probabilities(dense)
-        by_row = (log_p.exp() * (log_p - log_q)).sum(dim=1)
-        return by_row if self.reduction == "none" else by_row.mean()
+    log_p, log_q = _log_probabilities(output), _log_probabilities(dense)
+    return _reduce((log_p.exp() * (log_p - log_q)).sum(dim=1), reduction)
 
 
-class _LabelsKL(_ReverseKL):
+def _labels_kl(output: Tensor, dense: Tensor, reduction: str) -> Tensor:
     """The same for logits of labels, each of which is there or not."""
+    by_label = _reverse_kl(output.flatten(), dense.flatten(), "none").view_as(output)
+    return _reduce(by_label, reduction)
 
-    def forward(self, output: Tensor, dense: Tensor) -> Tensor:
-        by_label = super().forward(output.flatten(), dense.flatten())
-        return by_label.view_as(output) if by_label.ndim else by_label
+
+def _reduce(losses: Tensor, reduction: str) -> Tensor:
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.mean()
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

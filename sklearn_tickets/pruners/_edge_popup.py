@@ -61,12 +61,12 @@ class EdgePopupPruner(FrozenGatesPruner):
     anneal: bool = True
 
     def _gates(self, weights: Tensor, layout: Layout, density: float) -> Gates:
-        scores = {name: _initial_scores(w) for name, w in layout.split(weights).items()}
-        return _BestScored(layout.join(scores), layout=layout, density=density, anneal=self.anneal)
+        scores = {name: initial_scores(w) for name, w in layout.split(weights).items()}
+        return BestScored(layout.join(scores), layout=layout, density=density, anneal=self.anneal)
 
 
 @dataclass(eq=False, kw_only=True)
-class _BestScored(Gates):
+class BestScored(Gates):
     """Open for the best scores; gradients pass straight through the selection."""
 
     layout: Layout
@@ -90,7 +90,7 @@ class _BestScored(Gates):
         return kept + self.scores - self.scores.detach()
 
 
-def _initial_scores(weight: Tensor) -> Tensor:
+def initial_scores(weight: Tensor) -> Tensor:
     """Draw uniform scores, smaller for units with more inputs."""
     fan_in = weight[0].numel() if weight.ndim > 1 else weight.numel()
     return torch.rand_like(weight) * fan_in**-0.5

@@ -8,7 +8,8 @@ class MagnitudePruner(ScoringPruner):
     r"""Prune the smallest weights.
 
     The score of a parameter is its magnitude, :math:`s = |\theta|`, at initialization
-    (``round_epochs=0``) or after training.
+    (``round_epochs=0``) or after training. The default prunes the untrained network; pass
+    ``round_epochs=None, rewind_epoch=None`` to train, prune and fine-tune.
 
     Parameters
     ----------
@@ -48,7 +49,8 @@ class IterativeMagnitudePruner(MagnitudePruner):
 
     `MagnitudePruner` with other defaults. Rewinding to initialization (``rewind_epoch=0``)
     is the lottery ticket experiment; rewinding to epoch k is its version for larger
-    networks; ``rewind_epoch=None`` keeps the weights and restarts the schedule.
+    networks; ``rewind_epoch=None`` keeps the weights and restarts the schedule. A fit takes
+    ``n_rounds + 1`` trainings: one in each round, and that of the ticket.
 
     Parameters
     ----------

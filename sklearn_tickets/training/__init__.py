@@ -10,9 +10,9 @@ from sklearn_tickets.training._layout import Layout
 from sklearn_tickets.training._learn_mask import LearnMask
 from sklearn_tickets.training._one_cycle import one_cycle
 from sklearn_tickets.training._repel_optima import RepelOptima
-from sklearn_tickets.training._sample_weight import weighted_loss, with_weights
 from sklearn_tickets.training._state import TrainingState
 from sklearn_tickets.training._training import Training, last_train_loss
+from sklearn_tickets.training._weighted_loss import weighted_loss, with_weights
 
 __all__ = [
     "ArrayBatches",

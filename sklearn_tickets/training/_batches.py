@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 
 from sklearn_tickets._network import SparseRows, as_tensor, plain_module
 from sklearn_tickets._random import random_streams, set_random_streams
-from sklearn_tickets.training._sample_weight import WeightedRows, parts, with_weights
+from sklearn_tickets.training._weighted_loss import WeightedRows, parts, with_weights
 
 
 class ArrayBatches:

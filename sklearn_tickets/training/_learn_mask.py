@@ -13,7 +13,7 @@ from sklearn_tickets._network import plain_module
 from sklearn_tickets.training._batches import n_batches
 from sklearn_tickets.training._gates import Gates
 from sklearn_tickets.training._layout import Layout
-from sklearn_tickets.training._sample_weight import parts
+from sklearn_tickets.training._weighted_loss import parts
 
 
 class _GatedLoss(nn.Module):
@@ -28,8 +28,7 @@ class _GatedLoss(nn.Module):
     @property
     def reduction(self) -> str:
         """What the criterion does with the losses of rows; it is set where rows have weights."""
-        reduction: str = self.criterion.reduction
-        return reduction
+        return self.criterion.reduction
 
     @reduction.setter
     def reduction(self, reduction: str) -> None:

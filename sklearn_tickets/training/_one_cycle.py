@@ -5,17 +5,20 @@ from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import OneCycleLR
 
+from sklearn_tickets._network import SparseRows
 from sklearn_tickets.training._batches import n_batches
 
 
-def one_cycle(net: NeuralNet, X: np.ndarray, y: np.ndarray, n_epochs: int) -> LRScheduler:
+def one_cycle(
+    net: NeuralNet, X: np.ndarray | SparseRows, y: np.ndarray, n_epochs: int
+) -> LRScheduler:
     """Make a one-cycle schedule for a whole training, with the net's learning rate as its peak.
 
     Parameters
     ----------
     net : NeuralNet
         The initialized net.
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray or SparseRows of shape (n_samples, ...)
         The inputs that it will be trained on.
     y : ndarray of shape (n_samples, ...)
         The targets.

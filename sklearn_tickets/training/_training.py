@@ -10,13 +10,12 @@ import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from sklearn_tickets._network import row_sizes
+from sklearn_tickets._network import SparseRows, row_sizes
 from sklearn_tickets.training._batches import check_batches
 from sklearn_tickets.training._l1_penalty import L1Penalty
 from sklearn_tickets.training._one_cycle import one_cycle
 from sklearn_tickets.training._quick_loop import quick_loop
 from sklearn_tickets.training._same_start import SameStart
-from sklearn_tickets.training._sample_weight import weighted_loop, with_weights
 from sklearn_tickets.training._state import (
     HOLD_MASK,
     OWN,
@@ -27,6 +26,7 @@ from sklearn_tickets.training._state import (
     TrainingState,
     without,
 )
+from sklearn_tickets.training._weighted_loss import weighted_loop, with_weights
 
 # Callbacks of a training are closer to its steps than those of the net: they are notified first
 # after a step, and last of everything else.
@@ -45,7 +45,7 @@ class Training:
     ----------
     net : NeuralNet
         The initialized net. Its callbacks may stop the training early.
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray or SparseRows of shape (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples, ...)
         The targets.
@@ -85,7 +85,7 @@ class Training:
     """
 
     net: NeuralNet
-    X: np.ndarray
+    X: np.ndarray | SparseRows
     y: np.ndarray
     until: int
     snapshot: int | None = None

@@ -9,7 +9,6 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import get_args
 
 import numpy as np
 import torch
@@ -132,7 +131,8 @@ def _check_rounds(fitted: BasePruner) -> None:
 
 def _check_counts(pruner: SparsityPruner, sparsity: float, X: np.ndarray, y: np.ndarray) -> None:
     n_rounds = Rounds.of(pruner).n_rounds
-    for scope in get_args(Scope):
+    (scopes,) = pruner._parameter_constraints["scope"]
+    for scope in sorted(scopes.options):
         fitted = clone(pruner).set_params(scope=scope).fit(X, y)
         for record in fitted.rounds_:
             density = (1 - sparsity) ** (record["round"] / n_rounds)

@@ -26,7 +26,7 @@ from sklearn_tickets.pruners.base._gradients import (
     scoring_sample,
     total_gradient,
 )
-from sklearn_tickets.pruners.base._output_scale import regression_scale
+from sklearn_tickets.pruners.base._output_scale import classification_scale, regression_scale
 from sklearn_tickets.pruners.base._parameters import (
     Count,
     Epochs,
@@ -36,7 +36,7 @@ from sklearn_tickets.pruners.base._parameters import (
     Positive,
     Schedule,
 )
-from sklearn_tickets.pruners.base._readings import class_codes, class_probabilities
+from sklearn_tickets.pruners.base._readings import apply_nonlinearity, class_codes
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
 from sklearn_tickets.pruners.base._scoring import GradientPruner, ScoringPruner
 from sklearn_tickets.pruners.base._sparsity import SparsityPruner
@@ -62,9 +62,10 @@ __all__ = [
     "ScoringPruner",
     "Search",
     "SparsityPruner",
+    "apply_nonlinearity",
     "batch_losses",
     "class_codes",
-    "class_probabilities",
+    "classification_scale",
     "encode_targets",
     "gradient",
     "is_multilabel",

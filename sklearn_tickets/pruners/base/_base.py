@@ -16,52 +16,31 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import Tags, get_tags
-from sklearn.utils.validation import validate_data
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 
-from sklearn_tickets._network import (
-    SparseRows,
-    hidden_features,
-    infer,
-    normalization_statistics,
-)
+from sklearn_tickets._network import hidden_features, infer, normalization_statistics
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
 from sklearn_tickets.pruners.base._gradients import check_loss
 from sklearn_tickets.pruners.base._labels import encode_validation_data, score_labels
 from sklearn_tickets.pruners.base._net import check_module, make_net
-from sklearn_tickets.pruners.base._output_scale import (
-    classification_scale,
-    classification_temperature,
-    multilabel_scale,
-    regression_scale,
-)
+from sklearn_tickets.pruners.base._output_scale import scale_and_temperature
 from sklearn_tickets.pruners.base._parameters import Epochs, ParameterFields, RandomState
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
 from sklearn_tickets.pruners.base._sample_weight import check_sample_weight, encode_sample_weight
-from sklearn_tickets.pruners.base._targets import check_classes, encode_targets, is_multilabel
-from sklearn_tickets.training import (
-    Training,
-    TrainingState,
-    hold_mask,
-    last_train_loss,
-)
+from sklearn_tickets.pruners.base._targets import encode_targets, is_multilabel
+from sklearn_tickets.training import Training, TrainingState, hold_mask, last_train_loss
 
 # What a search returns: a mask, or a generator that yields trainings and returns a mask.
 Search: TypeAlias = TicketMask | Generator[Training, None, TicketMask]
 
 
 class BasePruner(
-    ParameterFields,
-    FittedTicketMixin,
-    CallbackSupportMixin,
-    MetaEstimatorMixin,
-    BaseEstimator,
+    ParameterFields, FittedTicketMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
     """Base class of pruners. Subclasses implement ``_search`` and ``_initial_mask``.
 
@@ -69,7 +48,7 @@ class BasePruner(
     ----------
     estimator : NeuralNetClassifier, NeuralNetBinaryClassifier or NeuralNetRegressor
         An unfitted skorch net around a module *class* or factory whose modules return
-        logits or regression outputs. It is cloned and never modified. The module's
+        logits or regression outputs. `fit` clones it and never modifies it. The module's
         parameters ``n_features``, ``n_outputs``, ``n_channels`` and ``image_size`` are
         inferred from the data if they have no default.
     final_epochs : int or None, default=None
@@ -110,7 +89,8 @@ class BasePruner(
     input_support_ : bool ndarray of shape X.shape[1:]
         True for the inputs that the ticket uses.
     feature_importances_ : float64 ndarray of shape X.shape[1:]
-        The share of each input in the flow of the kept weights' magnitudes; the sum is 1.
+        The share of each input in the flow of the kept weights' magnitudes; the sum is 1,
+        or 0 if no path is left.
     classes_ : ndarray of shape (n_classes,)
         Class labels, or the numbers of the labels in an indicator matrix; classifiers only.
     n_features_in_ : int
@@ -181,10 +161,7 @@ class BasePruner(
     @_fit_context(prefer_skip_nested_validation=False)
     @torch.inference_mode(False)  # Training takes gradients, also where a caller turned them off.
     def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Find a ticket and train it.
 
@@ -198,7 +175,7 @@ class BasePruner(
             Weights of the rows in the loss, and in all that is estimated on the data; None
             for equal weights. Rows of weight 0 are left out. A loss that is a mean over rows
             becomes the weighted mean, whatever the sum of the weights. In full batches, a
-            weight of 2 equals a repeated row; small batches of repeated rows are others.
+            weight of 2 equals a repeated row; smaller batches hold other rows then.
 
         Returns
         -------
@@ -270,7 +247,7 @@ class BasePruner(
             warnings.warn(
                 f"{type(self).__name__} left no path from inputs to outputs: the sparse network "
                 f"is constant. Its mask keeps {run.mask.n_kept:,} of {run.mask.n_parameters:,} "
-                f"parameters. Try {', '.join(remedies)}.",
+                f"parameters. Try {' or '.join(remedies)}.",
                 LayerCollapseWarning,
                 stacklevel=4,
             )
@@ -319,19 +296,11 @@ class BasePruner(
         strong = run.mask.apply(initial)
         statistics = normalization_statistics(net.module_, X, strong)
         outputs = infer(net.module_, X, strong | statistics)
-        if run.classes is None:
-            targets = run.y.reshape(outputs.shape)
-            scale = regression_scale(outputs, targets, run.sample_weight)
-            of_kind = {"output_scale_": scale, "temperature_": 1.0}
-        elif is_multilabel(net):
-            scale = multilabel_scale(outputs, run.y, run.sample_weight)
-            of_kind = {"output_scale_": scale, "temperature_": 1.0, "classes_": run.classes}
-        else:
-            data = run.y, run.sample_weight
-            scale = classification_scale(outputs, *data)
-            temperature = classification_temperature(outputs * scale, *data)
-            of_kind = {"output_scale_": scale, "temperature_": temperature, "classes_": run.classes}
-        return of_kind | {
+        scale, temperature = scale_and_temperature(net, outputs, run.y, run.sample_weight)
+        of_classifiers = {} if run.classes is None else {"classes_": run.classes}
+        return of_classifiers | {
+            "output_scale_": scale,
+            "temperature_": temperature,
             "mask_": run.mask,
             "estimator_": net,
             "strong_statistics_": statistics,
@@ -340,24 +309,6 @@ class BasePruner(
             "input_support_": run.mask.input_support(net.module_, X),
             "_n_features_out": hidden_features(net.module_, X[:1], run.mask).shape[1],
         }
-
-    def _check_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
-        """Validate X and y; return an array or SparseRows of float32, y, and the classes."""
-        is_classification = is_classifier(self.estimator)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            dtype=np.float32,
-            allow_nd=True,
-            accept_sparse="csr",
-            force_writeable=True,
-            order="C",
-            multi_output=True,
-            y_numeric=not is_classification,
-        )
-        X = SparseRows(X) if issparse(X) else X
-        return X, *(check_classes(self, y) if is_classification else (y, None))
 
 
 def _remedies_of_collapse(params: dict[str, Any]) -> list[str]:

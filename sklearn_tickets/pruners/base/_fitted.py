@@ -8,33 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    _check_feature_names,
-    _check_n_features,
-    check_array,
-    check_is_fitted,
-)
-from skorch import NeuralNet
 
-from sklearn_tickets._network import (
-    LinearFlow,
-    Rows,
-    SparseRows,
-    hidden_features,
-    infer,
-    plain_module,
-    positive_flow,
-)
+from sklearn_tickets._network import Rows, hidden_features, infer, plain_module
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base._inputs import InputsMixin
 from sklearn_tickets.pruners.base._readings import (
     class_codes,
-    decisions,
-    log_probabilities,
-    probabilities,
+    class_log_probabilities,
+    class_probabilities,
+    decision_values,
 )
 
 
@@ -42,41 +27,15 @@ def _wraps_classifier(pruner: "FittedTicketMixin") -> bool:
     return is_classifier(pruner.estimator)
 
 
-class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class FittedTicketMixin(InputsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Mixin of the methods that use the fitted ticket."""
 
-    estimator: NeuralNet
-    estimator_: NeuralNet
     mask_: TicketMask
     initial_state_: dict[str, torch.Tensor]
-    input_support_: NDArray[np.bool_]
     strong_statistics_: dict[str, torch.Tensor]
     output_scale_: np.ndarray
     temperature_: float
     classes_: np.ndarray
-
-    def _check_inputs(self, X: ArrayLike) -> Any:
-        """Validate X; return an array or SparseRows, of float32."""
-        check_is_fitted(self)
-        _check_feature_names(self, X, reset=False)
-        inputs = check_array(
-            X,
-            dtype=np.float32,
-            allow_nd=True,
-            accept_sparse="csr",
-            force_writeable=True,
-            order="C",
-            estimator=self,
-            input_name="X",
-        )
-        shape = self.input_support_.shape
-        if inputs.ndim != len(shape) + 1:
-            raise ValueError(
-                f"X has rows of shape {inputs.shape[1:]}, but X had rows of shape {shape} in fit: "
-                f"pass X.reshape(-1, {', '.join(map(str, shape))})."
-            )
-        _check_n_features(self, inputs, reset=False)
-        return SparseRows(inputs) if issparse(inputs) else inputs
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict with the sparse network.
@@ -172,7 +131,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             classes, how far the logit of the second is above the first or, of a single logit,
             above that of the net's ``threshold``: `predict` takes the second above 0.
         """
-        return decisions(self.estimator, self._outputs(X))
+        return decision_values(self.estimator, self._outputs(X))
 
     @available_if(_wraps_classifier)
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -195,7 +154,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             If neither the net's criterion nor its ``predict_nonlinearity`` implies any.
         """
         outputs = self._outputs(X)
-        return probabilities(self.estimator_, outputs)
+        return class_probabilities(self.estimator_, outputs)
 
     @available_if(_wraps_classifier)
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -217,7 +176,7 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             As for `predict_proba`.
         """
         outputs = self._outputs(X)
-        return log_probabilities(self.estimator_, outputs)
+        return class_log_probabilities(self.estimator_, outputs)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy of a classifier or the R2 score of a regressor.
@@ -240,61 +199,6 @@ class FittedTicketMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         metric = accuracy_score if is_classifier(self.estimator) else r2_score
         return metric(y, self.predict(X), sample_weight=sample_weight)
-
-    @property
-    def feature_importances_(self) -> NDArray[np.float64]:
-        r"""Share of each input in the flow of weights through the sparse network.
-
-        With :math:`|W_l|` the magnitudes of the weights of layer l, it is proportional to
-        :math:`\mathbf{1}^\top |W_L| \cdots |W_1|`, the sum over the paths from the input of
-        the product of magnitudes along each. Biases do not count. Maxima count as averages,
-        products of values as sums, and normalization as a multiplication by :math:`|\gamma|`.
-        The shares compare inputs of similar scale: standardize them.
-
-        Returns
-        -------
-        importances : float64 ndarray of shape X.shape[1:]
-            Their sum is 1; all are 0 if no path is left.
-
-        Raises
-        ------
-        AttributeError
-            If the pruner is not fitted, or paths cannot be followed through the network.
-
-        See Also
-        --------
-        sklearn.inspection.permutation_importance : Works for every network.
-        """
-        check_is_fitted(self)
-        module = plain_module(self.estimator_.module_)
-        row = np.zeros((1, *self.input_support_.shape), dtype=np.float32)
-        flow = positive_flow(module, {}, row, LinearFlow)
-        if flow.unknown:
-            raise AttributeError(
-                f"{type(self).__name__} has no feature_importances_, because paths through "
-                f"{flow.unknown[0]} in {type(module).__name__} cannot be followed. Use "
-                "sklearn.inspection.permutation_importance instead."
-            )
-        inputs = flow.inputs.cpu().numpy()
-        return inputs / (inputs.sum() or 1)
-
-    def get_support(self, indices: bool = False) -> NDArray[np.bool_] | NDArray[np.intp]:
-        """Get the inputs that the ticket uses, as scikit-learn's feature selectors do.
-
-        `transform` does not select them; ``X[:, pruner.get_support()]`` does.
-
-        Parameters
-        ----------
-        indices : bool, default=False
-            Whether to return indices instead of a mask.
-
-        Returns
-        -------
-        support : bool ndarray of shape X.shape[1:] or int ndarray of shape (n_inputs,)
-            `input_support_`, or the indices into flattened rows where it is True.
-        """
-        check_is_fitted(self)
-        return np.flatnonzero(self.input_support_) if indices else self.input_support_
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Compute the ticket's hidden representation.

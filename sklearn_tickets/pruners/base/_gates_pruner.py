@@ -1,5 +1,6 @@
 """Bases of pruners that learn masks with gates, on frozen or jointly trained weights."""
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from sklearn_tickets._network import infer, plain_module
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base._base import Search
 from sklearn_tickets.pruners.base._parameters import (
     Count,
     FreeSparsity,
@@ -121,7 +121,7 @@ class FrozenGatesPruner(GatesPruner):
     learn_scale: bool = True
     train_ticket = False
 
-    def _search(self, run: Run, density: Any) -> Search:
+    def _search(self, run: Run, density: Any) -> Generator[Training, None, TicketMask]:
         layout, net = Layout(run.mask, self.scope), run.net
         gates = self._gates(_weights(net, layout), layout, density)
         if self.learn_scale:

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sklearn_tickets._network import (
+    Rows,
     as_tensor,
     evaluating,
     functional_call,
-    infer,
     plain_module,
     row_sizes,
 )
@@ -72,9 +72,9 @@ def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
     sizes = [row_sizes(values) for values in (X, y)]
     rows = np.unique([size.argsort()[-8:] for size in sizes])
     target = torch.as_tensor(y[rows]).to(net.device)
-    output = torch.from_numpy(infer(net.module_, X[rows])).to(target)
-    # A copy: a criterion may count its calls.
-    loss = copy.deepcopy(net.criterion_)(output.reshape(target.shape), target)
+    with evaluating(net.module_), torch.no_grad():
+        # A copy: a criterion may count its calls.
+        loss = copy.deepcopy(net.criterion_)(net.infer(X[rows]), target)
     if not loss.isfinite().all():
         raise ValueError(
             f"The loss of estimator, {type(net.criterion_).__name__}, is {loss.mean():g} at the "
@@ -87,12 +87,12 @@ def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
 def batch_losses(
     net: NeuralNet,
     parameters: Mapping[str, Tensor],
-    X: Array,
+    X: Rows,
     y: Array,
     sample_weight: Array | None = None,
     temperature: float = 1.0,
 ) -> Iterator[Tensor]:
-    """Yield losses of batches that sum to the mean training loss, at given parameters.
+    """Yield losses of batches that sum to the loss of all rows, at given parameters.
 
     The module runs in evaluation mode on copies of its buffers, so that scoring draws no
     random number and leaves the statistics of normalization layers unchanged.
@@ -103,7 +103,7 @@ def batch_losses(
         Provides the module and the loss.
     parameters : mapping of str to Tensor
         Values that replace the module's parameters.
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         The targets, as the loss takes them.
@@ -115,25 +115,27 @@ def batch_losses(
     Yields
     ------
     loss : Tensor of shape ()
-        Mean loss of up to 512 rows, weighted by their share.
+        Loss of up to 512 rows; a mean is multiplied by their share.
     """
     module = plain_module(net.module_)
+    is_sum = getattr(net.criterion_, "reduction", "mean") == "sum"
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    targets = as_tensor(y)
+    weights = None if sample_weight is None else as_tensor(sample_weight)
     for rows in torch.arange(len(X)).split(_BATCH):
         # Other kernels of attention cannot be differentiated twice.
         with evaluating(module), sdpa_kernel(SDPBackend.MATH):
             inputs = as_tensor(X[rows.numpy()]).to(net.device)
-            targets = torch.as_tensor(y)[rows].to(net.device)
+            target = targets[rows].to(net.device)
             state = {**parameters, **buffers}
             output = functional_call(module, state, inputs) * (1 / temperature)
-            if targets.is_floating_point():
-                output = output.reshape(targets.shape)
-            if sample_weight is None:
-                loss = net.get_loss(output, targets, X=inputs)
+            if target.is_floating_point():
+                output = output.reshape(target.shape)
+            if weights is None:
+                loss = net.get_loss(output, target, X=inputs)
             else:
-                weights = torch.as_tensor(sample_weight)[rows]
-                loss = weighted_loss(net.criterion_, output, targets, weights)
-        yield loss * (len(rows) / len(X))
+                loss = weighted_loss(net.criterion_, output, target, weights[rows])
+        yield loss if is_sum else loss * (len(rows) / len(X))
 
 
 def gradient(
@@ -187,7 +189,7 @@ def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) ->
     return total
 
 
-def scoring_sample(run: Run, n_samples: int | None) -> tuple[Array, Array, Array | None]:
+def scoring_sample(run: Run, n_samples: int | None) -> tuple[Rows, Array, Array | None]:
     """Draw rows to score on, equally often from all classes if each row has one.
 
     Parameters
@@ -199,8 +201,12 @@ def scoring_sample(run: Run, n_samples: int | None) -> tuple[Array, Array, Array
 
     Returns
     -------
-    X, y, sample_weight : ndarray
-        The drawn rows; there may be no weights (None).
+    X : ndarray, Tensor or SparseRows
+        The inputs of the drawn rows; sparse ones are dense unless all rows are taken.
+    y : ndarray
+        The targets.
+    sample_weight : ndarray or None
+        The weights, if there are any.
     """
     X, y, sample_weight = run.X, run.y, run.sample_weight
     if n_samples is None:

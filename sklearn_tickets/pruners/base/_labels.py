@@ -45,11 +45,15 @@ def encode_validation_data(net: NeuralNet, classes: np.ndarray | None) -> None:
     dataset = split.keywords["valid_ds"]
     try:
         inputs: Any
-        if isinstance(dataset, Dataset) and issparse(dataset.X):
-            inputs, y = SparseRows(dataset.X.astype(np.float32)), dataset.y
+        if isinstance(dataset, Dataset) and (issparse(dataset.X) or issparse(dataset.y)):
+            X, y = dataset.X, dataset.y
+            y = y.toarray() if issparse(y) else y
         else:
             with seeded(0, net.device):  # A DataLoader draws a seed.
                 X, y = next(iter(DataLoader(dataset, batch_size=len(dataset))))
+        if issparse(X):
+            inputs = SparseRows(X.astype(np.float32))
+        else:
             inputs = np.asarray(X, dtype=np.float32)
         targets = encode_targets(net, inputs, np.asarray(y), classes)
     except (RuntimeError, TypeError, ValueError) as error:
@@ -83,10 +87,10 @@ def score_labels(net: NeuralNet, X: np.ndarray, y: np.ndarray, classes: np.ndarr
     if np.array_equal(classes, np.arange(len(classes))):
         return
     rows = np.unique(y, return_index=True)[1]
-    default = dict(net.get_default_callbacks())
     for name, callback in net.callbacks_:
         scoring = getattr(callback, "scoring_", None)
-        if name not in default and isinstance(scoring, str | _BaseScorer):
+        # The accuracy, which nets have by default, is the same for labels and class numbers.
+        if scoring != "accuracy" and isinstance(scoring, str | _BaseScorer):
             by_label = _LabelScorer(scoring, classes)
             callback.set_params(scoring=by_label, name=callback.name_)
             callback.initialize()

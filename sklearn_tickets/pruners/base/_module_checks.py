@@ -62,20 +62,25 @@ def check_methods(net: NeuralNet) -> None:
         Names the method, and where to put what it does; or if the loss is not reduced to a
         number.
     """
-    base: Any = next(each for each in type(net).__mro__ if each in _NETS)
     reduction = getattr(net.criterion_, "reduction", "mean")
-    if reduction == "none" and type(net).get_loss is base.get_loss:
+    if reduction == "none" and not has_own(net, "get_loss"):
         raise ValueError(
             f"criterion__reduction={reduction!r} of estimator gives a loss for each row, which "
             "cannot be trained. Use 'mean' or 'sum', or reduce it in the net's get_loss."
         )
     for names, remedy in _REPLACED.items():
         for name in names:
-            if name in vars(net) or getattr(type(net), name) is not getattr(base, name):
+            if has_own(net, name):
                 raise ValueError(
                     f"estimator={type(net).__name__} has a {name} method of its own, which a "
                     f"pruner would not call. Put what it does into {remedy}."
                 )
+
+
+def has_own(net: NeuralNet, method: str) -> bool:
+    """Whether a net overrides a method of skorch's class."""
+    base: Any = next(each for each in type(net).__mro__ if each in _NETS)
+    return method in vars(net) or getattr(type(net), method) is not getattr(base, method)
 
 
 def check_rows(net: NeuralNet, X: np.ndarray) -> None:

@@ -52,8 +52,8 @@ def make_net(
     Raises
     ------
     ValueError
-        If the net's module is an instance or requires sizes that are not inferred, or the
-        loss of a classifier takes probabilities.
+        If the net's module is an instance or requires sizes that are not inferred, the loss of
+        a classifier takes probabilities, or its threshold is none.
 
     Warns
     -----
@@ -77,6 +77,11 @@ def make_net(
         raise ValueError(
             "estimator's criterion is BCELoss, which takes probabilities. Modules return logits "
             "here: pass criterion=torch.nn.BCEWithLogitsLoss, and remove the sigmoid."
+        )
+    if isinstance(net, NeuralNetBinaryClassifier) and not 0 <= net.threshold <= 1:
+        raise ValueError(
+            f"estimator has threshold={net.threshold!r}, which must be a probability of the second "
+            "class, from 0 to 1: pass threshold=0.5."
         )
     if estimator.initialized_:
         warnings.warn(

@@ -9,11 +9,46 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import softmax
+from sklearn.base import is_classifier
+from skorch import NeuralNet
+
+from sklearn_tickets.pruners.base._targets import is_multilabel
 
 # More rows or sweeps change a factor by less than its estimation error.
 _MAX_ROWS, _MAX_SWEEPS = 10_000, 20
 # Limits of the temperature, relative to the size of the logits.
 _MAX_TEMPERATURE = 1e3
+
+
+def scale_and_temperature(
+    net: NeuralNet, outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
+) -> tuple[np.ndarray, float]:
+    """Estimate the ``output_scale_`` and the ``temperature_`` of a strong ticket.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net, which tells what its outputs are.
+    outputs : float64 ndarray of shape (n_samples, n_outputs)
+        The outputs of the strong ticket.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The targets, as the net's loss takes them.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the rows; None for equal ones.
+
+    Returns
+    -------
+    scale : float64 ndarray of shape (n_outputs,)
+        Positive factors on the outputs.
+    temperature : float
+        Divisor of the rescaled logits; 1 for regression outputs and logits of labels.
+    """
+    if not is_classifier(net):
+        return regression_scale(outputs, y.reshape(outputs.shape), sample_weight), 1.0
+    if is_multilabel(net):
+        return multilabel_scale(outputs, y, sample_weight), 1.0
+    scale = classification_scale(outputs, y, sample_weight)
+    return scale, classification_temperature(outputs * scale, y, sample_weight)
 
 
 def regression_scale(
@@ -28,7 +63,7 @@ def regression_scale(
     y : ndarray of shape (n_samples, n_outputs)
         The targets.
     sample_weight : ndarray of shape (n_samples,) or None, default=None
-        The weights w; None for 1.
+        Weights w of the rows; None for equal ones.
 
     Returns
     -------
@@ -58,7 +93,7 @@ def classification_scale(
     y : int ndarray of shape (n_samples,)
         The classes, 0 to n_classes - 1.
     sample_weight : ndarray of shape (n_samples,) or None, default=None
-        The weights of the rows in the accuracy; None for 1.
+        Weights of the rows in the accuracy; None for equal ones.
 
     Returns
     -------
@@ -120,7 +155,7 @@ def classification_temperature(
     y : ndarray of shape (n_samples,)
         The classes, 0 to n_classes - 1.
     sample_weight : ndarray of shape (n_samples,) or None, default=None
-        The weights of the rows in the cross entropy; None for 1.
+        Weights of the rows in the cross entropy; None for equal ones.
 
     Returns
     -------

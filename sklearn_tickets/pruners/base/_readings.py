@@ -1,11 +1,11 @@
-"""Readings of a classifier's outputs: class numbers, decisions and probabilities."""
+"""Readings of a classifier's outputs: class numbers, decision values and probabilities."""
 
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_expit, log_softmax
+from scipy.special import log_expit, log_softmax, logit
 from skorch import NeuralNet
 from skorch.utils import to_numpy
 from torch import nn
@@ -14,12 +14,12 @@ from sklearn_tickets._network import plain_module
 from sklearn_tickets.pruners.base._targets import is_multilabel
 
 
-def class_codes(estimator: NeuralNet, outputs: Any) -> Any:
+def class_codes(net: NeuralNet, outputs: Any) -> Any:
     """Convert a classifier's outputs to class numbers.
 
     Parameters
     ----------
-    estimator : NeuralNetClassifier or NeuralNetBinaryClassifier
+    net : NeuralNetClassifier or NeuralNetBinaryClassifier
         The net, whose ``threshold`` on the probability of class 1 decides a single logit.
     outputs : float ndarray or Tensor of shape (n_samples, n_outputs)
         Logits.
@@ -30,17 +30,17 @@ def class_codes(estimator: NeuralNet, outputs: Any) -> Any:
         The class of the largest logit of each row; the sign of each logit, 0 or 1, of a
         multilabel classifier.
     """
-    if outputs.shape[1] == 1 or is_multilabel(estimator):
-        return 1 * (decisions(estimator, outputs) > 0)
+    if outputs.shape[1] == 1 or is_multilabel(net):
+        return 1 * (decision_values(net, outputs) > 0)
     return outputs.argmax(axis=1)
 
 
-def decisions(estimator: NeuralNet, outputs: Any) -> Any:
+def decision_values(net: NeuralNet, outputs: Any) -> Any:
     """Convert a classifier's outputs to the decision values of scikit-learn.
 
     Parameters
     ----------
-    estimator : NeuralNetClassifier or NeuralNetBinaryClassifier
+    net : NeuralNetClassifier or NeuralNetBinaryClassifier
         The net.
     outputs : float ndarray or Tensor of shape (n_samples, n_outputs)
         Logits.
@@ -51,15 +51,14 @@ def decisions(estimator: NeuralNet, outputs: Any) -> Any:
         The logits of labels or of more than two classes. Of two classes, the logit of the
         second beyond that of the first, or beyond the logit of the net's ``threshold``.
     """
-    if is_multilabel(estimator) or outputs.shape[1] > 2:
+    if is_multilabel(net) or outputs.shape[1] > 2:
         return outputs
     if outputs.shape[1] == 1:
-        threshold = estimator.threshold
-        return outputs[:, 0] - np.log(threshold / (1 - threshold))
+        return outputs[:, 0] - logit(net.threshold)
     return outputs[:, 1] - outputs[:, 0]
 
 
-def class_probabilities(net: NeuralNet, outputs: torch.Tensor) -> torch.Tensor:
+def apply_nonlinearity(net: NeuralNet, outputs: torch.Tensor) -> torch.Tensor:
     """Convert a classifier's outputs to what its criterion or nonlinearity implies.
 
     Parameters
@@ -79,12 +78,12 @@ def class_probabilities(net: NeuralNet, outputs: torch.Tensor) -> torch.Tensor:
     return implied[:, 1] if implied.ndim == 3 else implied
 
 
-def probabilities(estimator: NeuralNet, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+def class_probabilities(net: NeuralNet, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convert a classifier's outputs to probabilities.
 
     Parameters
     ----------
-    estimator : NeuralNetClassifier or NeuralNetBinaryClassifier
+    net : NeuralNetClassifier or NeuralNetBinaryClassifier
         The initialized net.
     outputs : float64 ndarray of shape (n_samples, n_outputs)
         Logits.
@@ -99,18 +98,18 @@ def probabilities(estimator: NeuralNet, outputs: NDArray[np.float64]) -> NDArray
     ValueError
         If these are no probabilities.
     """
-    found = to_numpy(class_probabilities(estimator, torch.from_numpy(outputs)))
-    of_labels = is_multilabel(estimator)
+    found = to_numpy(apply_nonlinearity(net, torch.from_numpy(outputs)))
+    of_labels = is_multilabel(net)
     add_up = (found <= 1).all() if of_labels else np.allclose(found.sum(axis=1), 1)
     if not add_up or (found < 0).any():
         raise ValueError(
-            f"estimator's criterion {type(estimator.criterion_).__name__} does not imply how to "
+            f"estimator's criterion {type(net.criterion_).__name__} does not imply how to "
             "turn outputs into probabilities; set predict_nonlinearity of estimator."
         )
     return found
 
 
-def log_probabilities(estimator: NeuralNet, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+def class_log_probabilities(net: NeuralNet, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convert a classifier's outputs to logarithms of probabilities.
 
     They are computed from the logits, so that they are exact where a probability would be
@@ -118,7 +117,7 @@ def log_probabilities(estimator: NeuralNet, outputs: NDArray[np.float64]) -> NDA
 
     Parameters
     ----------
-    estimator : NeuralNetClassifier or NeuralNetBinaryClassifier
+    net : NeuralNetClassifier or NeuralNetBinaryClassifier
         The initialized net.
     outputs : float64 ndarray of shape (n_samples, n_outputs)
         Logits.
@@ -126,19 +125,19 @@ def log_probabilities(estimator: NeuralNet, outputs: NDArray[np.float64]) -> NDA
     Returns
     -------
     logarithms : float64 ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-        The logarithms of `probabilities`.
+        The logarithms of `class_probabilities`.
 
     Raises
     ------
     ValueError
         If the net has no probabilities.
     """
-    criterion = plain_module(estimator.criterion_)
-    if estimator.predict_nonlinearity == "auto":
+    criterion = plain_module(net.criterion_)
+    if net.predict_nonlinearity == "auto":
         if isinstance(criterion, nn.CrossEntropyLoss):
             return log_softmax(outputs, axis=1)
         if isinstance(criterion, nn.BCEWithLogitsLoss):
-            signed = outputs if is_multilabel(estimator) else np.hstack([-outputs, outputs])
+            signed = outputs if is_multilabel(net) else np.hstack([-outputs, outputs])
             return log_expit(signed)
     with np.errstate(divide="ignore"):
-        return np.log(probabilities(estimator, outputs))
+        return np.log(class_probabilities(net, outputs))

@@ -7,6 +7,7 @@ import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
+from sklearn_tickets._network import SparseRows
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._parameters import Schedule
 from sklearn_tickets.training import Training, TrainingState, geometric_density
@@ -145,10 +146,10 @@ class Run:
         Settings of the rounds.
     net : NeuralNet
         The clone of the user's net that is trained.
-    X : float32 ndarray of shape (n_samples, n_features) or (n_samples, ...)
+    X : float32 ndarray or SparseRows of shape (n_samples, n_features) or (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Class codes or regression targets, as the net's loss takes them.
+        Class codes, indicators of labels or regression targets, as the net's loss takes them.
     sample_weight : float64 ndarray of shape (n_samples,) or None
         Positive weights, as the net's loss takes them: of mean 1 if it is the mean over rows.
     classes : ndarray of shape (n_classes,) or None
@@ -169,7 +170,7 @@ class Run:
 
     rounds: Rounds
     net: NeuralNet
-    X: np.ndarray
+    X: np.ndarray | SparseRows
     y: np.ndarray
     sample_weight: np.ndarray | None
     classes: np.ndarray | None
@@ -197,14 +198,13 @@ class Run:
         """
         # The state to rewind to is reached in the first training of the first round.
         snapshot = None if self.records else self.rounds.rewind_epoch
-        schedule = self.rounds.schedule
         return Training(
             self.net,
             self.X,
             self.y,
             until,
             snapshot,
-            schedule,
+            self.rounds.schedule,
             callbacks=callbacks,
             sample_weight=self.sample_weight,
         )

@@ -14,12 +14,15 @@ from skorch.dataset import unpack_data
 
 from sklearn_tickets._network import Rows, SparseRows, evaluating
 from sklearn_tickets._random import seeded
+from sklearn_tickets.pruners.base._module_checks import has_own
 from sklearn_tickets.training import weighted_loss, with_weights
 
 # Methods that a net may override otherwise, but that know nothing of weights.
 _METHODS = ("get_loss", "train_step_single", "validation_step")
 # Rows on which the loss of a regression is tried.
 _N_ROWS = 13
+# Optimizers square gradients, so that half of its range of exponents is left for losses.
+_FLOAT32 = np.finfo(np.float32)
 
 
 def check_sample_weight(
@@ -52,7 +55,7 @@ def check_sample_weight(
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if (rows := weights > 0).all():
         return X, y, weights
-    if classes is not None and len(present := np.unique(y[rows])) < 2:
+    if classes is not None and y.ndim == 1 and len(present := np.unique(y[rows])) < 2:
         raise ValueError(
             f"sample_weight is above 0 only for rows of the class {present.tolist()[0]!r}, but a "
             "classifier needs rows of at least 2 classes."
@@ -85,22 +88,30 @@ def encode_sample_weight(
     Raises
     ------
     ValueError
-        If the net would lose weights, or its loss is not the mean or sum of those of its rows.
+        If the net would lose weights, its loss is not the mean or sum of those of its rows, or
+        the weights of a sum are too large or too small.
     """
     _check_net(net, X, y)
     _check_criterion(net, X, y)
+    largest = sample_weight.max()
     if net.criterion_.reduction == "sum":
+        low, high = np.sqrt([_FLOAT32.tiny, _FLOAT32.max])
+        if not low < largest < high:
+            raise ValueError(
+                f"sample_weight has the maximum {largest:.3g}, with which the sum of losses that "
+                "criterion__reduction='sum' of estimator asks for leaves the range of float32. "
+                "Divide sample_weight by its mean, or use reduction='mean'."
+            )
         return sample_weight
     # The sum of very large weights would not be finite.
-    sample_weight = sample_weight / sample_weight.max()
+    sample_weight = sample_weight / largest
     return sample_weight / sample_weight.mean()
 
 
 def _check_net(net: NeuralNet, X: NDArray[Any], y: NDArray[Any]) -> None:
     """Refuse a net with methods, data sets, splits or iterators of its own that lose weights."""
-    base: Any = next(cls for cls in type(net).__mro__ if cls.__module__.startswith("skorch."))
     for name in _METHODS:
-        if name in vars(net) or getattr(type(net), name) is not getattr(base, name):
+        if has_own(net, name):
             raise ValueError(
                 f"sample_weight cannot be used: estimator={type(net).__name__} has a {name} method "
                 "of its own, which would ignore it. Put a loss of your own into a criterion."

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.sparse import issparse
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -40,14 +39,14 @@ def is_multilabel(net: NeuralNet) -> bool:
     return isinstance(net, NeuralNetClassifier) and issubclass(criterion, nn.BCEWithLogitsLoss)
 
 
-def check_classes(pruner: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def check_classes(pruner: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Check the targets of a classifier.
 
     Parameters
     ----------
     pruner : BasePruner
         The pruner, for error messages.
-    y : array or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         Class labels, or an indicator matrix.
 
     Returns
@@ -63,7 +62,6 @@ def check_classes(pruner: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         If there are fewer than two classes, or the net's loss is for the other kind of targets.
     """
     net, given = pruner.estimator, f"y of shape {y.shape}"
-    y = y.toarray() if issparse(y) else y
     if is_multilabel(net):
         if y.ndim == 1 or y.shape[1] == 1 or not np.isin(y, (0, 1)).all():
             raise ValueError(

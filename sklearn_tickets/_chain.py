@@ -1,6 +1,6 @@
 """`read_chain`: read a feed-forward network of any module class as a chain of layers.
 
-A chain is what planting understands: layers of weights that pass their units on to the
+A chain is what planting and annealing understand: layers of weights that pass their units on to the
 next layer through ReLU and pooling. The weights have the axes of a `LinearMap`: units, inputs
 (the units of the layer before), and taps.
 """
@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from sklearn_tickets._network import BATCH_NORMS, LinearMap, Tracer
-from sklearn_tickets.datasets.tasks import Affine
 from sklearn_tickets.models import ScaledLinear
 
 _LAYERS, _BATCH_NORMS = tuple(BATCH_NORMS), tuple(BATCH_NORMS.values())
@@ -84,7 +83,7 @@ class Chain:
         """Whether all layers are linear, with ReLU between them and nothing else."""
         return set(self.steps) <= {"Linear", "ReLU"}
 
-    def arrays(self) -> tuple[Affine, ...]:
+    def arrays(self) -> tuple[tuple[NDArray, NDArray], ...]:
         """Copy the weights and biases to float64; missing biases are 0."""
         return tuple(
             (

@@ -1,0 +1,188 @@
+"""The moves of annealing: each flips bits of a state, and returns whether it found some."""
+
+import numpy as np
+
+from sklearn_tickets._annealing._state import State, bit_of, compiled, flip, inlined, is_live, sweep
+
+# Probability of each move.
+SCALE, SWAP, REPLACE, REMOVE, ADD = 0.06, 0.26, 0.13, 0.15, 0.18
+PATH, HAND_OVER, REDIRECT = 0.08, 0.04, 0.10
+# How often to draw again what does not fit.
+_TRIES, _FEW = 64, 8
+
+
+@compiled
+def draw_live(s: State, layer: int) -> int:
+    """Draw a live unit of a layer, or -1 if none is found."""
+    for _ in range(_TRIES):
+        u = np.random.randint(s.first[layer], s.first[layer + 1])
+        if is_live(s, u):
+            return u
+    return -1
+
+
+@compiled
+def draw_unit(s: State, live: bool) -> int:
+    """Draw a live or an idle unit above the inputs, or -1 if none is found."""
+    for _ in range(_TRIES):
+        u = np.random.randint(s.first[1], s.first[-1])
+        if is_live(s, u) == live:
+            return u
+    return -1
+
+
+@inlined
+def draw_kept(s: State) -> int:
+    """Draw a kept bit; there must be some."""
+    return s.kept[np.random.randint(s.size[0])]
+
+
+@compiled
+def draw_new(s: State, u: int) -> int:
+    """Draw a pruned bit into a unit, from a live unit or its bias; -1 if none is found."""
+    first = s.first[s.layer[u] - 1]
+    width = s.first[s.layer[u]] - first
+    for _ in range(_TRIES):
+        j = np.random.randint(width + 1)
+        bit = s.offset[u] + j
+        if (j == width or is_live(s, first + j)) and s.place[bit] < 0 and s.free[bit]:
+            return bit
+    return -1
+
+
+@compiled
+def swap(s: State) -> bool:
+    """Exchange an input of a unit for another one."""
+    bit = draw_kept(s)
+    new = draw_new(s, s.target[bit])
+    if new < 0:
+        return False
+    flip(s, new)
+    flip(s, bit)
+    return True
+
+
+@compiled
+def add(s: State) -> bool:
+    """Add an input to a live unit."""
+    u = draw_unit(s, True)
+    new = draw_new(s, u) if u >= 0 else -1
+    if new < 0:
+        return False
+    flip(s, new)
+    return True
+
+
+@compiled
+def remove(s: State) -> bool:
+    """Prune a bit."""
+    flip(s, draw_kept(s))
+    return True
+
+
+@compiled
+def replace(s: State) -> bool:
+    """Add a bit anywhere, and prune another one."""
+    bit = draw_kept(s)
+    if not add(s):
+        return False
+    flip(s, bit)
+    return True
+
+
+@inlined
+def flip_free(s: State, bit: int) -> None:
+    """Keep a bit unless it is kept, or must not be."""
+    if s.place[bit] < 0 and s.free[bit]:
+        flip(s, bit)
+
+
+@compiled
+def add_path(s: State) -> bool:
+    """Bring an idle unit to life: one or two inputs, perhaps its bias, one or two outputs."""
+    w = draw_unit(s, False)
+    if w < 0:
+        return False
+    for _ in range(np.random.randint(1, 3)):
+        v = draw_live(s, s.layer[w] - 1)
+        if v >= 0:
+            flip_free(s, bit_of(s, v, w))
+    if np.random.random() < 0.5:
+        flip_free(s, bit_of(s, -1, w))
+    for _ in range(np.random.randint(1, 3)):
+        u = draw_live(s, s.layer[w] + 1)
+        if u >= 0:
+            flip_free(s, bit_of(s, w, u))
+    return True
+
+
+@compiled
+def hand_over(s: State) -> bool:
+    """Give all connections of a live unit to an idle one of its layer."""
+    w = draw_unit(s, False)
+    h = draw_live(s, s.layer[w]) if w >= 0 else -1
+    if h < 0:
+        return False
+    if s.has_bias[h]:
+        flip_free(s, bit_of(s, -1, w))
+        flip(s, bit_of(s, -1, h))
+    while s.n_in[h] > 0:
+        v = s.inputs[h, s.n_in[h] - 1]
+        flip_free(s, bit_of(s, v, w))
+        flip(s, bit_of(s, v, h))
+    while s.n_out[h] > 0:
+        u = s.outputs[h, s.n_out[h] - 1]
+        flip_free(s, bit_of(s, w, u))
+        flip(s, bit_of(s, h, u))
+    return True
+
+
+@compiled
+def redirect(s: State) -> bool:
+    """Move an edge to another target."""
+    bit = draw_kept(s)
+    v = s.source[bit]
+    u = draw_live(s, s.layer[s.target[bit]]) if v >= 0 else -1
+    new = bit_of(s, v, u) if u >= 0 else -1
+    if new < 0 or s.place[new] >= 0 or not s.free[new]:
+        return False
+    flip(s, new)
+    flip(s, bit)
+    return True
+
+
+@compiled
+def rescale(s: State) -> None:
+    """Change the factor of one output."""
+    c = np.random.randint(len(s.log_scale))
+    size = 0.1 if np.random.random() < 0.7 else 0.02
+    s.log_scale[c] += size * np.random.normal()
+
+
+@compiled
+def change_bits(s: State, max_kept: int) -> bool:
+    """Make one of the moves that flip bits, and prune what it leaves dead.
+
+    Moves that add bits need room. Whether something changed is returned.
+    """
+    if s.size[0] == 0:
+        return False
+    has_room = s.size[0] < max_kept
+    x = np.random.random() * (1 - SCALE)
+    if x < SWAP:
+        found = swap(s)
+    elif x < SWAP + REPLACE:
+        found = replace(s)
+    elif x < SWAP + REPLACE + REMOVE:
+        found = remove(s)
+    elif x < SWAP + REPLACE + REMOVE + ADD:
+        found = has_room and add(s)
+    elif x < SWAP + REPLACE + REMOVE + ADD + PATH:
+        found = has_room and add_path(s)
+    elif x < SWAP + REPLACE + REMOVE + ADD + PATH + HAND_OVER:
+        found = hand_over(s)
+    else:
+        found = redirect(s)
+    if found:
+        sweep(s)
+    return s.size[1] > 0

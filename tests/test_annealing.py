@@ -1,0 +1,388 @@
+"""Annealing: its parts on networks worked by hand, and the tickets it finds."""
+
+import importlib.util
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetBinaryClassifier
+from torch import nn
+
+from sklearn_tickets._annealing import Problem, run_chain
+from sklearn_tickets._annealing._evaluation import (
+    accept,
+    add_energy,
+    energy,
+    forward,
+    plan,
+    refresh,
+)
+from sklearn_tickets._annealing._metropolis import Step, anneal
+from sklearn_tickets._annealing._moves import (
+    add,
+    add_path,
+    change_bits,
+    hand_over,
+    redirect,
+    remove,
+    replace,
+    swap,
+)
+from sklearn_tickets._annealing._schedule import SCHEDULE, scaled_temperature, steps
+from sklearn_tickets._annealing._state import begin_move, bit_of, flip, is_live, sweep, undo
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import AnnealingPruner
+from tests.instances import (
+    ConvNet,
+    assert_refused,
+    make_net,
+    multilabel_data,
+    multilabel_net,
+    small_data,
+    small_images,
+)
+
+SIZES = 3, 6, 5, 2
+N = 40
+QUICK = {"n_moves": 2000, "mask_epochs": 2, "random_state": 0, "sparsity": 0.9}
+
+
+def problem(is_classifier=True, free=None, always=None, seed=0):
+    """A random network with biases, of 3 inputs, 6 and 5 hidden units and 2 outputs."""
+    rng = np.random.RandomState(seed)
+    weights = [rng.randn(m, n) for n, m in pairwise(SIZES)]
+    biases = [rng.randn(m) for m in SIZES[1:]]
+    n_bits = sum(w.size + len(w) for w in weights)
+    X = rng.randn(N, 3).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    targets = np.eye(2)[y] if is_classifier else rng.randn(N, 2)
+    return Problem(
+        weights=weights,
+        biases=biases,
+        free=np.ones(n_bits, bool) if free is None else free,
+        always=np.zeros(sum(SIZES), bool) if always is None else always,
+        X=X,
+        targets=targets.astype(np.float32),
+        row_weight=rng.uniform(0.5, 2, N).astype(np.float32),
+        is_classifier=is_classifier,
+        eps=0.02,
+    )
+
+
+def filled(given, share=0.6, seed=1):
+    """A state with a share of the bits, on all rows."""
+    bits = np.flatnonzero(np.random.RandomState(seed).rand(len(given.free)) < share)
+    state = given.state(bits, np.array([0.3, -0.2]))
+    given.set_rows(state, np.arange(N))
+    refresh(state, N)
+    return state
+
+
+def kept(state):
+    return sorted(state.kept[: state.size[0]].tolist())
+
+
+def picture(state):
+    """What a state is, whatever the order of its lists."""
+    edges = [
+        sorted(zip(state.inputs[u, :n].tolist(), state.weights[u, :n].tolist(), strict=True))
+        for u, n in enumerate(state.n_in)
+    ]
+    outputs = [sorted(state.outputs[u, :n].tolist()) for u, n in enumerate(state.n_out)]
+    return kept(state), edges, outputs, state.bias.tolist(), state.has_bias.tolist()
+
+
+def outputs_of(given, state):
+    """The outputs with the kept bits, by matrix products."""
+    mask = state.place >= 0
+    X, start = given.X.astype(float), 0
+    for i, (weight, bias) in enumerate(zip(given.weights, given.biases, strict=True)):
+        n, m = len(weight), weight.shape[1] + 1
+        part = mask[start : start + n * m].reshape(n, m)
+        start += n * m
+        units = slice(*state.first[i + 1 : i + 3])
+        constant = bias * (part[:, -1] | given.always[units])
+        X = X @ (weight * part[:, :-1]).T + constant
+        if i < len(given.weights) - 1:
+            X = np.maximum(X, 0)
+    return X
+
+
+def current(state):
+    """The values of the outputs that a state has stored."""
+    units = np.arange(state.first[-2], state.first[-1])
+    return state.values[units, state.side[units], :N].T
+
+
+def total(given, state):
+    sums = np.zeros(3 * len(state.log_scale) + 1)
+    begin_move(state)
+    add_energy(state, 0, 15, given.eps, sums)
+    add_energy(state, 15, N, given.eps, sums)
+    return energy(state, sums)
+
+
+# State ----------------------------------------------------------------------------------
+
+
+def test_bits_are_numbered_by_unit_inputs_first():
+    state = problem().state(np.array([], dtype=int), np.zeros(2))
+    # Units 0-2 are inputs, 3-8 and 9-13 hidden, 14 and 15 outputs.
+    assert bit_of(state, 0, 3) == 0
+    assert bit_of(state, -1, 3) == 3
+    assert bit_of(state, 2, 4) == 6
+    assert bit_of(state, 3, 9) == 24
+    for bit in range(len(state.source)):
+        assert bit_of(state, state.source[bit], state.target[bit]) == bit
+
+
+def test_a_flip_connects_and_the_next_one_disconnects():
+    state = problem().state(np.array([], dtype=int), np.zeros(2))
+    nothing = picture(state)
+    begin_move(state)
+    for v, u in [(0, 3), (3, 9), (9, 14), (-1, 9)]:
+        flip(state, bit_of(state, v, u))
+    assert is_live(state, 3)
+    assert is_live(state, 9)
+    assert not is_live(state, 4)
+    assert state.bias[9] == state.value[bit_of(state, -1, 9)]
+    assert state.outputs[3, 0] == 9
+    undo(state)
+    assert picture(state) == nothing
+
+
+def test_the_sweep_prunes_what_a_removal_leaves_dead():
+    state = problem().state(np.array([], dtype=int), np.zeros(2))
+    begin_move(state)
+    chain = [(0, 3), (-1, 3), (3, 9), (-1, 9), (9, 14), (1, 4), (4, 10), (10, 14)]
+    for v, u in chain:
+        flip(state, bit_of(state, v, u))
+    before = picture(state)
+    begin_move(state)
+    flip(state, bit_of(state, 3, 9))
+    sweep(state)
+    assert kept(state) == sorted(bit_of(state, v, u) for v, u in chain[5:])
+    undo(state)
+    assert picture(state) == before
+
+
+def test_a_unit_with_a_dense_bias_lives_without_inputs():
+    always = np.zeros(sum(SIZES), bool)
+    always[3] = True
+    given = problem(always=always)
+    state = given.state(np.array([], dtype=int), np.zeros(2))
+    edges = [(3, 9), (9, 14)]
+    bits = np.array([bit_of(state, v, u) for v, u in edges])
+    state = given.state(bits, np.zeros(2))
+    assert kept(state) == sorted(bits)
+    given.set_rows(state, np.arange(N))
+    refresh(state, N)
+    np.testing.assert_allclose(current(state), outputs_of(given, state), rtol=1e-4, atol=1e-5)
+
+
+# Moves ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("move", [swap, replace, remove, add, add_path, hand_over, redirect])
+def test_moves_are_taken_back(move):
+    state = filled(problem(), share=0.3)
+    before, scales = picture(state), state.log_scale.copy()
+    for _ in range(50):
+        begin_move(state)
+        move(state)
+        sweep(state)
+        undo(state)
+        assert picture(state) == before
+    assert (state.log_scale == scales).all()
+
+
+@pytest.mark.parametrize(
+    ("move", "change"), [(swap, 0), (replace, 0), (remove, -1), (add, 1), (redirect, 0)]
+)
+def test_moves_flip_as_many_bits_as_they_say(move, change):
+    for seed in range(20):
+        state = filled(problem(seed=seed), share=0.5)
+        before = state.size[0]
+        begin_move(state)
+        assert not move(state) or state.size[0] == before + change
+
+
+def test_only_free_bits_are_added_and_nothing_dead_stays():
+    free = np.random.RandomState(2).rand(len(problem().free)) < 0.6
+    given = problem(free=free)
+    state = given.state(np.flatnonzero(free), np.zeros(2))
+    for _ in range(500):
+        begin_move(state)
+        change_bits(state, 40)
+        assert free[kept(state)].all()
+        for u in range(state.first[1], state.first[-2]):
+            assert is_live(state, u) or not (state.n_in[u] or state.n_out[u])
+
+
+# Evaluation -----------------------------------------------------------------------------
+
+
+def test_values_downstream_of_moves_are_those_of_a_full_forward():
+    given = problem()
+    state = filled(given)
+    rng = np.random.RandomState(0)
+    for _ in range(200):
+        begin_move(state)
+        if not change_bits(state, 60):
+            continue
+        n = plan(state)
+        forward(state, n, 0, 17)
+        forward(state, n, 17, N)
+        if rng.rand() < 0.5:
+            accept(state, n)
+        else:
+            undo(state)
+        np.testing.assert_allclose(current(state), outputs_of(given, state), rtol=1e-3, atol=1e-4)
+
+
+def test_the_energy_of_classes_is_that_of_a_smoothed_softmax():
+    given = problem()
+    state = filled(given)
+    logits = outputs_of(given, state) * np.exp(state.log_scale)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = (p / p.sum(axis=1, keepdims=True) * given.targets).sum(axis=1)
+    expected = np.average(-np.log(0.98 * p + 0.02 / 2), weights=given.row_weight)
+    assert total(given, state) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_energy_of_targets_is_the_error_after_the_best_positive_factor():
+    given = problem(is_classifier=False)
+    state = filled(given)
+    f, y, w = outputs_of(given, state), given.targets, given.row_weight[:, None]
+    factor = np.maximum((w * f * y).sum(axis=0) / (w * f * f).sum(axis=0), 0)
+    expected = np.average((y - factor * f) ** 2, axis=0, weights=given.row_weight).sum()
+    assert total(given, state) == pytest.approx(expected, rel=1e-4)
+
+
+# Acceptance and schedule ----------------------------------------------------------------
+
+
+def test_only_improvements_are_accepted_at_temperature_0_and_all_moves_at_infinity():
+    given = problem()
+    rates = {}
+    for T in (1e-12, 1e12):
+        state, counts = filled(given), np.zeros(3, dtype=int)
+        before = total(given, state)
+        step = Step(500, (T, T), (60.0, 60.0), 20, N)
+        after = anneal(state, 0, step, given.eps, counts)
+        assert after == pytest.approx(total(given, state), rel=1e-4)
+        rates[T] = counts[2] / counts[0]
+        if T < 1:
+            assert after <= before
+    assert rates[1e12] == 1
+    assert rates[1e-12] < 0.5
+
+
+def test_the_schedule_makes_all_moves_and_ends_at_the_ticket():
+    assert sum(stage.share for stage in SCHEDULE) == pytest.approx(1)
+    plan = [*steps(1_000_000, 800, 130, 5000, 1.0)]
+    assert sum(step.n_moves for step in plan) == 1_000_000
+    assert plan[0].max_kept[0] == 800
+    assert plan[-1].max_kept == (130, 130)
+    assert plan[-1].n_rows == 5000
+    assert plan[0].temperature[0] == pytest.approx(6e-3)
+    assert plan[-1].temperature[1] == pytest.approx(3e-5)
+    for step, after in pairwise(plan):
+        assert step.max_kept[1] == pytest.approx(after.max_kept[0])
+
+
+def test_temperatures_fall_with_the_number_of_kept_bits():
+    assert scaled_temperature(6e-3, 520) == pytest.approx(3e-3)
+    assert scaled_temperature(3e-5, 520) == pytest.approx(3e-5 / 4)
+
+
+def test_a_chain_improves_on_its_start_and_repeats_itself():
+    given = problem()
+    bits = np.arange(len(given.free))
+    settings = {"n_kept": 20, "n_moves": 5000, "heat": 1.0}
+    one, same, other = (
+        run_chain(given, bits, np.zeros(2), seed=seed, **settings) for seed in (0, 0, 1)
+    )
+    assert one.bits.tolist() == same.bits.tolist()
+    assert one.energy == same.energy != other.energy
+    # Guessing costs log 2, .69.
+    assert one.energy < 0.5
+
+
+# Pruner ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@pytest.mark.parametrize("sparsity", [0.3, 0.9])
+def test_the_number_of_kept_parameters_is_exact_and_weights_stay_frozen(kind, sparsity):
+    X, y = small_data()
+    y = y if kind == "classifier" else X[:, 0] - X[:, 1]
+    pruner = AnnealingPruner(make_net(kind), **QUICK | {"sparsity": sparsity})
+    pruner.set_params(prune_bias=True).fit(X, y)
+    assert pruner.mask_.n_kept == round((1 - sparsity) * pruner.mask_.n_parameters)
+    for name, value in pruner.estimator_.module_.named_parameters():
+        initial = pruner.initial_state_[name] * pruner.mask_[name]
+        assert torch.equal(value.detach(), initial)
+
+
+def test_the_result_is_the_same_for_any_number_of_threads():
+    settings = QUICK | {"n_chains": 3}
+    masks = [
+        AnnealingPruner(make_net("classifier"), n_jobs=n_jobs, **settings).fit(*small_data()).mask_
+        for n_jobs in (1, 2)
+    ]
+    assert masks[0] == masks[1]
+
+
+def test_what_the_initial_mask_prunes_stays_pruned():
+    net = make_net("classifier")
+    full = TicketMask.ones_like(MLP(6, 2, hidden=(32,)))
+    mask = full.shrink({n: torch.rand(k.shape) for n, k in full.items()}, 0.5, rng=0)
+    found = AnnealingPruner(net, initial_mask=mask, **QUICK).fit(*small_data()).mask_
+    assert found & mask == found
+
+
+def test_the_weights_that_fit_are_kept():
+    # y = 6 x1 - 3 x3; the other weights are of no use, at any factor of the output.
+    X = np.random.RandomState(0).randn(200, 4).astype(np.float32)
+    module = nn.Sequential(nn.Linear(4, 1, bias=False))
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[2.0, 5.0, -1.0, 4.0]]))
+    net = make_net("regressor", module=ModuleTemplate(module))
+    pruner = AnnealingPruner(net, **QUICK | {"sparsity": 0.5}).fit(X, 6 * X[:, 0] - 3 * X[:, 2])
+    assert pruner.mask_["0.weight"].tolist() == [[True, False, True, False]]
+
+
+def test_a_single_logit_is_told_from_a_constant():
+    X, y = small_data()
+    net = make_net("classifier")
+    binary = NeuralNetBinaryClassifier(net.module, train_split=None, verbose=0, max_epochs=2)
+    pruner = AnnealingPruner(binary, **QUICK | {"sparsity": 0.8, "n_moves": 20_000}).fit(X, y)
+    assert pruner.score(X, y) > 0.85
+
+
+def test_other_networks_and_several_labels_are_refused_before_anything_runs():
+    net = make_net("classifier", module=ConvNet)
+    assert_refused(AnnealingPruner(net, **QUICK), small_images(), "not supported|plain Linear")
+    normed = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    net = make_net("classifier", module=ModuleTemplate(normed))
+    assert_refused(AnnealingPruner(net, **QUICK), small_data(), "'0' that is no plain Linear")
+    labels = AnnealingPruner(multilabel_net(), **QUICK)
+    assert_refused(labels, multilabel_data(), "one class per row.*BCEWithLogitsLoss")
+    pruner = AnnealingPruner(make_net("classifier"), exclude=("*1.weight",), **QUICK)
+    assert_refused(pruner, small_data(), r"exclude=.*'layers.1.weight' dense")
+    pruner = AnnealingPruner(make_net("classifier"), scope="layer", **QUICK)
+    assert_refused(pruner, small_data(), "scope")
+
+
+def test_without_numba_the_error_says_what_to_install(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "sklearn_tickets.pruners._annealing.find_spec",
+        lambda name: None if name == "numba" else find(name),
+    )
+    pruner = AnnealingPruner(make_net("classifier"), **QUICK)
+    with pytest.raises(ImportError, match=r"pip install 'sklearn-tickets\[fast\]'"):
+        pruner.fit(*small_data())
