@@ -101,13 +101,16 @@ def test_streams_are_left_alone_by_threads(monkeypatch):
     assert random.getstate() == state
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("subset", "valid"), ("random_state", None), ("random_state", -1)]
-)
-def test_bad_parameters_are_named(name, value):
-    message = rf"'{name}' parameter of load_mnist1d must be .* Got {value!r} instead"
+@pytest.mark.parametrize("seed", [None, -1, "a", 1.5])
+def test_what_is_no_seed_is_refused(seed):
+    message = rf"'random_state' parameter of load_mnist1d must be .* Got {seed!r} instead"
     with pytest.raises(ValueError, match=message):
-        load_mnist1d(**{name: value})
+        load_mnist1d(random_state=seed)
+
+
+def test_unknown_subsets_are_refused():
+    with pytest.raises(ValueError, match="subset must be 'train', 'test' or 'all'; got 'valid'"):
+        load_mnist1d(subset="valid")
 
 
 def test_seeds_are_integers_of_any_type(sequences):
