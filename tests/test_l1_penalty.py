@@ -104,7 +104,7 @@ def test_line_searches_that_do_not_see_a_penalty_are_refused(of):
     if of == "strength":
         params["callbacks"] = [RepelOptima()]
     pruner = IterativeMagnitudePruner(
-        make_net(**params), sparsity=0.5, n_rounds=2, l1=0.1 if of == "l1" else 0.0
+        make_net(**params), sparsity=0.5, n_rounds=2, l1=0.1 if of == "l1" else 0.0, random_state=0
     )
     with pytest.raises(ValueError, match=rf"penalty of {of}=.*_line_search_fn='strong_wolfe' by"):
         pruner.fit(X, Y[:, 0])
