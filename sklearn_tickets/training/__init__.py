@@ -5,7 +5,6 @@ from sklearn_tickets.training._drop_and_grow import DropAndGrow
 from sklearn_tickets.training._gates import Gates, Loss, PenalizedGates
 from sklearn_tickets.training._geometric_density import geometric_density
 from sklearn_tickets.training._hold_mask import HoldMask, hold_mask
-from sklearn_tickets.training._hyperbolic_update import HyperbolicUpdate
 from sklearn_tickets.training._l1_penalty import L1Penalty
 from sklearn_tickets.training._layout import Layout
 from sklearn_tickets.training._learn_mask import LearnMask
@@ -20,7 +19,6 @@ __all__ = [
     "DropAndGrow",
     "Gates",
     "HoldMask",
-    "HyperbolicUpdate",
     "L1Penalty",
     "Layout",
     "LearnMask",
