@@ -4,6 +4,7 @@ The generator, planting, bounds on the existence of tickets, and loaders of real
 `sklearn_tickets.datasets.tasks`.
 """
 
+from sklearn_tickets.datasets._cubist_spiral import make_cubist_spiral
 from sklearn_tickets.datasets._existence import ticket_existence_probability, ticket_existence_width
 from sklearn_tickets.datasets._generator import PlantedTicketGenerator
 from sklearn_tickets.datasets._image_files import load_cifar10, load_mnist
@@ -19,6 +20,7 @@ __all__ = [
     "load_cifar10",
     "load_mnist",
     "load_mnist1d",
+    "make_cubist_spiral",
     "plant_ticket",
     "ticket_existence_probability",
     "ticket_existence_width",
