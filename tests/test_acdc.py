@@ -28,7 +28,7 @@ IDENTITY, TARGETS = np.eye(2, dtype=np.float32), np.array([1, 3], np.float32)
 )
 def test_pruned_weights_return_at_zero(settings, counts, final):
     net = linear_net([4.0, 1.0], optimizer=torch.optim.SGD, lr=0.5)
-    settings = {"round_epochs": 1, "final_epochs": 1, "schedule": None} | settings
+    settings = {"round_epochs": 1, "final_epochs": 1, "l1": 0.0, "schedule": None} | settings
     pruner = ACDCPruner(net, sparsity=0.5, **settings).fit(IDENTITY, TARGETS)
     assert [record["n_kept"] for record in pruner.rounds_] == counts
     assert pruner.estimator_.module_.weight.tolist() == [final]
