@@ -15,11 +15,13 @@ from torch import nn
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import (
+    ACDCPruner,
     AnnealingPruner,
     BernoulliGatePruner,
     ConcreteTicketPruner,
     ContinuousSparsificationPruner,
     EdgePopupPruner,
+    FORCEPruner,
     GemMinerPruner,
     GeneticPruner,
     GivenMaskPruner,
@@ -50,7 +52,16 @@ SETTINGS = {
         "round_epochs": 2,
         "final_epochs": 6,
     },
+    # Weights that return at 0 go where rounding takes them; the sign in the penalty adds to it.
+    ACDCPruner: {
+        "sparsity": 0.5,
+        "n_rounds": 3,
+        "round_epochs": 2,
+        "final_epochs": 4,
+        "l1": 0.0,
+    },
     SNIPPruner: {"sparsity": 0.5},
+    FORCEPruner: {"sparsity": 0.5, "n_rounds": 3},
     GraSPPruner: {"sparsity": 0.5},
     SynFlowPruner: {"sparsity": 0.5, "n_rounds": 3},
     EdgePopupPruner: {"sparsity": 0.5, "mask_epochs": 2},

@@ -16,6 +16,7 @@ from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.metrics import sparse_r2, strong_r2
 from sklearn_tickets.model_selection import BatchedGridSearchCV, _fit
 from sklearn_tickets.pruners import (
+    ACDCPruner,
     EdgePopupPruner,
     GivenMaskPruner,
     IterativeMagnitudePruner,
@@ -90,6 +91,12 @@ def test_rounds_are_stacked(rewind_epoch, optimizer, caplog):
     check_same(pruner, {"random_state": [0, 1], "sparsity": [0.5]})
     # To the state to return to, and from there, are trainings of their own.
     assert stacked(caplog) == [4] * ({1: 4, 2: 1}.get(rewind_epoch, 3))
+
+
+def test_dense_and_sparse_phases_are_stacked(caplog):
+    pruner = ACDCPruner(CIRCLE.make_net(max_epochs=2), n_rounds=3, round_epochs=1)
+    check_same(pruner, {"random_state": [0, 1], "sparsity": [0.5]})
+    assert stacked(caplog) == [4] * 4
 
 
 def test_what_rounds_leave_is_the_same(caplog):

@@ -1,5 +1,6 @@
 """Pruners: scikit-learn estimators that find a ticket in a skorch net."""
 
+from sklearn_tickets.pruners._acdc import ACDCPruner
 from sklearn_tickets.pruners._annealing import AnnealingPruner
 from sklearn_tickets.pruners._bernoulli_gate import BernoulliGatePruner
 from sklearn_tickets.pruners._concrete_ticket import ConcreteTicketPruner
@@ -14,16 +15,18 @@ from sklearn_tickets.pruners._learning_rate_rewinding import LearningRateRewindi
 from sklearn_tickets.pruners._magnitude import IterativeMagnitudePruner, MagnitudePruner
 from sklearn_tickets.pruners._random import RandomPruner
 from sklearn_tickets.pruners._rigl import RigLPruner
-from sklearn_tickets.pruners._snip import SNIPPruner
+from sklearn_tickets.pruners._snip import FORCEPruner, SNIPPruner
 from sklearn_tickets.pruners._stochastic_sparsification import StochasticSparsificationPruner
 from sklearn_tickets.pruners._synflow import SynFlowPruner
 
 __all__ = [
+    "ACDCPruner",
     "AnnealingPruner",
     "BernoulliGatePruner",
     "ConcreteTicketPruner",
     "ContinuousSparsificationPruner",
     "EdgePopupPruner",
+    "FORCEPruner",
     "GemMinerPruner",
     "GeneticPruner",
     "GivenMaskPruner",

@@ -56,12 +56,14 @@ class GraSPPruner(GradientPruner):
 
     temperature: Positive = 200.0
 
-    def _saliency(self, theta: Scores, losses: Callable[..., Iterator[Tensor]]) -> Scores:
+    def _saliency(
+        self, weights: Scores, theta: Scores, losses: Callable[..., Iterator[Tensor]]
+    ) -> Scores:
         g = total_gradient(theta, losses(self.temperature))
         # The gradient of g'g with one factor constant, batch by batch.
         slopes = (gradient(loss, theta, create_graph=True) for loss in losses(self.temperature))
         Hg = total_gradient(theta, (_inner(slope, g) for slope in slopes))
-        return {name: (value * Hg[name]).detach() for name, value in theta.items()}
+        return {name: (weights[name] * Hg[name]).detach() for name in theta}
 
 
 def _inner(a: Scores, b: Scores) -> Tensor:

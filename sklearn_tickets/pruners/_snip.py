@@ -16,7 +16,7 @@ class SNIPPruner(GradientPruner):
                 = \left| \theta \, \frac{\partial L}{\partial \theta} \right|,
 
     at the initial weights (``round_epochs=0``) or at trained ones. L is the mean loss over
-    the training data, summed over batches.
+    the training data, summed over batches. More rounds make it *iterative SNIP*.
 
     Parameters
     ----------
@@ -28,6 +28,7 @@ class SNIPPruner(GradientPruner):
 
     See Also
     --------
+    FORCEPruner : Prune in rounds; what is pruned may return.
     GraSPPruner : Keep what preserves the flow of gradients.
 
     Notes
@@ -51,6 +52,52 @@ class SNIPPruner(GradientPruner):
     TicketMask(1,037 of 2,074 parameters)
     """
 
-    def _saliency(self, theta: Scores, losses: Callable[..., Iterator[Tensor]]) -> Scores:
+    def _saliency(
+        self, weights: Scores, theta: Scores, losses: Callable[..., Iterator[Tensor]]
+    ) -> Scores:
         g = total_gradient(theta, losses())
-        return {name: (value * g[name]).detach().abs() for name, value in theta.items()}
+        return {name: (weights[name] * g[name]).detach().abs() for name in theta}
+
+
+class FORCEPruner(SNIPPruner):
+    r"""Prune in many rounds by connection sensitivity; what is pruned may return (FORCE).
+
+    `SNIPPruner` with other defaults. In every round, the sensitivity is that of the pruned
+    network :math:`\bar\theta`, but all parameters have a score, at their initial weights
+    :math:`\theta_0`:
+
+    .. math:: s = \left| \theta_0 \, \frac{\partial L}{\partial \bar\theta} \right|.
+
+    So a parameter that was pruned too early can replace another one. With ``regrow=False`` it
+    cannot: this is iterative SNIP, of the same authors [1]_.
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    SNIPPruner : Prune at once.
+
+    References
+    ----------
+    .. [1] de Jorge, Sanyal, Behl, Torr, Rogez and Dokania, "Progressive skeletonization:
+       trimming more fat from a network at initialization", ICLR 2021.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> from sklearn_tickets.pruners import FORCEPruner
+    >>> planted = PlantedTicketGenerator(width=30, random_state=0).generate(100)
+    >>> net = planted.make_net(max_epochs=1)
+    >>> pruner = FORCEPruner(net, sparsity=0.9, prune_bias=True, n_rounds=3, random_state=0)
+    >>> [record["n_kept"] for record in pruner.fit(planted.X, planted.y).rounds_]
+    [963, 447, 207]
+    """
+
+    n_rounds = 60
+    regrow = True

@@ -25,6 +25,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 Count: TypeAlias = Annotated[int, Interval(Integral, 1, None, closed="left")]
+DensitySchedule: TypeAlias = Literal["geometric", "one-shot", "alternating"]
 Epochs: TypeAlias = Annotated[int, Interval(Integral, 0, None, closed="left")] | None
 FreeSparsity: TypeAlias = Annotated[float | None, Interval(Real, 0, 1, closed="left"), None]
 NonNegative: TypeAlias = Annotated[float, Interval(Real, 0, None, closed="left")]

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 
 from sklearn_tickets._network import SparseRows
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners.base._parameters import Schedule
+from sklearn_tickets.pruners.base._parameters import DensitySchedule, Schedule
 from sklearn_tickets.training import Training, TrainingState, geometric_density
 
 
@@ -40,6 +40,8 @@ class Rounds:
         Learning-rate schedule of each training.
     store_rounds : bool, default=False
         Whether the weights trained in each round are stored.
+    density_schedule : {"geometric", "one-shot", "alternating"}, default="geometric"
+        How the density goes from the initial to the final one.
     initial_density : float in (0, 1], default=1.0
         Density before the first round.
     """
@@ -53,6 +55,7 @@ class Rounds:
     train_ticket: bool = True
     schedule: Schedule = None
     store_rounds: bool = False
+    density_schedule: DensitySchedule = "geometric"
     initial_density: float = 1.0
 
     @classmethod
@@ -85,11 +88,18 @@ class Rounds:
         -------
         density : float or None
             ``(1 - sparsity) ** (t / n_rounds)``, or with a lower initial density the same
-            geometric series from there; None leaves it to the algorithm.
+            geometric series from there; with another `density_schedule`, the final or the
+            initial density. None leaves it to the algorithm.
         """
         if self.sparsity is None:
             return None
-        return geometric_density(self.initial_density, 1 - self.sparsity, t / self.n_rounds)
+        is_last, is_odd = t == self.n_rounds, t % 2 == 1
+        share = {
+            "geometric": t / self.n_rounds,
+            "one-shot": is_last,
+            "alternating": is_last or is_odd,
+        }[self.density_schedule]
+        return geometric_density(self.initial_density, 1 - self.sparsity, share)
 
     def n_epochs(self, given: int | None) -> int:
         """Replace None by the net's number of epochs.
@@ -166,6 +176,11 @@ class Run:
         One per finished round, published as `rounds_`.
     carried : object
         State that an algorithm passes from one round to the next.
+
+    Attributes
+    ----------
+    initial_mask : TicketMask
+        The mask before the first round.
     """
 
     rounds: Rounds
@@ -180,6 +195,10 @@ class Run:
     rewind_to: TrainingState
     records: list[dict[str, Any]] = field(default_factory=list)
     carried: Any = None
+    initial_mask: TicketMask = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.initial_mask = self.mask
 
     def training(self, until: int, **callbacks: Callback) -> Training:
         """Make a training of the masked net.

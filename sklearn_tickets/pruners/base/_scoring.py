@@ -19,6 +19,7 @@ from sklearn_tickets.pruners.base._gradients import (
 )
 from sklearn_tickets.pruners.base._parameters import (
     Count,
+    DensitySchedule,
     Epochs,
     NonNegative,
     Schedule,
@@ -82,6 +83,10 @@ class ScoringPruner(RoundPruner):
         Whether to prune parameters on no path from an input to an output first. Parameters
         that the last round disconnects are kept, so this takes several rounds. Networks with
         operations through which paths cannot be followed are refused; see `TicketMask.effective`.
+    density_schedule : {"geometric", "one-shot", "alternating"}, default="geometric"
+        How densities go from d, that of the `initial_mask` or 1, to ``1 - sparsity``: by the same
+        factor in each round, all at once in the last round, or at once in rounds 1, 3, ... and in
+        the last, while all pruned parameters return in rounds 2, 4, ...
 
     Attributes
     ----------
@@ -90,6 +95,11 @@ class ScoringPruner(RoundPruner):
 
     l1: NonNegative | Literal["auto"] = 0.0
     connected: bool = False
+    density_schedule: DensitySchedule = "geometric"
+
+    def _candidates(self, run: Run) -> TicketMask:
+        """Return the parameters that may be kept: those that were pruned never return."""
+        return run.mask
 
     def _score(self, run: Run) -> Scores:
         """Score the parameters of ``run.mask`` at the weights of ``run.net``; higher is kept."""
@@ -114,13 +124,14 @@ class ScoringPruner(RoundPruner):
         return replace(training, penalty=L1Penalty(strength, weights))
 
     def _search(self, run: Run, density: float) -> Search:
-        if density == 1:
-            return run.mask
+        if density == run.rounds.initial_density:
+            return run.initial_mask
         scores = self._score(run)
         ranked = scores
         if self.connected:
-            ranked = _dead_ends_last(scores, run.mask.effective(run.net.module_, run.X))
-        found = run.mask.shrink(ranked, density, self.scope, run.rng)
+            effective = run.mask.effective(run.net.module_, run.X)
+            ranked = _dead_ends_last(scores, run.mask & ~effective)
+        found = self._candidates(run).shrink(ranked, density, self.scope, run.rng)
         if run.mask.density == run.rounds.initial_density and found != run.mask:
             kept = [score[run.mask[name]] for name, score in scores.items()]
             lowest = min(score.min() for score in kept if len(score))
@@ -141,6 +152,9 @@ class GradientPruner(ScoringPruner):
     <parameters>
     n_score_samples : int or None, default=None
         Number of rows to score on, drawn equally often from all classes; None uses all rows.
+    regrow : bool, default=False
+        Whether pruned parameters compete again in each round, at the weights that they would be
+        rewound to. Masks of rounds are then not nested.
 
     Attributes
     ----------
@@ -153,21 +167,40 @@ class GradientPruner(ScoringPruner):
     """
 
     n_score_samples: Count | None = None
+    regrow: bool = False
 
-    def _saliency(self, theta: Scores, losses: Callable[..., Iterator[Tensor]]) -> Scores:
-        """Score parameters by ``losses(temperature)``, which sum to the training loss."""
+    def _saliency(
+        self, weights: Scores, theta: Scores, losses: Callable[..., Iterator[Tensor]]
+    ) -> Scores:
+        """Score weights by ``losses(temperature)``, which sum to the training loss at theta.
+
+        The weights are those that parameters have if they are kept; theta are those of the
+        network, in which pruned ones are 0. They differ only with `regrow`.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement _saliency.")
+
+    def _check_network(self, run: Run) -> None:
+        super()._check_network(run)
+        if self.regrow and run.rounds.rewind_epoch is None:
+            raise ValueError(
+                f"regrow=True of {type(self).__name__} returns parameters to the weights of "
+                "rewind_epoch, but rewind_epoch=None rewinds none. Set it to 0 or another epoch."
+            )
+
+    def _candidates(self, run: Run) -> TicketMask:
+        return run.initial_mask if self.regrow else run.mask
 
     def _score(self, run: Run) -> Scores:
         rows = scoring_sample(run, self.n_score_samples)
         theta = masked_leaves(run.net, run.mask)
-        return self._saliency(theta, partial(batch_losses, run.net, theta, *rows))
+        weights = run.rewind_to.module if self.regrow else theta
+        return self._saliency(weights, theta, partial(batch_losses, run.net, theta, *rows))
 
 
-def _dead_ends_last(scores: Scores, effective: TicketMask) -> Scores:
+def _dead_ends_last(scores: Scores, dead_ends: TicketMask) -> Scores:
     """Rank parameters on no path from an input to an output below all others."""
     lowest = min(score.min() for score in scores.values())
     return {
-        name: score.where(effective[name].to(score.device), lowest - 1)
+        name: score.where(~dead_ends[name].to(score.device), lowest - 1)
         for name, score in scores.items()
     }
