@@ -1,10 +1,13 @@
 """Simulated annealing: find a strong ticket as small as a planted one."""
 
 import copy
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from numbers import Real
+from signal import SIGINT, signal
+from threading import Event, current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -23,8 +26,8 @@ from sklearn_tickets.pruners.base import (
     FrozenGatesPruner,
     Positive,
     Run,
-    classification_scale,
     is_multilabel,
+    scale_and_temperature,
 )
 from sklearn_tickets.training import Gates, Layout, Training
 
@@ -47,7 +50,11 @@ class AnnealingPruner(FrozenGatesPruner):
 
     where f is the network with only the kept parameters, and the log-scale s of each of the C
     outputs is annealed, too. For regression, E is the mean squared error after the best positive
-    factor per output, relative to the variance of the targets, averaged over outputs.
+    factor per output, relative to the variance of the targets, averaged over outputs, and dE is a
+    fifth of the change of its logarithm.
+
+    If many parameters are to be kept, annealing goes down to `n_small` first, and the ticket grows
+    again when it is cold.
 
     Several chains differ only in their random numbers; the one of lowest energy on the training
     data is kept. If it ends above the number of parameters to keep, the smallest weights are
@@ -63,18 +70,25 @@ class AnnealingPruner(FrozenGatesPruner):
     learn_scale : bool, default=True
         Whether edge-popup learns a positive factor per output, too. Annealing always does.
     n_start : int, default=1000
-        Number of parameters that edge-popup keeps, twice the ticket's if that is more.
+        Number of parameters that edge-popup keeps; if that is more, twice the smaller of the
+        ticket's number and `n_small`.
     n_moves : int, default=5_000_000
         Number of moves of each chain.
     heat : float > 0, default=1.0
-        Factor of all temperatures.
+        Factor of all temperatures. If it is too high, the energy stays at that of constant
+        outputs; ``rounds_[-1]["history"]`` has its course.
     smoothing : float in (0, 1), default=0.02
         The :math:`\epsilon` of the energy; the larger, the less a row that is wrong can cost.
         Without effect on regressors.
+    n_small : int, default=400
+        Number of parameters of the small ticket that grows to the number to keep, if that is more.
     n_chains : int, default=1
         Number of chains.
     n_jobs : int or None, default=None
         Number of threads that run chains, as in scikit-learn. The result is the same for all.
+    keep_on_interrupt : bool, default=False
+        Whether an interrupt (Ctrl-C) ends only the annealing, which then keeps the best mask so
+        far. Works for fits in the main thread.
 
     Attributes
     ----------
@@ -133,8 +147,10 @@ class AnnealingPruner(FrozenGatesPruner):
     n_moves: Count = 5_000_000
     heat: Positive = 1.0
     smoothing: Annotated[float, Interval(Real, 0, 1, closed="neither")] = 0.02
+    n_small: Count = 400
     n_chains: Count = 1
     n_jobs: int | None = None
+    keep_on_interrupt: bool = False
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -174,26 +190,48 @@ class AnnealingPruner(FrozenGatesPruner):
         from sklearn_tickets._annealing import run_chain  # needs Numba
 
         (n_kept,) = run.mask.counts(density, self.scope)
-        n_start = min(max(self.n_start, 2 * n_kept), run.mask.n_kept)
+        n_start = min(max(self.n_start, 2 * min(n_kept, self.n_small)), run.mask.n_kept)
         start = yield from super()._search(run, n_start / run.mask.n_parameters)
         host = _Host.of(run)
         problem, log_scale = host.problem(run, self.smoothing), host.log_scale(run, start)
-        found = Parallel(self.n_jobs, require="sharedmem")(
-            delayed(run_chain)(
-                problem,
-                np.flatnonzero(host.join(start)),
-                log_scale,
-                n_kept=n_kept,
-                n_moves=self.n_moves,
-                heat=self.heat,
-                seed=seed,
+        with _interruption(self.keep_on_interrupt) as stop:
+            found = Parallel(self.n_jobs, require="sharedmem")(
+                delayed(run_chain)(
+                    problem,
+                    np.flatnonzero(host.join(start)),
+                    log_scale,
+                    n_kept=n_kept,
+                    n_small=self.n_small,
+                    n_moves=self.n_moves,
+                    heat=self.heat,
+                    seed=seed,
+                    is_stopped=stop.is_set,
+                )
+                for seed in run.rng.randint(2**31, size=self.n_chains)
             )
-            for seed in run.rng.randint(2**31, size=self.n_chains)
-        )
-        best = min(found, key=lambda each: each.energy)
+        best, history = min(found, key=lambda each: each.energy), run.net.history
+        for row in best.trace:
+            history.new_epoch()
+            for name, value in row.items():
+                history.record(name, value)
         preference = best.idle.astype(float)
         preference[best.bits] = 2 + np.abs(host.join(host.state)[best.bits])
         return run.mask.shrink(host.split(preference), density, self.scope, run.rng)
+
+
+@contextmanager
+def _interruption(is_kept: bool) -> Iterator[Event]:
+    """Stop chains when the block ends early, and if `is_kept` by Ctrl-C, which ends them alone."""
+    stop = Event()
+    # Only the main thread may handle signals.
+    handles = is_kept and current_thread() is main_thread()
+    previous = signal(SIGINT, lambda *_: stop.set()) if handles else None
+    try:
+        yield stop
+    finally:
+        stop.set()
+        if handles:
+            signal(SIGINT, previous)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,12 +322,13 @@ class _Host:
         )
 
     def log_scale(self, run: Run, start: TicketMask) -> NDArray[np.float64]:
-        """Return the log-scales of the outputs to begin with: those of highest accuracy."""
+        """Return the log-scales of the outputs to begin with: those of a strong ticket, or more."""
         outputs = infer(run.net.module_, run.X, start.apply(run.start.module))
         outputs = np.pad(outputs, ((0, 0), (self.n_constant, 0)))
         if run.classes is None:
             return np.zeros(outputs.shape[1])
-        scale = classification_scale(outputs, run.y.astype(int), run.sample_weight)
-        size = np.abs(outputs * scale).mean()
-        # Logits of about e, as a trained network has.
-        return np.log(scale / (size or 1.0)) + 1
+        y = run.y.astype(int)
+        scale, temperature = scale_and_temperature(run.net, outputs, y, run.sample_weight)
+        # Where the start is of no use yet, the best logits are 0, and nothing would matter.
+        size = np.abs(outputs * scale).mean() or 1.0
+        return np.log(scale / min(temperature, size / np.e))
