@@ -1,6 +1,9 @@
 """Annealing: its parts on networks worked by hand, and the tickets it finds."""
 
 import importlib.util
+import signal
+from contextlib import nullcontext
+from dataclasses import replace as changed
 from itertools import pairwise
 
 import numpy as np
@@ -12,9 +15,9 @@ from torch import nn
 from sklearn_tickets._annealing import Problem, run_chain
 from sklearn_tickets._annealing._evaluation import (
     accept,
-    add_energy,
     energy,
     forward,
+    is_accepted,
     plan,
     refresh,
 )
@@ -29,8 +32,8 @@ from sklearn_tickets._annealing._moves import (
     replace,
     swap,
 )
-from sklearn_tickets._annealing._schedule import SCHEDULE, scaled_temperature, steps
-from sklearn_tickets._annealing._state import begin_move, bit_of, flip, is_live, sweep, undo
+from sklearn_tickets._annealing._schedule import max_kept, steps, temperature
+from sklearn_tickets._annealing._state import begin_move, bit_of, flip, sweep, undo
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import AnnealingPruner
@@ -76,7 +79,7 @@ def filled(given, share=0.6, seed=1):
     bits = np.flatnonzero(np.random.RandomState(seed).rand(len(given.free)) < share)
     state = given.state(bits, np.array([0.3, -0.2]))
     given.set_rows(state, np.arange(N))
-    refresh(state, N)
+    refresh(state, N, given.eps)
     return state
 
 
@@ -116,14 +119,6 @@ def current(state):
     return state.values[units, state.side[units], :N].T
 
 
-def total(given, state):
-    sums = np.zeros(3 * len(state.log_scale) + 1)
-    begin_move(state)
-    add_energy(state, 0, 15, given.eps, sums)
-    add_energy(state, 15, N, given.eps, sums)
-    return energy(state, sums)
-
-
 # State ----------------------------------------------------------------------------------
 
 
@@ -144,9 +139,9 @@ def test_a_flip_connects_and_the_next_one_disconnects():
     begin_move(state)
     for v, u in [(0, 3), (3, 9), (9, 14), (-1, 9)]:
         flip(state, bit_of(state, v, u))
-    assert is_live(state, 3)
-    assert is_live(state, 9)
-    assert not is_live(state, 4)
+    assert state.live[3]
+    assert state.live[9]
+    assert not state.live[4]
     assert state.bias[9] == state.value[bit_of(state, -1, 9)]
     assert state.outputs[3, 0] == 9
     undo(state)
@@ -178,7 +173,7 @@ def test_a_unit_with_a_dense_bias_lives_without_inputs():
     state = given.state(bits, np.zeros(2))
     assert kept(state) == sorted(bits)
     given.set_rows(state, np.arange(N))
-    refresh(state, N)
+    refresh(state, N, given.eps)
     np.testing.assert_allclose(current(state), outputs_of(given, state), rtol=1e-4, atol=1e-5)
 
 
@@ -218,7 +213,7 @@ def test_only_free_bits_are_added_and_nothing_dead_stays():
         change_bits(state, 40)
         assert free[kept(state)].all()
         for u in range(state.first[1], state.first[-2]):
-            assert is_live(state, u) or not (state.n_in[u] or state.n_out[u])
+            assert state.live[u] or not (state.n_in[u] or state.n_out[u])
 
 
 # Evaluation -----------------------------------------------------------------------------
@@ -249,7 +244,7 @@ def test_the_energy_of_classes_is_that_of_a_smoothed_softmax():
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p = (p / p.sum(axis=1, keepdims=True) * given.targets).sum(axis=1)
     expected = np.average(-np.log(0.98 * p + 0.02 / 2), weights=given.row_weight)
-    assert total(given, state) == pytest.approx(expected, rel=1e-4)
+    assert energy(state, N) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_energy_of_targets_is_the_error_after_the_best_positive_factor():
@@ -258,22 +253,47 @@ def test_the_energy_of_targets_is_the_error_after_the_best_positive_factor():
     f, y, w = outputs_of(given, state), given.targets, given.row_weight[:, None]
     factor = np.maximum((w * f * y).sum(axis=0) / (w * f * f).sum(axis=0), 0)
     expected = np.average((y - factor * f) ** 2, axis=0, weights=given.row_weight).sum()
-    assert total(given, state) == pytest.approx(expected, rel=1e-4)
+    assert energy(state, N) == pytest.approx(expected, rel=1e-4)
 
 
 # Acceptance and schedule ----------------------------------------------------------------
+
+
+def test_a_bad_move_is_refused_by_its_first_rows_and_a_doubtful_one_by_all():
+    rng = np.random.RandomState(0)
+    given = changed(
+        problem(),
+        X=rng.randn(1000, 3).astype(np.float32),
+        targets=np.eye(2, dtype=np.float32)[rng.randint(2, size=1000)],
+        row_weight=np.ones(1000, np.float32),
+    )
+    state = given.state(np.arange(len(given.free)), np.zeros(2))
+    given.set_rows(state, np.arange(1000))
+    refresh(state, 1000, given.eps)
+    state.log_scale[:] = 3
+    begin_move(state)
+    losses = [state.losses[state.size[3]].copy(), None]
+    accepted, change = is_accepted(state, 0, 1000, given.eps, 0.0)
+    assert not accepted
+    losses[1] = state.losses[1 - state.size[3]].copy()
+    assert change == pytest.approx((losses[1] - losses[0])[:128].mean(), rel=1e-4)
+    accepted, change = is_accepted(state, 0, 1000, given.eps, change)
+    change_of_all = (state.losses[1 - state.size[3]] - losses[0]).mean()
+    assert change == pytest.approx(change_of_all, rel=1e-4)
+    assert is_accepted(state, 0, 1000, given.eps, change_of_all + 1e-6)[0]
+    assert not is_accepted(state, 0, 1000, given.eps, change_of_all - 1e-6)[0]
 
 
 def test_only_improvements_are_accepted_at_temperature_0_and_all_moves_at_infinity():
     given = problem()
     rates = {}
     for T in (1e-12, 1e12):
-        state, counts = filled(given), np.zeros(3, dtype=int)
-        before = total(given, state)
-        step = Step(500, (T, T), (60.0, 60.0), 20, N)
+        state, counts = filled(given), np.zeros(2, dtype=int)
+        before = energy(state, N)
+        step = Step(500, (T, T), (60.0, 60.0), N)
         after = anneal(state, 0, step, given.eps, counts)
-        assert after == pytest.approx(total(given, state), rel=1e-4)
-        rates[T] = counts[2] / counts[0]
+        assert after == pytest.approx(energy(state, N), rel=1e-4)
+        rates[T] = counts[1] / counts[0]
         if T < 1:
             assert after <= before
     assert rates[1e12] == 1
@@ -281,27 +301,38 @@ def test_only_improvements_are_accepted_at_temperature_0_and_all_moves_at_infini
 
 
 def test_the_schedule_makes_all_moves_and_ends_at_the_ticket():
-    assert sum(stage.share for stage in SCHEDULE) == pytest.approx(1)
-    plan = [*steps(1_000_000, 800, 130, 5000, 1.0)]
+    plan = [*steps(1_000_000, 800, 130, 300, 5000, 1.0)]
+    assert len(plan) == 50
     assert sum(step.n_moves for step in plan) == 1_000_000
     assert plan[0].max_kept[0] == 800
     assert plan[-1].max_kept == (130, 130)
-    assert plan[-1].n_rows == 5000
-    assert plan[0].temperature[0] == pytest.approx(6e-3)
-    assert plan[-1].temperature[1] == pytest.approx(3e-5)
+    # Ten times the inverse temperature, but all rows at most.
+    assert plan[0].n_rows == round(10 / plan[0].temperature[1]) < plan[-1].n_rows == 5000
+    assert plan[0].temperature[0] == pytest.approx(0.016)
+    assert plan[-1].temperature[1] == pytest.approx(2e-4)
     for step, after in pairwise(plan):
         assert step.max_kept[1] == pytest.approx(after.max_kept[0])
+        assert step.temperature[1] == pytest.approx(after.temperature[0])
+
+
+def test_a_small_ticket_grows_to_a_large_one():
+    assert max_kept(0.0, 1000, 300, 2000) == 1000
+    assert max_kept(0.15, 1000, 300, 2000) == pytest.approx(300)
+    assert max_kept(0.6, 1000, 300, 2000) == pytest.approx(300)
+    assert max_kept(1.0, 1000, 300, 2000) == pytest.approx(2000)
+    *_, last = steps(100_000, 1000, 2000, 300, 5000, 1.0)
+    assert last.temperature[1] == pytest.approx(temperature(1, 300))
 
 
 def test_temperatures_fall_with_the_number_of_kept_bits():
-    assert scaled_temperature(6e-3, 520) == pytest.approx(3e-3)
-    assert scaled_temperature(3e-5, 520) == pytest.approx(3e-5 / 4)
+    assert temperature(0, 520) == pytest.approx(temperature(0, 130) / 2)
+    assert temperature(1, 520) == pytest.approx(temperature(1, 130) / 4)
 
 
 def test_a_chain_improves_on_its_start_and_repeats_itself():
     given = problem()
     bits = np.arange(len(given.free))
-    settings = {"n_kept": 20, "n_moves": 5000, "heat": 1.0}
+    settings = {"n_kept": 20, "n_small": 20, "n_moves": 5000, "heat": 1.0, "is_stopped": bool}
     one, same, other = (
         run_chain(given, bits, np.zeros(2), seed=seed, **settings) for seed in (0, 0, 1)
     )
@@ -319,7 +350,8 @@ def test_a_chain_improves_on_its_start_and_repeats_itself():
 def test_the_number_of_kept_parameters_is_exact_and_weights_stay_frozen(kind, sparsity):
     X, y = small_data()
     y = y if kind == "classifier" else X[:, 0] - X[:, 1]
-    pruner = AnnealingPruner(make_net(kind), **QUICK | {"sparsity": sparsity})
+    settings = QUICK | {"sparsity": sparsity, "n_moves": 20_000}
+    pruner = AnnealingPruner(make_net(kind), **settings)
     pruner.set_params(prune_bias=True).fit(X, y)
     assert pruner.mask_.n_kept == round((1 - sparsity) * pruner.mask_.n_parameters)
     for name, value in pruner.estimator_.module_.named_parameters():
@@ -334,6 +366,31 @@ def test_the_result_is_the_same_for_any_number_of_threads():
         for n_jobs in (1, 2)
     ]
     assert masks[0] == masks[1]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_interrupt_ends_the_chains_with_the_mask_so_far_or_is_raised(monkeypatch, is_kept):
+    n_steps = 0
+
+    def interrupted(*args):
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == 3:
+            signal.raise_signal(signal.SIGINT)
+        return anneal(*args)
+
+    monkeypatch.setattr("sklearn_tickets._annealing._chain.anneal", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    settings = QUICK | {"n_moves": 1_000_000, "keep_on_interrupt": is_kept, "sparsity": 0.5}
+    pruner = AnnealingPruner(make_net("classifier"), **settings)
+    with nullcontext() if is_kept else pytest.raises(KeyboardInterrupt):
+        pruner.fit(*small_data())
+    assert n_steps == 3
+    assert signal.getsignal(signal.SIGINT) is handler
+    if is_kept:
+        history = [row for row in pruner.rounds_[0]["history"] if "energy" in row]
+        assert [row["n_moves"] for row in history] == [20_000, 40_000, 60_000]
+        assert pruner.mask_.n_kept == round(0.5 * pruner.mask_.n_parameters)
 
 
 def test_what_the_initial_mask_prunes_stays_pruned():
@@ -359,7 +416,8 @@ def test_a_single_logit_is_told_from_a_constant():
     X, y = small_data()
     net = make_net("classifier")
     binary = NeuralNetBinaryClassifier(net.module, train_split=None, verbose=0, max_epochs=2)
-    pruner = AnnealingPruner(binary, **QUICK | {"sparsity": 0.8, "n_moves": 20_000}).fit(X, y)
+    pruner = AnnealingPruner(binary, **QUICK | {"sparsity": 0.8, "n_moves": 20_000})
+    pruner.fit(X, y)
     assert pruner.score(X, y) > 0.85
 
 

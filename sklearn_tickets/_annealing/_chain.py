@@ -1,11 +1,12 @@
 """`Problem`: what a network is to learn; `run_chain`: anneal a mask of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_tickets._annealing._evaluation import energy, refresh
 from sklearn_tickets._annealing._metropolis import anneal
 from sklearn_tickets._annealing._schedule import MAX_ROWS, steps
 from sklearn_tickets._annealing._state import State, keep_only, make_state
@@ -95,11 +96,14 @@ class Found:
         Bits that would lead into units without outputs.
     energy : float
         Energy on the training data, at most 9,000 rows of it.
+    trace : list of dict
+        Number of moves, temperature, number of kept bits, and energy after each step.
     """
 
     bits: NDArray[np.int64]
     idle: NDArray[np.bool_]
     energy: float
+    trace: list[dict[str, float]]
 
 
 def run_chain(
@@ -108,9 +112,11 @@ def run_chain(
     log_scale: NDArray[np.float64],
     *,
     n_kept: int,
+    n_small: int,
     n_moves: int,
     heat: float,
     seed: int,
+    is_stopped: Callable[[], bool],
 ) -> Found:
     """Anneal a mask.
 
@@ -124,12 +130,16 @@ def run_chain(
         Logarithms of the factors of the outputs to begin with.
     n_kept : int
         Number of bits to keep. The chain may end a little above or below.
+    n_small : int
+        Number of bits of the small ticket that grows to `n_kept`, if that is more.
     n_moves : int
         Number of moves.
     heat : float
         Factor of all temperatures.
     seed : int
         Seed of all random numbers.
+    is_stopped : callable
+        Whether to end the chain early; called some times in a second.
 
     Returns
     -------
@@ -137,19 +147,30 @@ def run_chain(
         The same for the same arguments, whatever else runs.
     """
     rng = np.random.RandomState(seed)
-    s, counts, energy = problem.state(bits, log_scale), np.zeros(3, dtype=np.int64), np.inf
+    s, counts = problem.state(bits, log_scale), np.zeros(2, dtype=np.int64)
     if not s.size[0]:
         s = problem.state(np.flatnonzero(problem.free), log_scale)
-    n_samples = len(problem.X)
-    rows = np.arange(n_samples)
-    for step in steps(n_moves, s.size[0], n_kept, n_samples, heat):
-        if step.n_rows < n_samples:
-            rows = rng.permutation(n_samples)
-        problem.set_rows(s, rows[: step.n_rows])
-        energy = anneal(s, rng.randint(2**31), step, problem.eps, counts)
+    n_samples, trace = len(problem.X), list[dict[str, float]]()
+    for step in steps(n_moves, s.size[0], n_kept, n_small, n_samples, heat):
+        if is_stopped():
+            break
+        problem.set_rows(s, rng.permutation(n_samples)[: step.n_rows])
+        reached = anneal(s, rng.randint(2**31), step, problem.eps, counts)
+        trace.append(
+            {
+                "n_moves": step.n_moves + (trace[-1]["n_moves"] if trace else 0),
+                "temperature": step.temperature[1],
+                "n_kept": int(s.size[0]),
+                "energy": reached,
+            }
+        )
+    n_rows = min(n_samples, MAX_ROWS)
+    problem.set_rows(s, np.arange(n_samples)[:n_rows])
+    refresh(s, n_rows, problem.eps)
     hidden = s.target < s.first[-2]
     return Found(
         bits=s.kept[: s.size[0]].copy(),
         idle=hidden & (s.n_out[s.target] == 0),
-        energy=energy,
+        energy=energy(s, n_rows),
+        trace=trace,
     )

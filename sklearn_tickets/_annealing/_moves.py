@@ -2,50 +2,53 @@
 
 import numpy as np
 
-from sklearn_tickets._annealing._state import State, bit_of, compiled, flip, inlined, is_live, sweep
+from sklearn_tickets._annealing._state import State, bit_of, compiled, flip, inlined, sweep
 
 # Probability of each move.
-SCALE, SWAP, REPLACE, REMOVE, ADD = 0.06, 0.26, 0.13, 0.15, 0.18
+SCALE, SWAP, REPLACE, REMOVE, ADD = 0.03, 0.29, 0.13, 0.15, 0.18
 PATH, HAND_OVER, REDIRECT = 0.08, 0.04, 0.10
 # How often to draw again what does not fit.
 _TRIES, _FEW = 64, 8
 
 
-@compiled
-def draw_live(s: State, layer: int) -> int:
-    """Draw a live unit of a layer, or -1 if none is found."""
-    for _ in range(_TRIES):
-        u = np.random.randint(s.first[layer], s.first[layer + 1])
-        if is_live(s, u):
-            return u
-    return -1
+@inlined
+def below(n: int) -> int:
+    """Draw a number of 0 to n - 1, much faster than NumPy does."""
+    return int(np.random.random() * n)
 
 
 @compiled
-def draw_unit(s: State, live: bool) -> int:
-    """Draw a live or an idle unit above the inputs, or -1 if none is found."""
+def draw_unit(s: State, first: int, end: int, is_live: bool) -> int:
+    """Draw a live or an idle unit from first to end - 1, or -1 if none is found."""
+    live = s.live
     for _ in range(_TRIES):
-        u = np.random.randint(s.first[1], s.first[-1])
-        if is_live(s, u) == live:
+        u = first + below(end - first)
+        if live[u] == is_live:
             return u
     return -1
 
 
 @inlined
+def draw_live(s: State, layer: int) -> int:
+    """Draw a live unit of a layer, or -1 if none is found."""
+    return draw_unit(s, s.first[layer], s.first[layer + 1], True)
+
+
+@inlined
 def draw_kept(s: State) -> int:
     """Draw a kept bit; there must be some."""
-    return s.kept[np.random.randint(s.size[0])]
+    return s.kept[below(s.size[0])]
 
 
 @compiled
 def draw_new(s: State, u: int) -> int:
     """Draw a pruned bit into a unit, from a live unit or its bias; -1 if none is found."""
-    first = s.first[s.layer[u] - 1]
-    width = s.first[s.layer[u]] - first
+    first, place, free, live = s.first[s.layer[u] - 1], s.place, s.free, s.live
+    width, offset = s.first[s.layer[u]] - first, s.offset[u]
     for _ in range(_TRIES):
-        j = np.random.randint(width + 1)
-        bit = s.offset[u] + j
-        if (j == width or is_live(s, first + j)) and s.place[bit] < 0 and s.free[bit]:
+        j = below(width + 1)
+        bit = offset + j
+        if place[bit] < 0 and free[bit] and (j == width or live[first + j]):
             return bit
     return -1
 
@@ -65,7 +68,7 @@ def swap(s: State) -> bool:
 @compiled
 def add(s: State) -> bool:
     """Add an input to a live unit."""
-    u = draw_unit(s, True)
+    u = draw_unit(s, s.first[1], s.first[-1], True)
     new = draw_new(s, u) if u >= 0 else -1
     if new < 0:
         return False
@@ -100,16 +103,16 @@ def flip_free(s: State, bit: int) -> None:
 @compiled
 def add_path(s: State) -> bool:
     """Bring an idle unit to life: one or two inputs, perhaps its bias, one or two outputs."""
-    w = draw_unit(s, False)
+    w = draw_unit(s, s.first[1], s.first[-2], False)
     if w < 0:
         return False
-    for _ in range(np.random.randint(1, 3)):
+    for _ in range(1 + below(2)):
         v = draw_live(s, s.layer[w] - 1)
         if v >= 0:
             flip_free(s, bit_of(s, v, w))
     if np.random.random() < 0.5:
         flip_free(s, bit_of(s, -1, w))
-    for _ in range(np.random.randint(1, 3)):
+    for _ in range(1 + below(2)):
         u = draw_live(s, s.layer[w] + 1)
         if u >= 0:
             flip_free(s, bit_of(s, w, u))
@@ -119,7 +122,7 @@ def add_path(s: State) -> bool:
 @compiled
 def hand_over(s: State) -> bool:
     """Give all connections of a live unit to an idle one of its layer."""
-    w = draw_unit(s, False)
+    w = draw_unit(s, s.first[1], s.first[-2], False)
     h = draw_live(s, s.layer[w]) if w >= 0 else -1
     if h < 0:
         return False
@@ -153,10 +156,13 @@ def redirect(s: State) -> bool:
 
 @compiled
 def rescale(s: State) -> None:
-    """Change the factor of one output."""
-    c = np.random.randint(len(s.log_scale))
-    size = 0.1 if np.random.random() < 0.7 else 0.02
-    s.log_scale[c] += size * np.random.normal()
+    """Change the factor of one output, or of all."""
+    n = len(s.log_scale)
+    c, is_common = below(n), np.random.random() < 0.5
+    change = 10 ** np.random.uniform(-2, -0.5) * np.random.normal()
+    for k in range(n):
+        if is_common or k == c:
+            s.log_scale[k] += change
 
 
 @compiled

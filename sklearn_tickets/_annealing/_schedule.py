@@ -1,79 +1,65 @@
 """The schedule of annealing: how temperature, density and number of rows change."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sklearn_tickets._annealing._metropolis import Step
 
-# Rows are drawn anew after so many moves.
-MOVES_PER_DRAW = 20_000
-# The number of kept bits for which the temperatures were found.
-_KEPT = 130
+# Rows are drawn anew after so many moves, and at least so often.
+_MOVES_PER_DRAW, _MIN_DRAWS = 20_000, 50
+# Temperatures at the beginning and at the end, and the number of kept bits they were found for.
+_HOT, _COLD, _KEPT = 0.016, 2e-4, 130
+# Rows that are drawn anew act like a temperature of about 1 / n_rows, which is to be well below T.
+_ROWS_TIMES_TEMPERATURE, _MIN_ROWS, MAX_ROWS = 10, 512, 9000
+# Share of the moves that prune down to a small ticket, and share after which it may grow again.
+_PRUNED, _GROWTH = 0.15, 0.6
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A part of the moves.
+def temperature(progress: float, n_kept: int) -> float:
+    """Compute the temperature.
 
-    Parameters
-    ----------
-    share : float
-        The share of all moves.
-    hot, cold : float
-        Temperatures at its beginning and end, for a ticket of 130 bits.
-    excess : float
-        Largest number of kept bits at its end, as a multiple of the ticket's.
-    n_rows : int
-        Number of rows that decide on a move.
-    n_first : int
-        Number of these that are looked at first.
-    """
-
-    share: float
-    hot: float
-    cold: float
-    excess: float
-    n_rows: int
-    n_first: int
-
-
-# Rows that are drawn anew act like a temperature of about 1 / n_rows, which grows as it falls.
-SCHEDULE = (
-    Stage(0.03, 6e-3, 6e-3, 2, 512, 512),
-    Stage(0.12, 6e-3, 4e-3, 1, 1024, 256),
-    Stage(0.35, 4e-3, 2e-3, 1, 2048, 256),
-    Stage(0.30, 2e-3, 8e-4, 1, 3072, 384),
-    Stage(0.15, 8e-4, 2e-4, 1, 6144, 512),
-    Stage(0.05, 2e-4, 3e-5, 1, 9000, 1024),
-)
-MAX_ROWS = SCHEDULE[-1].n_rows
-
-
-def scaled_temperature(T: float, n_kept: int) -> float:
-    """Adapt a temperature of the schedule to a number of kept bits.
-
-    A bit matters the less the more there are: the hottest temperature is proportional to
-    ``n_kept ** -0.5``, the coldest to ``1 / n_kept``.
+    It falls geometrically. A bit matters the less the more there are: above 130, the hottest
+    temperature is proportional to ``n_kept ** -0.5``, the coldest to ``1 / n_kept``.
 
     Parameters
     ----------
-    T : float
-        A temperature for 130 bits.
+    progress : float
+        Share of the moves that have been made.
     n_kept : int
         Number of bits to keep.
 
     Returns
     -------
     T : float
-        The temperature for `n_kept` bits.
+        The temperature.
     """
-    hottest, coldest = SCHEDULE[0].hot, SCHEDULE[-1].cold
-    progress = math.log(hottest / T) / math.log(hottest / coldest)
-    return T * (_KEPT / n_kept) ** (0.5 + 0.5 * progress)
+    crowd = max(1, n_kept / _KEPT)
+    return _HOT * (_COLD / _HOT) ** progress / crowd ** (0.5 + 0.5 * progress)
 
 
-def steps(n_moves: int, n_start: int, n_kept: int, n_rows: int, heat: float) -> Iterator[Step]:
+def max_kept(progress: float, n_start: int, n_small: int, n_kept: int) -> float:
+    """Compute the largest number of kept bits, which falls, and may grow again, geometrically.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the moves that have been made.
+    n_start, n_small, n_kept : int
+        Numbers of kept bits at the beginning, of the small ticket, and at the end.
+
+    Returns
+    -------
+    max_kept : float
+        The number, not rounded.
+    """
+    most = max(n_start, n_small)
+    if progress < _PRUNED:
+        return most * (n_small / most) ** (progress / _PRUNED)
+    return n_small * (n_kept / n_small) ** max(0.0, (progress - _GROWTH) / (1 - _GROWTH))
+
+
+def steps(
+    n_moves: int, n_start: int, n_kept: int, n_small: int, n_rows: int, heat: float
+) -> Iterator[Step]:
     """Yield the steps of a chain; rows are drawn before each.
 
     Parameters
@@ -82,6 +68,8 @@ def steps(n_moves: int, n_start: int, n_kept: int, n_rows: int, heat: float) -> 
         Number of moves of all steps.
     n_start, n_kept : int
         Numbers of kept bits at the beginning and at the end.
+    n_small : int
+        Number of bits of the small ticket that grows to `n_kept`, if that is more.
     n_rows : int
         Number of rows there are.
     heat : float
@@ -90,21 +78,19 @@ def steps(n_moves: int, n_start: int, n_kept: int, n_rows: int, heat: float) -> 
     Yields
     ------
     step : Step
-        Temperature and number of bits fall geometrically from each step to the next.
+        Temperature and number of bits change geometrically from each step to the next.
     """
-    most = float(max(n_start, n_kept))
-    for stage in SCHEDULE:
-        total = round(stage.share * n_moves)
-        n_steps = max(1, round(total / MOVES_PER_DRAW))
-        hot, cold = (heat * scaled_temperature(T, n_kept) for T in (stage.hot, stage.cold))
-        least = min(most, stage.excess * n_kept)
-        for i in range(n_steps):
-            ends = i / n_steps, (i + 1) / n_steps
-            yield Step(
-                n_moves=total * (i + 1) // n_steps - total * i // n_steps,
-                temperature=tuple(hot * (cold / hot) ** end for end in ends),
-                max_kept=tuple(most * (least / most) ** end for end in ends),
-                n_first=min(stage.n_first, n_rows),
-                n_rows=min(stage.n_rows, n_rows),
-            )
-        most = least
+    n_steps = max(_MIN_DRAWS, round(n_moves / _MOVES_PER_DRAW))
+    n_small = min(n_small, n_kept)
+    for i in range(n_steps):
+        start, end = i / n_steps, (i + 1) / n_steps
+        # A ticket that grows again keeps the temperatures of its small form.
+        hot, cold = heat * temperature(start, n_small), heat * temperature(end, n_small)
+        most, least = (max_kept(at, n_start, n_small, n_kept) for at in (start, end))
+        rows = max(_MIN_ROWS, round(_ROWS_TIMES_TEMPERATURE / cold))
+        yield Step(
+            n_moves=n_moves * (i + 1) // n_steps - n_moves * i // n_steps,
+            temperature=(hot, cold),
+            max_kept=(most, least),
+            n_rows=min(rows, MAX_ROWS, n_rows),
+        )

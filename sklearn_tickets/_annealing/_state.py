@@ -34,7 +34,7 @@ class State(NamedTuple):
     always: NDArray[np.bool_]  # whether a unit has a bias that is no bit
     kept: NDArray[np.int64]  # the kept bits come first, in any order
     place: NDArray[np.int64]  # position of each bit in `kept`, -1 for pruned bits
-    size: NDArray[np.int64]  # number of kept bits, of logged flips, and of the move
+    size: NDArray[np.int64]  # number of kept bits, of logged flips, of the move; side of losses
     log: NDArray[np.int64]  # bits that the move flipped
     n_in: NDArray[np.int64]
     inputs: NDArray[np.int64]  # sources of each unit
@@ -42,6 +42,7 @@ class State(NamedTuple):
     n_out: NDArray[np.int64]
     outputs: NDArray[np.int64]  # targets of each unit
     bias: NDArray[np.float32]
+    live: NDArray[np.bool_]
     has_bias: NDArray[np.bool_]  # whether the bit of the bias is kept
     values: NDArray[np.float32]  # (unit, side, row): one side is current, one on trial
     side: NDArray[np.int64]  # side of the current values of each unit
@@ -50,6 +51,7 @@ class State(NamedTuple):
     log_scale: NDArray[np.float64]  # logarithm of the factor of each output
     targets: NDArray[np.float32]  # (output, row): indicators of classes, or targets
     row_weight: NDArray[np.float32]
+    losses: NDArray[np.float32]  # (side, row)
     scratch: NDArray[np.float32]  # (output and three more, row)
     power: NDArray[np.int32]  # (row,)
     is_classifier: bool
@@ -113,7 +115,7 @@ def make_state(
         always=always,
         kept=counters(n_bits),
         place=counters(n_bits) - 1,
-        size=counters(3),
+        size=counters(4),
         # Handing a unit's connections over flips each twice, and the sweep all that is left.
         log=counters(4 * n_bits + 8),
         n_in=counters(n_units),
@@ -122,6 +124,7 @@ def make_state(
         n_out=counters(n_units),
         outputs=counters(n_units, width),
         bias=bias.astype(np.float32),
+        live=(np.arange(n_units) < first[1]) | (np.arange(n_units) >= first[-2]),
         has_bias=np.zeros(n_units, dtype=bool),
         values=numbers(n_units, 2, n_rows),
         side=counters(n_units),
@@ -130,6 +133,7 @@ def make_state(
         log_scale=np.zeros(n_outputs),
         targets=numbers(n_outputs, n_rows),
         row_weight=numbers(n_rows),
+        losses=numbers(2, n_rows),
         scratch=numbers(n_outputs + 3, n_rows),
         power=np.zeros(n_rows, dtype=np.int32),
         is_classifier=is_classifier,
@@ -144,11 +148,10 @@ def bit_of(s: State, v: int, u: int) -> int:
 
 
 @inlined
-def is_live(s: State, u: int) -> bool:
-    """Whether a unit is connected; inputs and outputs always are."""
-    if s.layer[u] == 0 or u >= s.first[-2]:
-        return True
-    return s.n_out[u] > 0 and (s.n_in[u] > 0 or s.always[u])
+def note(s: State, u: int) -> None:
+    """Note whether a unit is connected now; inputs and outputs always are."""
+    is_hidden = s.first[1] <= u < s.first[-2]
+    s.live[u] = not is_hidden or (s.n_out[u] > 0 and (s.n_in[u] > 0 or s.always[u]))
 
 
 @compiled
@@ -175,6 +178,8 @@ def flip(s: State, bit: int) -> None:
             s.stamp[v] = move
         s.outputs[v, s.n_out[v]] = u
         s.n_out[v] += 1
+        note(s, u)
+        note(s, v)
         return
     s.size[0] -= 1
     last = s.kept[s.size[0]]
@@ -196,6 +201,8 @@ def flip(s: State, bit: int) -> None:
     while s.outputs[v, k] != u:
         k += 1
     s.outputs[v, k] = s.outputs[v, s.n_out[v]]
+    note(s, u)
+    note(s, v)
 
 
 @inlined
@@ -221,7 +228,7 @@ def sweep(s: State) -> None:
         bit = s.log[k]
         k += 1
         for w in (s.target[bit], s.source[bit]):
-            if w < 0 or is_live(s, w):
+            if w < 0 or s.live[w]:
                 continue
             if s.has_bias[w]:
                 flip(s, bit_of(s, -1, w))

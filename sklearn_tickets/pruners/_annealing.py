@@ -1,35 +1,33 @@
 """Simulated annealing: find a strong ticket as small as a planted one."""
 
 import copy
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from numbers import Real
-from typing import TYPE_CHECKING, Annotated, Literal
+from signal import SIGINT, signal
+from threading import Event, current_thread, main_thread
+from typing import Annotated, Literal
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from sklearn_tickets._chain import read_chain
-from sklearn_tickets._network import as_tensor, infer, plain_module
+from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners._edge_popup import BestScored, initial_scores
+from sklearn_tickets.pruners._host import Host
 from sklearn_tickets.pruners.base import (
     Count,
     FrozenGatesPruner,
     Positive,
     Run,
-    classification_scale,
     is_multilabel,
 )
 from sklearn_tickets.training import Gates, Layout, Training
-
-if TYPE_CHECKING:
-    from sklearn_tickets._annealing import Problem
 
 
 class AnnealingPruner(FrozenGatesPruner):
@@ -47,7 +45,11 @@ class AnnealingPruner(FrozenGatesPruner):
 
     where f is the network with only the kept parameters, and the log-scale s of each of the C
     outputs is annealed, too. For regression, E is the mean squared error after the best positive
-    factor per output, relative to the variance of the targets, averaged over outputs.
+    factor per output, relative to the variance of the targets, averaged over outputs, and dE is a
+    fifth of the change of its logarithm.
+
+    If many parameters are to be kept, annealing goes down to `n_small` first, and the ticket grows
+    again when it is cold.
 
     Several chains differ only in their random numbers; the one of lowest energy on the training
     data is kept. If it ends above the number of parameters to keep, the smallest weights are
@@ -63,18 +65,25 @@ class AnnealingPruner(FrozenGatesPruner):
     learn_scale : bool, default=True
         Whether edge-popup learns a positive factor per output, too. Annealing always does.
     n_start : int, default=1000
-        Number of parameters that edge-popup keeps, twice the ticket's if that is more.
+        Number of parameters that edge-popup keeps; if that is more, twice the smaller of the
+        ticket's number and `n_small`.
     n_moves : int, default=5_000_000
         Number of moves of each chain.
     heat : float > 0, default=1.0
-        Factor of all temperatures.
+        Factor of all temperatures. If it is too high, the energy stays at that of constant
+        outputs; ``rounds_[-1]["history"]`` has its course.
     smoothing : float in (0, 1), default=0.02
         The :math:`\epsilon` of the energy; the larger, the less a row that is wrong can cost.
         Without effect on regressors.
+    n_small : int, default=400
+        Number of parameters of the small ticket that grows to the number to keep, if that is more.
     n_chains : int, default=1
         Number of chains.
     n_jobs : int or None, default=None
         Number of threads that run chains, as in scikit-learn. The result is the same for all.
+    keep_on_interrupt : bool, default=False
+        Whether an interrupt (Ctrl-C) ends only the annealing, with the mask of the best chain so
+        far, whatever was above the number to keep cut off. Works for fits in the main thread.
 
     Attributes
     ----------
@@ -133,8 +142,10 @@ class AnnealingPruner(FrozenGatesPruner):
     n_moves: Count = 5_000_000
     heat: Positive = 1.0
     smoothing: Annotated[float, Interval(Real, 0, 1, closed="neither")] = 0.02
+    n_small: Count = 400
     n_chains: Count = 1
     n_jobs: int | None = None
+    keep_on_interrupt: bool = False
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -174,122 +185,45 @@ class AnnealingPruner(FrozenGatesPruner):
         from sklearn_tickets._annealing import run_chain  # needs Numba
 
         (n_kept,) = run.mask.counts(density, self.scope)
-        n_start = min(max(self.n_start, 2 * n_kept), run.mask.n_kept)
+        n_start = min(max(self.n_start, 2 * min(n_kept, self.n_small)), run.mask.n_kept)
         start = yield from super()._search(run, n_start / run.mask.n_parameters)
-        host = _Host.of(run)
+        host = Host.of(run)
         problem, log_scale = host.problem(run, self.smoothing), host.log_scale(run, start)
-        found = Parallel(self.n_jobs, require="sharedmem")(
-            delayed(run_chain)(
-                problem,
-                np.flatnonzero(host.join(start)),
-                log_scale,
-                n_kept=n_kept,
-                n_moves=self.n_moves,
-                heat=self.heat,
-                seed=seed,
+        with _interruption(self.keep_on_interrupt) as stop:
+            found = Parallel(self.n_jobs, require="sharedmem")(
+                delayed(run_chain)(
+                    problem,
+                    np.flatnonzero(host.join(start)),
+                    log_scale,
+                    n_kept=n_kept,
+                    n_small=self.n_small,
+                    n_moves=self.n_moves,
+                    heat=self.heat,
+                    seed=seed,
+                    is_stopped=stop.is_set,
+                )
+                for seed in run.rng.randint(2**31, size=self.n_chains)
             )
-            for seed in run.rng.randint(2**31, size=self.n_chains)
-        )
-        best = min(found, key=lambda each: each.energy)
+        best, history = min(found, key=lambda each: each.energy), run.net.history
+        for row in best.trace:
+            history.new_epoch()
+            for name, value in row.items():
+                history.record(name, value)
         preference = best.idle.astype(float)
         preference[best.bits] = 2 + np.abs(host.join(host.state)[best.bits])
         return run.mask.shrink(host.split(preference), density, self.scope, run.rng)
 
 
-@dataclass(frozen=True, eq=False)
-class _Host:
-    """The frozen network, and the order of its parameters in a chain's bits.
-
-    Parameters
-    ----------
-    state : dict of str to Tensor
-        The initial weights.
-    mask : TicketMask
-        What may be kept.
-    layers : list of str
-        Names of the layers from inputs to outputs.
-    n_constant : int
-        1 if there is a single logit, before which a chain has an output that is always 0.
-    """
-
-    state: dict[str, Tensor]
-    mask: TicketMask
-    layers: list[str]
-    n_constant: int
-
-    @classmethod
-    def of(cls, run: Run) -> "_Host":
-        """Read the network of a fit."""
-        module = copy.deepcopy(plain_module(run.net.module_)).cpu()
-        layers = [layer.name for layer in read_chain(module, "estimator's module").layers]
-        state = {name: value.cpu() for name, value in run.start.module.items()}
-        is_single = run.classes is not None and len(state[f"{layers[-1]}.weight"]) == 1
-        return cls(state, run.mask, layers, int(is_single))
-
-    def tables(self, by_name: Mapping[str, Tensor]) -> list[NDArray]:
-        """Return what a mapping has on each layer, by unit: its inputs and its bias, or 0."""
-        tables = []
-        for name in self.layers:
-            weight = by_name[f"{name}.weight"].numpy()
-            bias = by_name.get(f"{name}.bias")
-            last = np.zeros(len(weight), weight.dtype) if bias is None else bias.numpy()
-            tables.append(np.hstack([weight, last[:, None]]))
-        tables[-1] = np.pad(tables[-1], ((self.n_constant, 0), (0, 0)))
-        return tables
-
-    def join(self, by_name: Mapping[str, Tensor]) -> NDArray:
-        """Return the entries of a mapping in the order of the bits."""
-        return np.concatenate([table.ravel() for table in self.tables(by_name)])
-
-    def split(self, bits: NDArray) -> dict[str, NDArray]:
-        """Return the entries of bits that the mask covers, by name."""
-        tables = self.tables(self.state)
-        by_name: dict[str, NDArray] = {}
-        parts = np.split(bits, np.cumsum([table.size for table in tables])[:-1])
-        for name, table, part in zip(self.layers, tables, parts, strict=True):
-            n_constant = self.n_constant if name == self.layers[-1] else 0
-            entries = part.reshape(table.shape)[n_constant:]
-            by_name |= {f"{name}.weight": entries[:, :-1], f"{name}.bias": entries[:, -1]}
-        return {name: by_name[name] for name in self.mask}
-
-    def problem(self, run: Run, eps: float) -> "Problem":
-        """Describe what the chains are to solve."""
-        from sklearn_tickets._annealing import Problem
-
-        tables = self.tables(self.state)
-        biases = {name: f"{name}.bias" for name in self.layers}
-        has_constant = [biases[n] in self.state and biases[n] not in self.mask for n in biases]
-        n_samples = len(run.X)
-        weight = np.ones(n_samples) if run.sample_weight is None else run.sample_weight
-        if run.classes is None:
-            y = run.y.reshape(n_samples, -1).astype(float)
-            mean = np.average(y, axis=0, weights=weight)
-            size = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight) * y.shape[1])
-            targets = y / np.where(size > 0, size, 1)
-        else:
-            targets = np.eye(len(run.classes))[run.y.astype(int)]
-        return Problem(
-            weights=[table[:, :-1] for table in tables],
-            biases=[table[:, -1] for table in tables],
-            free=self.join(self.mask),
-            always=np.repeat(
-                [False, *has_constant],
-                [tables[0].shape[1] - 1, *map(len, tables)],
-            ),
-            X=as_tensor(run.X[:]).numpy().reshape(n_samples, -1),
-            targets=targets.astype(np.float32),
-            row_weight=weight.astype(np.float32),
-            is_classifier=run.classes is not None,
-            eps=eps,
-        )
-
-    def log_scale(self, run: Run, start: TicketMask) -> NDArray[np.float64]:
-        """Return the log-scales of the outputs to begin with: those of highest accuracy."""
-        outputs = infer(run.net.module_, run.X, start.apply(run.start.module))
-        outputs = np.pad(outputs, ((0, 0), (self.n_constant, 0)))
-        if run.classes is None:
-            return np.zeros(outputs.shape[1])
-        scale = classification_scale(outputs, run.y.astype(int), run.sample_weight)
-        size = np.abs(outputs * scale).mean()
-        # Logits of about e, as a trained network has.
-        return np.log(scale / (size or 1.0)) + 1
+@contextmanager
+def _interruption(is_kept: bool) -> Iterator[Event]:
+    """Stop chains when the block ends early, and if `is_kept` by Ctrl-C, which ends them alone."""
+    stop = Event()
+    # Only the main thread may handle signals.
+    handles = is_kept and current_thread() is main_thread()
+    previous = signal(SIGINT, lambda *_: stop.set()) if handles else None
+    try:
+        yield stop
+    finally:
+        stop.set()
+        if handles:
+            signal(SIGINT, previous)

@@ -1,39 +1,40 @@
 """Strong tickets as small as planted ones, by simulated annealing of the mask's bits.
 
-``python tests/benchmarks/annealing.py circle relu helix`` prints a Markdown table for these tasks:
-depth 5, width 100 (20,904 parameters with biases), 9000 training samples, quality on 1000 noisy
-test samples (accuracy on circle, else mean squared error), median (lowest - highest) over seeds 5
-to 9; settings were chosen on seeds 0 to 4. Kept parameters in common with the planted ticket
-stand beside the number that chance gives. Seconds are those of one core for one fit of annealing,
-edge-popup's start included, compilation not. ``--speed`` prints moves per second instead.
+``python tests/benchmarks/annealing.py`` prints a Markdown table; ``... circle helix`` one for these
+tasks. Depth 5, width 100 (20,904 parameters with biases), 9000 training samples, quality on 1000
+noisy test samples (accuracy on circle, else mean squared error), median (lowest - highest) over
+seeds; settings were chosen on seeds 0 to 4. Kept parameters in common with the planted ticket stand
+beside the number that chance gives. Seconds are those of a processor for one fit of annealing,
+edge-popup's start included, compilation not. ``--speed`` prints moves per second instead, and those
+of batched forwards of torch.
 """
 
 import argparse
 import time
+from itertools import pairwise
 
+import torch
 from _common import plant, prepare_worker, print_header, print_row, quality, spread
 
 from sklearn_tickets.pruners import AnnealingPruner, EdgePopupPruner, GivenMaskPruner
 
 SEEDS = range(5, 10)
-SHARES = 0.5, 0.1, 0.02
-# Numbers of kept parameters, shares of all, or the number of the planted ticket.
-KEPT = {
-    "circle": ["ticket", 209, 418, 0.1, 0.5],
-    "relu": ["ticket"],
-    "helix": [0.1, 0.02, "ticket"],
-    "sine": ["ticket", 0.1],
-    "spiral": ["ticket", 0.1],
-}
+# Numbers of kept parameters: of the planted ticket, or a share of all.
+KEPT = "ticket", 0.01, 0.02, 0.05, 0.1, 0.5
+TASKS = "circle", "helix", "relu", "sine", "spiral"
 COLUMNS = "annealing", "edge-popup", "planted", "seconds", "in common", "by chance"
+
+
+def share(name):
+    """Read a share of the parameters, or "ticket"."""
+    return name if name == "ticket" else float(name)
 
 
 def measure(task, kept, seed, **settings):
     """Measure the annealed ticket of a seed, edge-popup's and the planted one."""
     planted, train, (X_test, y_test) = plant(task, seed)
     n = planted.mask.n_parameters
-    by_name = {"ticket": planted.mask.n_kept, **{share: round(share * n) for share in SHARES}}
-    n_kept = by_name.get(kept, kept)
+    n_kept = planted.mask.n_kept if kept == "ticket" else round(kept * n)
     net = planted.make_net(max_epochs=10)
     common = {"prune_bias": True, "random_state": seed, "sparsity": 1 - n_kept / n}
     row, masks = {"kept": n_kept}, {}
@@ -67,23 +68,40 @@ def speed(n_rows=256, n_moves=500_000):
     return n_moves / (seconds[1] - seconds[0])
 
 
+def speed_of_batches(sizes, n_masks=32, n_rows=256, n_batches=300):
+    """Measure the masks per second of batched forwards through a network of these sizes."""
+    layers = [(torch.randn(n_masks, 1, m), torch.randn(n_masks, n, m)) for n, m in pairwise(sizes)]
+    X = torch.randn(n_rows, sizes[0]).expand(n_masks, -1, -1)
+    began = time.process_time()
+    for _ in range(n_batches):
+        values = X
+        for bias, weight in layers:
+            values = torch.baddbmm(bias, values.relu(), weight)
+        values.logsumexp(dim=2)
+    return n_masks * n_batches / (time.process_time() - began)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tasks", nargs="*", choices=[*KEPT, []], default=[])
+    parser.add_argument("tasks", nargs="*", choices=[*TASKS, []], default=[])
+    parser.add_argument("--kept", nargs="*", default=KEPT, type=share)
+    parser.add_argument("--seeds", nargs="*", default=SEEDS, type=int)
     parser.add_argument("--n-moves", type=float, default=5e6)
     parser.add_argument("--n-chains", type=int, default=1)
     parser.add_argument("--speed", action="store_true")
     given = parser.parse_args()
     settings = {"n_moves": int(given.n_moves), "n_chains": given.n_chains}
     prepare_worker()
-    if given.speed:
-        speed(n_moves=1)
-        parser.exit(message=f"{speed():,.0f} moves per second on 256 rows\n")
     # The first fit compiles.
-    measure("circle", 130, 0, **settings | {"n_moves": 1000, "n_start": 10})
+    measure("circle", "ticket", 0, **settings | {"n_moves": 1000, "n_start": 10})
+    if given.speed:
+        print(f"{speed():,.0f} moves per second on 256 rows")
+        for sizes in ((2, 14, 14, 8, 4), (2, 100, 100, 100, 4)):
+            print(f"{speed_of_batches(sizes):,.0f} masks per second with layers of {sizes}")
+        parser.exit()
     print_header("task", "kept", *COLUMNS)
-    for task in given.tasks or KEPT:
-        for kept in KEPT[task]:
-            rows = [measure(task, kept, seed, **settings) for seed in SEEDS]
+    for task in given.tasks or TASKS:
+        for kept in given.kept:
+            rows = [measure(task, kept, seed, **settings) for seed in given.seeds]
             columns = (spread([row[name] for row in rows]) for name in ("kept", *COLUMNS))
             print_row(task, *columns)
