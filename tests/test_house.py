@@ -30,6 +30,7 @@ ALLOWED = {
     "models": set(),
     "_chain": {"_network", "models"},
     "_annealing": set(),
+    "_curvature": set(),
     "datasets.tasks": set(),
     "datasets": {
         "_chain",
@@ -41,7 +42,15 @@ ALLOWED = {
         "models",
     },
     "pruners.base": {"_network", "_random", "masks", "training"},
-    "pruners": {"_annealing", "_chain", "_network", "masks", "pruners.base", "training"},
+    "pruners": {
+        "_annealing",
+        "_chain",
+        "_curvature",
+        "_network",
+        "masks",
+        "pruners.base",
+        "training",
+    },
     "metrics": {"_estimators", "_network", "masks"},
     "inspection": {
         "_cv_results",
