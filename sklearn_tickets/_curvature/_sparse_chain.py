@@ -33,7 +33,7 @@ class SparseChain:
     removable: tuple[Tensor, ...]
 
     @cached_property
-    def positions(self) -> list[tuple[Tensor, Tensor]]:
+    def positions(self) -> list[tuple[Tensor, ...]]:
         """Rows and columns of the kept entries of each layer."""
         return [torch.nonzero(kept, as_tuple=True) for kept in self.kept]
 

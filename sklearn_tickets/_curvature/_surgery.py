@@ -103,7 +103,8 @@ def _cheapest(
     values: Tensor, inverse: Tensor, stays: Tensor, first: int, n_most: int, limit: float
 ) -> list[int]:
     """List entries to remove one after the other, while the saliencies sum to at most a limit."""
-    gone, q, cost = [], first, 0.0
+    gone: list[int] = []
+    q, cost = first, 0.0
     while len(gone) < n_most and cost <= limit:
         gone.append(q)
         stays = stays.index_fill(0, torch.tensor(q), True)

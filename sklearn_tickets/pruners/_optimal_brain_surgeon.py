@@ -1,27 +1,22 @@
 """Optimal Brain Surgeon: prune by the curvature of the loss, and correct what is left."""
 
-import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
-from torch import Tensor, nn
+from torch import Tensor
 
-from sklearn_tickets._chain import read_chain
 from sklearn_tickets._curvature import (
-    Objective,
-    SparseChain,
+    SmallNetwork,
     inverse_fisher,
     operate,
     saliencies,
     without_in_blocks,
 )
-from sklearn_tickets._network import as_tensor, plain_module
+from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base import (
     Count,
@@ -33,7 +28,7 @@ from sklearn_tickets.pruners.base import (
     masked_leaves,
     scoring_sample,
 )
-from sklearn_tickets.training import Layout, Training, weighted_loss
+from sklearn_tickets.training import Layout, Training
 
 # Number of gradients in an empirical Fisher matrix.
 _N_GRADIENTS = 512
@@ -55,16 +50,16 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     As soon as the live part of the network has at most `max_exact` parameters, it is trained by
     second-order steps, and H is its full Gauss-Newton matrix. The `n_candidates` entries of
     lowest saliency are then tried, the best one is removed, and the others are trained by
-    Levenberg-Marquardt before the next one goes. At the final sparsity, entries with the largest
-    expected gain come back and others go, `n_regrowths` times; what does not lower the loss on
-    the training data is undone.
+    Levenberg-Marquardt before the next one goes. At the end of each of these rounds, entries with
+    the largest expected gain come back and others go, `n_regrowths` times; what does not lower the
+    loss on the training data is undone.
 
     Parameters
     ----------
     <parameters>
     scope : {"global"}, default="global"
         All parameters compete with each other.
-    n_score_samples : int or None, default=2000
+    n_score_samples : int or None, default=1000
         Number of rows for H; None uses all rows. The last steps use all rows.
     curvature : {"auto", "exact", "blocks"}, default="auto"
         Whether small live parts have their full Gauss-Newton matrix: "auto" uses it where it
@@ -75,8 +70,8 @@ class OptimalBrainSurgeonPruner(GradientPruner):
         Number of parameters in a block of the empirical Fisher matrix.
     n_candidates : int, default=6
         Number of removals that are tried.
-    n_regrowths : int, default=10
-        Number of times that entries come back at the final sparsity.
+    n_regrowths : int, default=5
+        Number of times that entries come back in each round of small live parts.
 
     Attributes
     ----------
@@ -131,12 +126,12 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     l1 = "auto"
     connected = True
     schedule = "one-cycle"
-    n_score_samples = 2000
+    n_score_samples = 1000
     curvature: Literal["auto", "exact", "blocks"] = "auto"
     max_exact: Count = 300
     block_size: Count = 50
     n_candidates: Count = 6
-    n_regrowths: Annotated[int, Interval(Integral, 0, None, closed="left")] = 10
+    n_regrowths: Annotated[int, Interval(Integral, 0, None, closed="left")] = 5
 
     def _check_network(self, run: Run) -> None:
         super()._check_network(run)
@@ -150,7 +145,7 @@ class OptimalBrainSurgeonPruner(GradientPruner):
         run.carried = _Carried()
         if self.curvature != "blocks":
             try:
-                run.carried.network = _SmallNetwork.of(run, 1 - self.sparsity, self.max_exact)
+                run.carried.network = SmallNetwork.of(run, self.max_exact)
             except ValueError as error:
                 if self.curvature == "exact":
                     raise ValueError(
@@ -171,6 +166,7 @@ class OptimalBrainSurgeonPruner(GradientPruner):
         if self._is_small(run):
             return self._operate(run, density)
         found = super()._search(run, density)
+        assert isinstance(found, TicketMask)
         if found != run.mask:
             self._correct(run, found)
         return found
@@ -202,7 +198,6 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     def _operate(self, run: Run, density: float) -> TicketMask:
         """Prune the live part entry by entry, and train it."""
         network = run.carried.network
-        is_last = len(run.records) + 1 == run.rounds.n_rounds
         (n_kept,) = network.whole.counts(density, self.scope)
         chain = operate(
             network.objective,
@@ -210,7 +205,7 @@ class OptimalBrainSurgeonPruner(GradientPruner):
             n_kept,
             n_rows=self.n_score_samples or len(run.X),
             n_candidates=self.n_candidates,
-            n_regrowths=self.n_regrowths if is_last else 0,
+            n_regrowths=self.n_regrowths,
             rng=torch.Generator().manual_seed(run.rng.randint(2**31)),
         )
         kept = network.load(run, chain)
@@ -225,100 +220,11 @@ class _Carried:
 
     Parameters
     ----------
-    network : _SmallNetwork or None, default=None
+    network : SmallNetwork or None, default=None
         None if the network never has its full matrix.
     inverse : Tensor or None, default=None
         The inverses of the blocks of the Fisher matrix.
     """
 
-    network: "_SmallNetwork | None" = None
+    network: SmallNetwork | None = None
     inverse: Tensor | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _SmallNetwork:
-    """A network whose live part can have its full matrix.
-
-    Parameters
-    ----------
-    whole : TicketMask
-        The mask before the first round: what may be kept.
-    layers : list of str
-        Names of the layers from inputs to outputs.
-    objective : Objective
-        The training loss.
-    """
-
-    whole: TicketMask
-    layers: list[str]
-    objective: Objective
-
-    @classmethod
-    def of(cls, run: Run, density: float, max_exact: int) -> Self:
-        """Read the network of a fit, and check that it has its full matrix at a density."""
-        module = copy.deepcopy(plain_module(run.net.module_)).cpu()
-        layers = [layer.name for layer in read_chain(module, "estimator's module").layers]
-        own = {f"{name}.{part}" for name in layers for part in ("weight", "bias")}
-        is_plain = all(type(module.get_submodule(n)).forward is nn.Linear.forward for n in layers)
-        for name, value in module.named_parameters():
-            if not is_plain or name not in own or not value.requires_grad:
-                raise ValueError(
-                    f"estimator's module has layers that are not Linear, or frozen: {name!r}."
-                )
-        n_kept, n_rows = sum(run.mask.counts(density)), len(run.X)
-        if n_kept > min(max_exact, n_rows):
-            raise ValueError(
-                f"{n_kept:,} parameters are to be kept, which is more than max_exact="
-                f"{max_exact:,} or the {n_rows:,} rows of X."
-            )
-        X = as_tensor(run.X[:]).reshape(n_rows, -1).double()
-        weight = None if run.sample_weight is None else as_tensor(run.sample_weight)
-
-        def loss(output: Tensor, X: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
-            # Criterions may hold weights in single precision.
-            output = output.float().reshape(y.shape if y.is_floating_point() else output.shape)
-            if sample_weight is None:
-                return run.net.get_loss(output, y, X=X)
-            return weighted_loss(run.net.criterion_, output, y, sample_weight)
-
-        network = cls(run.mask, layers, Objective(loss, X, as_tensor(run.y), weight))
-        if not network.objective.derivatives(network.chain(run).outputs(X))[2].any():
-            raise ValueError(
-                f"the second derivatives of {type(run.net.criterion_).__name__} are all 0."
-            )
-        return network
-
-    def chain(self, run: Run) -> SparseChain:
-        """Return the chain at the current weights and mask."""
-        parameters = dict(plain_module(run.net.module_).named_parameters())
-        values = {name: value.detach().double().cpu() for name, value in parameters.items()}
-        free = {name: torch.ones_like(value, dtype=torch.bool) for name, value in values.items()}
-        kept = self._tables(free | dict(run.mask))
-        removable = self._tables({name: ~each for name, each in free.items()} | dict(self.whole))
-        return SparseChain(self._tables(values), kept, removable).keep(kept)
-
-    def load(self, run: Run, chain: SparseChain) -> dict[str, NDArray[np.bool_]]:
-        """Copy the weights of a chain to the net, and return what it keeps by name."""
-        with torch.no_grad():
-            values = self._by_name(chain.tables)
-            for name, parameter in plain_module(run.net.module_).named_parameters():
-                parameter.copy_(values[name])
-        kept = self._by_name(chain.kept)
-        return {name: kept[name].numpy() for name in self.whole}
-
-    def _tables(self, by_name: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Join weights and biases; those that a layer lacks are 0."""
-        weights = [by_name[f"{name}.weight"] for name in self.layers]
-        biases = [
-            by_name.get(f"{name}.bias", weight.new_zeros(len(weight)))
-            for name, weight in zip(self.layers, weights, strict=True)
-        ]
-        return tuple(map(torch.column_stack, zip(weights, biases, strict=True)))
-
-    def _by_name(self, tables: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Take weights and biases apart."""
-        return {
-            f"{name}.{part}": entries
-            for name, table in zip(self.layers, tables, strict=True)
-            for part, entries in (("weight", table[:, :-1]), ("bias", table[:, -1]))
-        }
