@@ -137,10 +137,11 @@ class Quadratic:
         n_samples = max(1, _CHUNK // (n * slope.shape[1]))
         for part in torch.arange(len(slope)).split(n_samples):
             jacobian = single.jacobian(inputs[part])
-            curved = curvature[part] @ jacobian
-            gradient += (slope[part][:, None] @ jacobian).sum(dim=(0, 1))
-            diagonal += (jacobian * curved).sum(dim=(0, 1))
-            hessian += jacobian.flatten(0, 1)[:, rows].T @ curved.flatten(0, 1)
+            curved = torch.einsum("icd,dni->cni", curvature[part], jacobian)
+            for row, curved_row, slopes in zip(jacobian, curved, slope[part].T, strict=True):
+                gradient += row @ slopes
+                hessian += row[rows] @ curved_row.T
+                diagonal += torch.linalg.vecdot(row, curved_row)
         return cls(value, gradient.double(), hessian.double(), diagonal.double())
 
     def damped(self, damping: float) -> Tensor:

@@ -118,6 +118,6 @@ def _with_inputs(
             table[unit] *= kept[unit]
             table[unit, inputs] = size * torch.randn(len(inputs), dtype=size.dtype, generator=rng)
             if kept[unit, -1]:
-                row = before[int(torch.randint(len(X), (), generator=rng))]
+                row = before[:, int(torch.randint(len(X), (), generator=rng))]
                 table[unit, -1] = -table[unit, :-1] @ row[:-1]
     return replace(chain, tables=tuple(tables), kept=tuple(all_kept))

@@ -105,50 +105,51 @@ class SparseChain:
         return self.put(change(self.take(units)), units)
 
     def activations(self, X: Tensor) -> list[Tensor]:
-        """Return the inputs of all layers, with a last column of ones for the biases.
+        """Return the inputs of all layers, with a last row of ones for the biases.
 
         Parameters
         ----------
-        X : float64 Tensor of shape (n_samples, n_inputs)
+        X : float Tensor of shape (n_samples, n_inputs)
             The inputs.
 
         Returns
         -------
-        activations : list of Tensor of shape (n_samples, n_units + 1)
+        activations : list of Tensor of shape (n_units + 1, n_samples)
         """
-        activations = [pad(X, (0, 1), value=1.0)]
+        activations = [pad(X.T, (0, 0, 0, 1), value=1.0)]
         for table in self.tables[:-1]:
-            activations.append(pad((activations[-1] @ table.T).clamp_min(0), (0, 1), value=1.0))
+            units = (table @ activations[-1]).clamp_min(0)
+            activations.append(pad(units, (0, 0, 0, 1), value=1.0))
         return activations
 
     def outputs(self, X: Tensor) -> Tensor:
         """Compute the outputs, of shape (n_samples, n_outputs)."""
-        return self.activations(X)[-1] @ self.tables[-1].T
+        return (self.tables[-1] @ self.activations(X)[-1]).T
 
     def jacobian(self, X: Tensor) -> Tensor:
         """Differentiate the outputs with respect to the kept entries.
 
         Parameters
         ----------
-        X : float64 Tensor of shape (n_samples, n_inputs)
+        X : float Tensor of shape (n_samples, n_inputs)
             The inputs.
 
         Returns
         -------
-        jacobian : Tensor of shape (n_samples, n_outputs, n)
+        jacobian : Tensor of shape (n_outputs, n, n_samples)
         """
         activations = self.activations(X)
         n_outputs = len(self.tables[-1])
-        jacobian = X.new_empty(len(X), n_outputs, len(self.vector))
         ends = np.cumsum([len(rows) for rows, _ in self.positions])
+        jacobian = X.new_empty(n_outputs, ends[-1], len(X))
         for output in range(n_outputs):
-            back = X.new_zeros(len(X), n_outputs)
-            back[:, output] = 1
+            back = X.new_zeros(n_outputs, len(X))
+            back[output] = 1
             for i in reversed(range(len(self.tables))):
                 rows, inputs = self.positions[i]
-                columns = slice(ends[i] - len(rows), ends[i])
-                jacobian[:, output, columns] = back[:, rows] * activations[i][:, inputs]
-                back = back @ self.tables[i][:, :-1] * (activations[i][:, :-1] > 0)
+                entries = slice(ends[i] - len(rows), ends[i])
+                torch.mul(back[rows], activations[i][inputs], out=jacobian[output, entries])
+                back = self.tables[i][:, :-1].T @ back * (activations[i][:-1] > 0)
         return jacobian
 
 
