@@ -13,6 +13,7 @@ from sklearn_tickets.pruners._grasp import GraSPPruner
 from sklearn_tickets.pruners._hard_concrete import HardConcretePruner
 from sklearn_tickets.pruners._learning_rate_rewinding import LearningRateRewindingPruner
 from sklearn_tickets.pruners._magnitude import IterativeMagnitudePruner, MagnitudePruner
+from sklearn_tickets.pruners._optimal_brain_surgeon import OptimalBrainSurgeonPruner
 from sklearn_tickets.pruners._random import RandomPruner
 from sklearn_tickets.pruners._rigl import RigLPruner
 from sklearn_tickets.pruners._snip import FORCEPruner, SNIPPruner
@@ -35,6 +36,7 @@ __all__ = [
     "IterativeMagnitudePruner",
     "LearningRateRewindingPruner",
     "MagnitudePruner",
+    "OptimalBrainSurgeonPruner",
     "RandomPruner",
     "RigLPruner",
     "SNIPPruner",

@@ -28,8 +28,6 @@ from sklearn_tickets.training import weighted_loss
 Array: TypeAlias = NDArray[Any]
 Scores: TypeAlias = dict[str, Tensor]
 
-_BATCH = 512
-
 
 def masked_leaves(net: NeuralNet, mask: TicketMask) -> Scores:
     """Copy the parameters that a mask covers as leaves of a new graph.
@@ -91,6 +89,7 @@ def batch_losses(
     y: Array,
     sample_weight: Array | None = None,
     temperature: float = 1.0,
+    batch_size: int = 512,
 ) -> Iterator[Tensor]:
     """Yield losses of batches that sum to the loss of all rows, at given parameters.
 
@@ -111,18 +110,20 @@ def batch_losses(
         The weights, as the loss takes them.
     temperature : float, default=1.0
         Divisor of the outputs.
+    batch_size : int, default=512
+        Number of rows in a batch.
 
     Yields
     ------
     loss : Tensor of shape ()
-        Loss of up to 512 rows; a mean is multiplied by their share.
+        Loss of a batch; a mean is multiplied by its share of the rows.
     """
     module = plain_module(net.module_)
     is_sum = getattr(net.criterion_, "reduction", "mean") == "sum"
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     targets = as_tensor(y)
     weights = None if sample_weight is None else as_tensor(sample_weight)
-    for rows in torch.arange(len(X)).split(_BATCH):
+    for rows in torch.arange(len(X)).split(batch_size):
         # Other kernels of attention cannot be differentiated twice.
         with evaluating(module), sdpa_kernel(SDPBackend.MATH):
             inputs = as_tensor(X[rows.numpy()]).to(net.device)

@@ -1,0 +1,127 @@
+"""`SmallNetwork`: a module, its training loss and its mask, read as a `SparseChain`."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sklearn_tickets._chain import read_chain
+from sklearn_tickets._curvature._objective import Objective
+from sklearn_tickets._curvature._sparse_chain import SparseChain
+from sklearn_tickets._network import as_tensor, plain_module
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.pruners.base import Run
+from sklearn_tickets.training import weighted_loss
+
+
+@dataclass(frozen=True, eq=False)
+class SmallNetwork:
+    """A network whose live part can have its full matrix.
+
+    Parameters
+    ----------
+    whole : TicketMask
+        The mask before the first round: what may be kept.
+    layers : list of str
+        Names of the layers from inputs to outputs.
+    objective : Objective
+        The training loss.
+    """
+
+    whole: TicketMask
+    layers: list[str]
+    objective: Objective
+
+    @classmethod
+    def of(cls, run: Run, max_exact: int) -> Self:
+        """Read the network of a fit, and check that it has its full matrix in the end.
+
+        Parameters
+        ----------
+        run : Run
+            The fit.
+        max_exact : int
+            Largest number of live parameters.
+
+        Returns
+        -------
+        network : SmallNetwork
+
+        Raises
+        ------
+        ValueError
+            If it has not.
+        """
+        module = copy.deepcopy(plain_module(run.net.module_)).cpu()
+        layers = [layer.name for layer in read_chain(module, "estimator's module").layers]
+        own = {f"{name}.{part}" for name in layers for part in ("weight", "bias")}
+        is_plain = all(type(module.get_submodule(n)).forward is nn.Linear.forward for n in layers)
+        for name, value in module.named_parameters():
+            if not is_plain or name not in own or not value.requires_grad:
+                raise ValueError(
+                    f"estimator's module has layers that are not Linear, or frozen: {name!r}."
+                )
+        density = run.rounds.density(run.rounds.n_rounds)
+        assert density is not None
+        n_kept, n_rows = sum(run.mask.counts(density)), len(run.X)
+        if n_kept > min(max_exact, n_rows):
+            raise ValueError(
+                f"{n_kept:,} parameters are to be kept, which is more than max_exact="
+                f"{max_exact:,} or the {n_rows:,} rows of X."
+            )
+        X = as_tensor(run.X[:]).reshape(n_rows, -1).double()
+        weight = None if run.sample_weight is None else as_tensor(run.sample_weight)
+
+        def loss(output: Tensor, X: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
+            # Criterions may hold weights in single precision.
+            output = output.float().reshape(y.shape if y.is_floating_point() else output.shape)
+            if sample_weight is None:
+                return run.net.get_loss(output, y, X=X)
+            return weighted_loss(run.net.criterion_, output, y, sample_weight)
+
+        network = cls(run.mask, layers, Objective(loss, X, as_tensor(run.y), weight))
+        if not network.objective.derivatives(network.chain(run).outputs(X))[2].any():
+            raise ValueError(
+                f"the second derivatives of {type(run.net.criterion_).__name__} are all 0."
+            )
+        return network
+
+    def chain(self, run: Run) -> SparseChain:
+        """Return the chain at the current weights and mask."""
+        parameters = dict(plain_module(run.net.module_).named_parameters())
+        values = {name: value.detach().double().cpu() for name, value in parameters.items()}
+        free = {name: torch.ones_like(value, dtype=torch.bool) for name, value in values.items()}
+        kept = self._tables(free | dict(run.mask))
+        removable = self._tables({name: ~each for name, each in free.items()} | dict(self.whole))
+        return SparseChain(self._tables(values), kept, removable).keep(kept)
+
+    def load(self, run: Run, chain: SparseChain) -> dict[str, NDArray[np.bool_]]:
+        """Copy the weights of a chain to the net, and return what it keeps by name."""
+        with torch.no_grad():
+            values = self._by_name(chain.tables)
+            for name, parameter in plain_module(run.net.module_).named_parameters():
+                parameter.copy_(values[name])
+        kept = self._by_name(chain.kept)
+        return {name: kept[name].numpy() for name in self.whole}
+
+    def _tables(self, by_name: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """Join weights and biases; those that a layer lacks are 0."""
+        weights = [by_name[f"{name}.weight"] for name in self.layers]
+        biases = [
+            by_name.get(f"{name}.bias", weight.new_zeros(len(weight)))
+            for name, weight in zip(self.layers, weights, strict=True)
+        ]
+        return tuple(map(torch.column_stack, zip(weights, biases, strict=True)))
+
+    def _by_name(self, tables: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Take weights and biases apart."""
+        return {
+            f"{name}.{part}": entries
+            for name, table in zip(self.layers, tables, strict=True)
+            for part, entries in (("weight", table[:, :-1]), ("bias", table[:, -1]))
+        }

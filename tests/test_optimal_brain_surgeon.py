@@ -1,0 +1,295 @@
+"""Optimal Brain Surgeon: values that can be worked out by hand, and what exactness needs."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
+
+from sklearn_tickets._curvature import (
+    Objective,
+    SparseChain,
+    inverse_fisher,
+    operate,
+    saliencies,
+    without_in_blocks,
+)
+from sklearn_tickets._curvature._objective import Quadratic
+from sklearn_tickets._curvature._regrowth import grow_entries
+from sklearn_tickets._curvature._solve import minimize
+from sklearn_tickets._curvature._surgery import remove_entries, without
+from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.models import MLP
+from sklearn_tickets.pruners import MagnitudePruner, OptimalBrainSurgeonPruner
+from tests.instances import make_net
+
+
+def squares(output, X, y, sample_weight):
+    return mse_loss(output, y)
+
+
+def chain_of(*tables, removable=None, kept=None):
+    tables = tuple(torch.tensor(table, dtype=torch.float64) for table in tables)
+    kept = kept or tuple(table != 0 for table in tables)
+    free = tuple(torch.ones(table.shape, dtype=torch.bool) for table in tables)
+    return SparseChain(tables, kept, removable or free)
+
+
+def random_chain(rng):
+    tables = [rng.normal(size=shape) for shape in ((4, 3), (5, 5), (2, 6))]
+    return chain_of(*(table * (rng.uniform(size=table.shape) < 0.7) for table in tables))
+
+
+def test_removal_by_hand():
+    # H = [[2, 1], [1, 1]] has the inverse [[1, -1], [-1, 2]].
+    inverse = torch.tensor([[1.0, -1.0], [-1.0, 2.0]])
+    w = torch.tensor([3.0, 2.0])
+    assert saliencies(w, inverse.diagonal()).tolist() == [4.5, 1.0]
+    # w - 2 / 2 (-1, 2)
+    assert without(w, inverse, torch.tensor([1])).tolist() == [4.0, 0.0]
+    # The loss is (d_0^2 + (d_0 + d_1)^2) / 2, with d = (1, -2): exactly the saliency.
+    assert without(w, inverse, torch.tensor([0, 1])).tolist() == [0.0, 0.0]
+
+
+def test_removal_in_blocks_equals_removal():
+    rng = np.random.default_rng(0)
+    root = torch.tensor(rng.normal(size=(5, 3, 3)))
+    inverse = (root @ root.mT + torch.eye(3)).float()
+    w, gone = torch.tensor(rng.normal(size=14)).float(), torch.tensor([1, 4, 5, 13])
+    is_gone = torch.zeros(14, dtype=torch.bool).index_fill(0, gone, True)
+    # The last entry of the last block is not there.
+    inverse[-1, 2], inverse[-1, :, 2] = 0, 0
+    inverse[-1, 2, 2] = 1
+    whole = torch.block_diag(*inverse)[:14, :14]
+    expected = without(w, whole, gone)
+    assert torch.allclose(without_in_blocks(w, inverse, is_gone), expected, atol=1e-5)
+
+
+def test_fisher_by_hand():
+    gradients = [torch.tensor([1.0, 0, 0]), torch.tensor([1.0, 2, 4])]
+    inverse = inverse_fisher(gradients, 3, block_size=2)
+    # The means of squares are 1, 2 and 8; a tenth of their mean is added.
+    damping = 11 / 3 * 0.1
+    first = torch.tensor([[1.0, 1.0], [1.0, 2.0]]) + damping * torch.eye(2)
+    assert torch.allclose(inverse[0], torch.linalg.inv(first), rtol=1e-4)
+    assert torch.isclose(inverse[1, 0, 0], torch.tensor(1 / (8 + damping)))
+    assert inverse[1, 0, 1] == 0
+
+
+def test_jacobian():
+    rng = np.random.default_rng(0)
+    chain, X = random_chain(rng), torch.tensor(rng.normal(size=(7, 2)))
+    expected = torch.func.jacrev(lambda w: chain.with_vector(w).outputs(X))(chain.vector)
+    assert torch.allclose(chain.jacobian(X), expected.permute(1, 2, 0))
+    hidden = (torch.cat([X, torch.ones(7, 1)], 1) @ chain.tables[0].T).relu()
+    assert torch.allclose(chain.activations(X)[1][:-1], hidden.T)
+
+
+def cross_entropy(output, X, y, sample_weight):
+    return nn.functional.cross_entropy(output, (y[:, 0] > 0).long())
+
+
+@pytest.mark.parametrize("loss", [squares, cross_entropy])
+def test_quadratic_model(loss):
+    rng = np.random.default_rng(0)
+    X, y = torch.tensor(rng.normal(size=(50, 2))), torch.tensor(rng.normal(size=(50, 2)))
+    chain, objective = random_chain(rng), Objective(loss, X, y, None)
+    model = Quadratic.of(objective, chain)
+    whole = torch.func.grad(lambda w: loss(chain.with_vector(w).outputs(X), X, y, None))
+    assert torch.allclose(model.gradient, whole(chain.vector), atol=1e-6)
+    # In the last layer, which is linear, the Gauss-Newton matrix is the Hessian.
+    n = int(chain.kept[-1].sum())
+    hessian = torch.func.jacrev(whole)(chain.vector)[-n:, -n:]
+    assert torch.allclose(model.hessian[-n:, -n:], hessian, atol=1e-6)
+    assert torch.allclose(model.diagonal, model.hessian.diagonal())
+
+
+def test_training_of_a_linear_model_is_least_squares():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 1))
+    objective = Objective(squares, torch.tensor(X), torch.tensor(y), None)
+    chain = minimize(objective, chain_of([[1.0, 1.0, 1.0, 1.0]]), 30, tolerance=0)
+    expected, *_ = np.linalg.lstsq(np.column_stack([X, np.ones(40)]), y[:, 0])
+    assert np.allclose(chain.vector, expected, atol=1e-4)
+
+
+def test_what_is_removed_first():
+    rng = np.random.default_rng(0)
+    x, noise, other = rng.normal(size=(3, 4000))
+    # Two inputs that are almost the same, and a third with less influence.
+    X = torch.tensor(np.column_stack([x, x + 0.01 * noise, other]))
+    objective = Objective(squares, X, X @ torch.tensor([[1.0], [1.0], [0.3]]).double(), None)
+    chain = chain_of([[1.0, 1.0, 0.3, 1e-9]], removable=(torch.tensor([[1, 1, 1, 0]]).bool(),))
+    left = remove_entries(objective, chain, 1, n_candidates=3)
+    weights = left.tables[0][0, :3]
+    # By size, the third would go; the first two stand in for each other.
+    assert left.n_removable == 2
+    assert weights[2].item() == pytest.approx(0.3, abs=0.01)
+    assert sorted(weights[:2].tolist()) == pytest.approx([0, 2], abs=0.01)
+
+
+def test_what_comes_back_first():
+    rng = np.random.default_rng(0)
+    X = torch.tensor(rng.normal(size=(2000, 3)))
+    objective = Objective(squares, X, X @ torch.tensor([[1.0], [2.0], [0.01]]).double(), None)
+    chain = chain_of([[1.0, 0.0, 0.0, 0.0]])
+    grown = grow_entries(objective, chain, 1, torch.Generator().manual_seed(0))
+    assert grown.kept[0].tolist() == [[True, True, False, False]]
+
+
+def test_growth_leads_paths_through_idle_units():
+    rng = np.random.default_rng(0)
+    X = torch.tensor(rng.normal(size=(500, 1)))
+    objective = Objective(squares, X, X.abs(), None)
+    removable = tuple(torch.ones(s).bool() for s in ((3, 2), (1, 4)))
+    # Only max(0, x) so far.
+    chain = chain_of([[1.0, 0], [0, 0], [0, 0]], [[1.0, 0, 0, 0]], removable=removable)
+    generator = torch.Generator().manual_seed(0)
+    losses = []
+    for _ in range(8):
+        grown = grow_entries(objective, chain, 2, generator)
+        losses.append(objective.value(minimize(objective, grown.live(), 30)))
+    assert objective.value(chain) > 0.2
+    assert min(losses) < 1e-6
+
+
+def test_operate_finds_the_absolute_value():
+    rng = np.random.default_rng(0)
+    X = torch.tensor(rng.normal(size=(500, 1)))
+    tables = [rng.normal(size=(8, 2)), rng.normal(size=(1, 9))]
+    biases_stay = [
+        torch.ones(s).bool().index_fill(1, torch.tensor(s[1] - 1), 0) for s in ((8, 2), (1, 9))
+    ]
+    chain = chain_of(*tables, removable=tuple(biases_stay))
+    found = operate(
+        Objective(squares, X, X.abs(), None),
+        chain,
+        4,
+        n_rows=200,
+        n_candidates=4,
+        n_regrowths=5,
+        rng=torch.Generator().manual_seed(0),
+    )
+    assert found.n_removable == 4
+    assert mse_loss(found.outputs(X), X.abs()) < 1e-6
+
+
+TWO_LAYERS = partial(MLP, hidden=(12, 12))
+
+# The pruner ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3)).astype(np.float32)
+    return X, np.maximum(X[:, 0], 0) - X[:, 1]
+
+
+def surgeon(kind="regressor", sparsity=0.9, module=TWO_LAYERS, **params):
+    net = make_net(kind, module=module, max_epochs=5)
+    params = {"n_rounds": 3, "n_regrowths": 1, "random_state": 0} | params
+    return OptimalBrainSurgeonPruner(net, sparsity=sparsity, **params)
+
+
+def test_sparse_network(data):
+    fitted = surgeon(sparsity=0.96, curvature="exact").fit(*data)
+    assert fitted.mask_.n_kept == 8
+    assert fitted.score(*data) > 0.99
+    again = surgeon(sparsity=0.96, curvature="exact").fit(*data)
+    assert again.mask_ == fitted.mask_
+    assert np.array_equal(again.predict(data[0]), fitted.predict(data[0]))
+
+
+@pytest.mark.parametrize("curvature", ["exact", "blocks"])
+@pytest.mark.parametrize("prune_bias", [False, True])
+def test_from_a_mask(data, curvature, prune_bias):
+    module = MLP(n_features=3, n_outputs=1, hidden=(12, 12))
+    allowed = TicketMask.ones_like(module, prune_bias=prune_bias)
+    allowed = allowed.shrink(dict(allowed), 0.5, rng=0)
+    pruner = surgeon(curvature=curvature, prune_bias=prune_bias, initial_mask=allowed)
+    mask = pruner.fit(*data).mask_
+    assert mask & allowed == mask
+    assert mask.n_kept == round(0.1 * mask.n_parameters)
+
+
+def test_blocks_correct_the_weights(data):
+    X, y = data
+    settings = {"n_rounds": 1, "round_epochs": 20, "sparsity": 0.5}
+    settings |= {"rewind_epoch": None, "final_epochs": 0, "schedule": "one-cycle"}
+    net = make_net("regressor", module=TWO_LAYERS)
+    by_size = MagnitudePruner(net, **settings, random_state=0).fit(X, y)
+    corrected = surgeon(curvature="blocks", l1=0.0, **settings).fit(X, y)
+
+    def error(fitted):
+        return np.square(fitted.predict(X) - y).mean()
+
+    # The same training, and the same number of parameters.
+    assert corrected.mask_.n_kept == by_size.mask_.n_kept
+    assert error(corrected) < 0.2 * error(by_size)
+
+
+class Conv(nn.Module):
+    def __init__(self, n_outputs):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 4, 2)
+        self.head = nn.Linear(8, n_outputs)
+
+    def forward(self, X):
+        return self.head(self.conv(X[:, None]).relu().flatten(1))
+
+
+class Frozen(MLP):
+    def __init__(self, n_features, n_outputs):
+        super().__init__(n_features, n_outputs, hidden=(12,))
+        self.layers[0].bias.requires_grad = False
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"max_exact": 10}, "19 parameters are to be kept, which is more than max_exact=10"),
+        ({"module": Conv}, "must be a chain of layers"),
+        ({"module": Frozen}, "'layers.0.bias'"),
+    ],
+)
+def test_exact_does_not_apply(data, params, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        surgeon(curvature="exact", **params).fit(*data)
+    assert "curvature='auto'" in str(caught.value)
+    mask = surgeon(**params).fit(*data).mask_
+    assert mask.n_kept == round(0.1 * mask.n_parameters)
+
+
+def test_exact_needs_rows_and_curvature(data):
+    X, y = data
+    with pytest.raises(ValueError, match=r"19 parameters are to be kept.* 12 rows"):
+        surgeon(curvature="exact").fit(X[:12], y[:12])
+    pruner = surgeon(curvature="exact").set_params(estimator__criterion=nn.L1Loss)
+    with pytest.raises(ValueError, match="second derivatives of L1Loss are all 0"):
+        pruner.fit(X, y)
+
+
+def test_frozen_weights_are_refused(data):
+    class FrozenWeight(MLP):
+        def __init__(self, n_features, n_outputs):
+            super().__init__(n_features, n_outputs, hidden=(12,))
+            self.layers[0].weight.requires_grad = False
+
+    with pytest.raises(ValueError, match=r"'layers.0.weight'.*frozen.*exclude=\(\)"):
+        surgeon(module=FrozenWeight).fit(*data)
+    fitted = surgeon(module=FrozenWeight, exclude=("layers.0.weight",)).fit(*data)
+    name = "layers.0.weight"
+    assert torch.equal(fitted.estimator_.module_.state_dict()[name], fitted.initial_state_[name])
+
+
+def test_sample_weight(data):
+    X, y = data
+    twice = np.r_[0 : len(X), 0:100]
+    weights = np.bincount(twice).astype(float)
+    repeated = surgeon(sparsity=0.96).fit(X[twice], y[twice])
+    weighted = surgeon(sparsity=0.96).fit(X, y, sample_weight=weights)
+    for fitted in (repeated, weighted):
+        assert fitted.score(X, y) > 0.99
