@@ -29,6 +29,10 @@ INITIALIZATION = {
 }
 TRAINING = {
     "learning-rate rewinding": (LearningRateRewindingPruner, {}),
+    "learning-rate rewinding, 15 x 10": (
+        LearningRateRewindingPruner,
+        {"n_rounds": 15, "round_epochs": 10},
+    ),
     "SCULPT": (LearningRateRewindingPruner, {"density_schedule": "one-shot"}),
     "AC/DC": (ACDCPruner, {}),
 }
