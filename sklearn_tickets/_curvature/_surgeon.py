@@ -16,9 +16,9 @@ _AT_FIRST, _AFTER_REMOVAL, _AFTER_PRUNING, _AFTER_GROWTH, _AT_LAST = 15, 4, 15, 
 # So many times the rows train the network after a stage and a regrowth.
 _MORE_ROWS = 3
 # The share of the entries that stays in a stage. Small steps find better networks.
-_STAGE = 0.88
+_STAGE = 0.92
 # Entries come back as soon as so many times the number to keep are left.
-_ANNEALED = 1.5
+_ANNEALED = 1.3
 # Largest part of the entries that comes back at a time, and the least number.
 _MOST_REGROWN, _LEAST_REGROWN = 0.2, 2
 # By which part the loss may rise, about, in the first regrowth of a stage.

@@ -70,8 +70,8 @@ class OptimalBrainSurgeonPruner(GradientPruner):
         Number of parameters in a block of the empirical Fisher matrix.
     n_candidates : int, default=6
         Number of removals that are tried.
-    n_regrowths : int, default=5
-        Number of times that entries come back in each round of small live parts.
+    n_regrowths : int, default=4
+        Number of times that entries come back in each stage of small live parts.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     max_exact: Count = 300
     block_size: Count = 50
     n_candidates: Count = 6
-    n_regrowths: Annotated[int, Interval(Integral, 0, None, closed="left")] = 5
+    n_regrowths: Annotated[int, Interval(Integral, 0, None, closed="left")] = 4
 
     def _check_network(self, run: Run) -> None:
         super()._check_network(run)
