@@ -167,6 +167,7 @@ def test_operate_finds_the_absolute_value():
         Objective(squares, X, X.abs(), None),
         chain,
         4,
+        n_settled=8,
         n_rows=200,
         n_candidates=4,
         n_regrowths=5,

@@ -16,9 +16,7 @@ _AT_FIRST, _AFTER_REMOVAL, _AFTER_PRUNING, _AFTER_GROWTH, _AT_LAST = 15, 4, 15, 
 # So many times the rows train the network after a stage and a regrowth.
 _MORE_ROWS = 3
 # The share of the entries that stays in a stage. Small steps find better networks.
-_STAGE = 0.88
-# Entries come back as soon as so many times the number to keep are left.
-_ANNEALED = 1.5
+_STAGE = 0.92
 # Largest part of the entries that comes back at a time, and the least number.
 _MOST_REGROWN, _LEAST_REGROWN = 0.2, 2
 # By which part the loss may rise, about, in the first regrowth of a stage.
@@ -30,6 +28,7 @@ def operate(
     chain: SparseChain,
     n_kept: int,
     *,
+    n_settled: int,
     n_rows: int,
     n_candidates: int,
     n_regrowths: int,
@@ -45,6 +44,8 @@ def operate(
         The whole network.
     n_kept : int
         Number of removable entries to keep.
+    n_settled : int
+        Number of entries that may be left before entries come back.
     n_rows : int
         Number of rows to decide on what to remove and to grow.
     n_candidates : int
@@ -96,6 +97,6 @@ def operate(
     while n_left > n_kept or chain.n_removable > n_kept:
         n_left = max(n_kept, int(_STAGE * n_left))
         chain = chain.map_live(partial(prune, n_left=n_left))
-        if n_left <= _ANNEALED * n_kept:
+        if n_left <= n_settled:
             chain = anneal(chain, n_left)
     return chain.map_live(lambda part: minimize(objective, part, _AT_LAST, 1e-5))
