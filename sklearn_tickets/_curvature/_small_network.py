@@ -27,6 +27,8 @@ class SmallNetwork:
     ----------
     whole : TicketMask
         The mask before the first round: what may be kept.
+    n_kept : int
+        Number of its entries to keep in the end.
     layers : list of str
         Names of the layers from inputs to outputs.
     objective : Objective
@@ -34,6 +36,7 @@ class SmallNetwork:
     """
 
     whole: TicketMask
+    n_kept: int
     layers: list[str]
     objective: Objective
 
@@ -84,7 +87,7 @@ class SmallNetwork:
                 return run.net.get_loss(output, y, X=X)
             return weighted_loss(run.net.criterion_, output, y, sample_weight)
 
-        network = cls(run.mask, layers, Objective(loss, X, as_tensor(run.y), weight))
+        network = cls(run.mask, n_kept, layers, Objective(loss, X, as_tensor(run.y), weight))
         if not network.objective.derivatives(network.chain(run).outputs(X))[2].any():
             raise ValueError(
                 f"the second derivatives of {type(run.net.criterion_).__name__} are all 0."

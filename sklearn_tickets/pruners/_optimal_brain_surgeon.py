@@ -201,12 +201,11 @@ class OptimalBrainSurgeonPruner(GradientPruner):
         """Prune the live part entry by entry, and train it."""
         network = run.carried.network
         (n_kept,) = network.whole.counts(density, self.scope)
-        (n_in_the_end,) = network.whole.counts(1 - self.sparsity, self.scope)
         chain = operate(
             network.objective,
             network.chain(run),
             n_kept,
-            n_settled=round(_SETTLED * n_in_the_end),
+            n_settled=round(_SETTLED * network.n_kept),
             n_rows=self.n_score_samples or len(run.X),
             n_candidates=self.n_candidates,
             n_regrowths=self.n_regrowths,
