@@ -14,6 +14,7 @@ Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 # Part of the diagonal of a curvature that is added before it is inverted.
 DAMPING = 1e-4
+_MOST_DAMPING = 1e6
 # Numbers of a Jacobian in memory at a time.
 _CHUNK = 2**21
 
@@ -148,3 +149,31 @@ class Quadratic:
         """Return H with a part of its diagonal added, so that it is positive definite."""
         floor = 1e-6 * self.diagonal.max() + 1e-30
         return self.hessian + torch.diag(damping * (self.diagonal + floor))
+
+    def factor(self, damping: float) -> Tensor:
+        """Return the Cholesky factor of the damped H, of a more damped one where rounding asks.
+
+        Parameters
+        ----------
+        damping : float
+            Part of the diagonal to add.
+
+        Returns
+        -------
+        factor : Tensor of shape (n, n)
+            Lower triangular.
+
+        Raises
+        ------
+        ValueError
+            If H is not finite.
+        """
+        while damping < _MOST_DAMPING:
+            factor, failed = torch.linalg.cholesky_ex(self.damped(damping))
+            if not failed:
+                return factor
+            damping *= 10
+        raise ValueError(
+            "The curvature of the training loss is not finite. Lower the learning rate of estimator, "
+            "or scale X and y."
+        )

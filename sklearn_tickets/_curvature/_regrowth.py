@@ -77,7 +77,7 @@ def _gains(model: Quadratic, old: Tensor, new: Tensor) -> Tensor:
     """Compute the expected gains of new entries; the model's rows are those of the old ones."""
     square = replace(model, hessian=model.hessian[:, old], diagonal=model.diagonal[old])
     across = model.hessian[:, new]
-    factor = torch.linalg.cholesky(square.damped(DAMPING))
+    factor = square.factor(DAMPING)
     targets = torch.column_stack([across, model.gradient[old]])
     solved = torch.cholesky_solve(targets, factor)
     slope = model.gradient[new] - across.T @ solved[:, -1]

@@ -174,11 +174,13 @@ class OptimalBrainSurgeonPruner(GradientPruner):
         return found
 
     def _score(self, run: Run) -> Scores:
-        rows = scoring_sample(run, self.n_score_samples)
+        X, y, sample_weight = scoring_sample(run, self.n_score_samples)
         theta, layout = masked_leaves(run.net, run.mask), Layout(run.mask, self.scope)
         live = ~layout.pruned
-        batch_size = -(-len(rows[0]) // _N_GRADIENTS)
-        losses = batch_losses(run.net, theta, *rows, batch_size=batch_size)
+        # The gradients are squared.
+        root = None if sample_weight is None else np.sqrt(sample_weight)
+        batch_size = -(-len(X) // _N_GRADIENTS)
+        losses = batch_losses(run.net, theta, X, y, root, batch_size=batch_size)
         gradients = (layout.join(gradient(loss, theta)).cpu()[live] for loss in losses)
         inverse = inverse_fisher(gradients, run.mask.n_kept, self.block_size)
         run.carried.inverse = inverse
