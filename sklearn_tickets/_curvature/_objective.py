@@ -174,6 +174,6 @@ class Quadratic:
                 return factor
             damping *= 10
         raise ValueError(
-            "The curvature of the training loss is not finite. Lower the learning rate of estimator, "
-            "or scale X and y."
+            "The curvature of the training loss is not finite. Lower the learning rate of "
+            "estimator, or scale X and y."
         )
