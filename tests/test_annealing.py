@@ -290,12 +290,13 @@ def test_only_improvements_are_accepted_at_temperature_0_and_all_moves_at_infini
     for T in (1e-12, 1e12):
         state, counts = filled(given), np.zeros(2, dtype=int)
         before = energy(state, N)
-        step = Step(500, (T, T), (60.0, 60.0), N)
+        step = Step(500, (T, T), (60.0, 60.0), 30, N)
         after = anneal(state, 0, step, given.eps, counts)
         assert after == pytest.approx(energy(state, N), rel=1e-4)
         rates[T] = counts[1] / counts[0]
         if T < 1:
             assert after <= before
+        assert 30 <= state.size[0] <= 60
     assert rates[1e12] == 1
     assert rates[1e-12] < 0.5
 

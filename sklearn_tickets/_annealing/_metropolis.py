@@ -28,6 +28,7 @@ class Step(NamedTuple):
     n_moves: int
     temperature: tuple[float, float]
     max_kept: tuple[float, float]
+    min_kept: int
     n_rows: int
 
 
@@ -72,8 +73,8 @@ def anneal(s: State, seed: int, step: Step, eps: float, counts: NDArray[np.int64
         elif not change_bits(s, max_kept):
             continue
         after = s.size[0]
-        # Nothing grows where nothing is connected.
-        if after == 0 or max_kept < after > before:
+        # Hardly anything grows where next to nothing is connected.
+        if after == 0 or step.min_kept > after < before or max_kept < after > before:
             undo(s)
             continue
         counts[0] += 1
