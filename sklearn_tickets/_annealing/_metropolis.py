@@ -29,6 +29,7 @@ class Step(NamedTuple):
     temperature: tuple[float, float]
     max_kept: tuple[float, float]
     min_kept: int
+    grows: bool
     n_rows: int
 
 
@@ -70,7 +71,7 @@ def anneal(s: State, seed: int, step: Step, eps: float, counts: NDArray[np.int64
         if is_scale:
             scales[:] = s.log_scale
             rescale(s)
-        elif not change_bits(s, max_kept):
+        elif not change_bits(s, max_kept, step.grows):
             continue
         after = s.size[0]
         # Hardly anything grows where next to nothing is connected.

@@ -93,5 +93,6 @@ def steps(
             temperature=(hot, cold),
             max_kept=(most, least),
             min_kept=n_small // 2,
+            grows=least > most,
             n_rows=min(rows, MAX_ROWS, n_rows),
         )

@@ -48,12 +48,13 @@ class AnnealingPruner(FrozenGatesPruner):
     factor per output, relative to the variance of the targets, averaged over outputs, and dE is a
     fifth of the change of its logarithm.
 
-    If many parameters are to be kept, annealing goes down to `n_small` first, and the ticket grows
-    again when it is cold.
+    If many parameters are to be kept, annealing goes down to `n_small` first. When it is cold, the
+    ticket grows again within the units that it uses.
 
     Several chains differ only in their random numbers; the one of lowest energy on the training
     data is kept. If it ends above the number of parameters to keep, the smallest weights are
-    removed; if it ends below, parameters that lead nowhere are added.
+    removed; if it ends below, parameters that lead nowhere are added, and if there are too few, the
+    smallest.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ class AnnealingPruner(FrozenGatesPruner):
     ``Dropout`` are allowed. All weights must be prunable; biases that are not pruned stay as they
     are. The first fit on a machine compiles the moves, which takes about 20 seconds.
 
-    A move costs the evaluation of the units downstream of what it flips, on 256 to 9,000 rows of
+    A move costs the evaluation of the units downstream of what it flips, on 128 to 9,000 rows of
     the training data, so that time hardly depends on the width of the network, but on the
     number of kept parameters. More than 9,000 rows are used in turn.
 
@@ -209,8 +210,9 @@ class AnnealingPruner(FrozenGatesPruner):
             history.new_epoch()
             for name, value in row.items():
                 history.record(name, value)
-        preference = best.idle.astype(float)
-        preference[best.bits] = 2 + np.abs(host.join(host.state)[best.bits])
+        size = np.abs(host.join(host.state))
+        preference = np.where(best.idle, size.max(), -size)
+        preference[best.bits] = size.max() + 1 + size[best.bits]
         return run.mask.shrink(host.split(preference), density, self.scope, run.rng)
 
 
