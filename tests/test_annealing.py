@@ -210,7 +210,7 @@ def test_only_free_bits_are_added_and_nothing_dead_stays():
     state = given.state(np.flatnonzero(free), np.zeros(2))
     for _ in range(500):
         begin_move(state)
-        change_bits(state, 40)
+        change_bits(state, 40, False)
         assert free[kept(state)].all()
         for u in range(state.first[1], state.first[-2]):
             assert state.live[u] or not (state.n_in[u] or state.n_out[u])
@@ -225,7 +225,7 @@ def test_values_downstream_of_moves_are_those_of_a_full_forward():
     rng = np.random.RandomState(0)
     for _ in range(200):
         begin_move(state)
-        if not change_bits(state, 60):
+        if not change_bits(state, 60, False):
             continue
         n = plan(state)
         forward(state, n, 0, 17)
@@ -290,12 +290,13 @@ def test_only_improvements_are_accepted_at_temperature_0_and_all_moves_at_infini
     for T in (1e-12, 1e12):
         state, counts = filled(given), np.zeros(2, dtype=int)
         before = energy(state, N)
-        step = Step(500, (T, T), (60.0, 60.0), N)
+        step = Step(500, (T, T), (60.0, 60.0), 30, False, N)
         after = anneal(state, 0, step, given.eps, counts)
         assert after == pytest.approx(energy(state, N), rel=1e-4)
         rates[T] = counts[1] / counts[0]
         if T < 1:
             assert after <= before
+        assert 30 <= state.size[0] <= 60
     assert rates[1e12] == 1
     assert rates[1e-12] < 0.5
 
@@ -322,6 +323,17 @@ def test_a_small_ticket_grows_to_a_large_one():
     assert max_kept(1.0, 1000, 300, 2000) == pytest.approx(2000)
     *_, last = steps(100_000, 1000, 2000, 300, 5000, 1.0)
     assert last.temperature[1] == pytest.approx(temperature(1, 300))
+    assert last.grows
+
+
+def test_no_idle_unit_comes_to_life_in_a_ticket_that_grows():
+    given = problem()
+    state = filled(given, share=0.2)
+    live = state.live.copy()
+    step = Step(2000, (1e12, 1e12), (60.0, 60.0), 1, True, N)
+    anneal(state, 0, step, given.eps, np.zeros(2, dtype=int))
+    # Connections may be handed over to idle units.
+    assert state.live.sum() <= live.sum()
 
 
 def test_temperatures_fall_with_the_number_of_kept_bits():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_tickets._annealing._evaluation import energy, refresh
+from sklearn_tickets._annealing._evaluation import FIRST_ROWS, energy, refresh
 from sklearn_tickets._annealing._metropolis import anneal
 from sklearn_tickets._annealing._schedule import MAX_ROWS, steps
 from sklearn_tickets._annealing._state import State, keep_only, make_state
@@ -151,10 +151,14 @@ def run_chain(
     if not s.size[0]:
         s = problem.state(np.flatnonzero(problem.free), log_scale)
     n_samples, trace = len(problem.X), list[dict[str, float]]()
+    rows = np.arange(n_samples)
     for step in steps(n_moves, s.size[0], n_kept, n_small, n_samples, heat):
         if is_stopped():
             break
-        problem.set_rows(s, rng.permutation(n_samples)[: step.n_rows])
+        # The first look at a move takes all of a few rows.
+        if n_samples > FIRST_ROWS:
+            rows = rng.permutation(n_samples)
+        problem.set_rows(s, rows[: step.n_rows])
         reached = anneal(s, rng.randint(2**31), step, problem.eps, counts)
         trace.append(
             {

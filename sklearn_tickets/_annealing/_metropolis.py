@@ -28,6 +28,8 @@ class Step(NamedTuple):
     n_moves: int
     temperature: tuple[float, float]
     max_kept: tuple[float, float]
+    min_kept: int
+    grows: bool
     n_rows: int
 
 
@@ -69,11 +71,11 @@ def anneal(s: State, seed: int, step: Step, eps: float, counts: NDArray[np.int64
         if is_scale:
             scales[:] = s.log_scale
             rescale(s)
-        elif not change_bits(s, max_kept):
+        elif not change_bits(s, max_kept, step.grows):
             continue
         after = s.size[0]
-        # Nothing grows where nothing is connected.
-        if after == 0 or max_kept < after > before:
+        # Hardly anything grows where next to nothing is connected.
+        if after == 0 or step.min_kept > after < before or max_kept < after > before:
             undo(s)
             continue
         counts[0] += 1

@@ -166,10 +166,11 @@ def rescale(s: State) -> None:
 
 
 @compiled
-def change_bits(s: State, max_kept: int) -> bool:
+def change_bits(s: State, max_kept: int, grows: bool) -> bool:
     """Make one of the moves that flip bits, and prune what it leaves dead.
 
-    Moves that add bits need room. Whether something changed is returned.
+    Moves that add bits need room. In a ticket that grows, no idle unit comes to life, so that there
+    are bits that lead nowhere. Whether something changed is returned.
     """
     if s.size[0] == 0:
         return False
@@ -184,7 +185,7 @@ def change_bits(s: State, max_kept: int) -> bool:
     elif x < SWAP + REPLACE + REMOVE + ADD:
         found = has_room and add(s)
     elif x < SWAP + REPLACE + REMOVE + ADD + PATH:
-        found = has_room and add_path(s)
+        found = has_room and not grows and add_path(s)
     elif x < SWAP + REPLACE + REMOVE + ADD + PATH + HAND_OVER:
         found = hand_over(s)
     else:

@@ -92,5 +92,7 @@ def steps(
             n_moves=n_moves * (i + 1) // n_steps - n_moves * i // n_steps,
             temperature=(hot, cold),
             max_kept=(most, least),
+            min_kept=n_small // 2,
+            grows=least > most,
             n_rows=min(rows, MAX_ROWS, n_rows),
         )

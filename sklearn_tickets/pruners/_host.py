@@ -114,5 +114,6 @@ class Host:
         y = run.y.astype(int)
         scale, temperature = scale_and_temperature(run.net, outputs, y, run.sample_weight)
         # Where the start is of no use yet, the best logits are 0, and nothing would matter.
-        size = np.abs(outputs * scale).mean() or 1.0
+        sizes = np.abs(outputs * scale).mean(axis=1)
+        size = np.average(sizes, weights=run.sample_weight) or 1.0
         return np.log(scale / min(temperature, size / np.e))

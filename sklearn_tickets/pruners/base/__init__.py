@@ -26,7 +26,11 @@ from sklearn_tickets.pruners.base._gradients import (
     scoring_sample,
     total_gradient,
 )
-from sklearn_tickets.pruners.base._output_scale import regression_scale, scale_and_temperature
+from sklearn_tickets.pruners.base._output_scale import (
+    classification_scale,
+    regression_scale,
+    scale_and_temperature,
+)
 from sklearn_tickets.pruners.base._parameters import (
     Count,
     Epochs,
@@ -65,6 +69,7 @@ __all__ = [
     "apply_nonlinearity",
     "batch_losses",
     "class_codes",
+    "classification_scale",
     "encode_targets",
     "gradient",
     "is_multilabel",
