@@ -19,7 +19,7 @@ from sklearn_tickets._annealing._state import State, begin_move, compiled, undo
 # Price of each bit above the number to keep.
 PRICE = 0.02
 # Temperature and price for the logarithm of a squared error, relative to those for classes.
-RELATIVE = 5.0
+RELATIVE, RELATIVE_PRICE = 5.0, 100.0
 
 
 class Step(NamedTuple):
@@ -80,9 +80,11 @@ def anneal(s: State, seed: int, step: Step, eps: float, counts: NDArray[np.int64
             continue
         counts[0] += 1
         price = PRICE * (max(0, after - max_kept) - max(0, before - max_kept))
-        bar = -T * math.log(1 - np.random.random()) - price
-        if not s.is_classifier:
-            bar = e * (math.exp(RELATIVE * bar) - 1)
+        bar = -T * math.log(1 - np.random.random())
+        if s.is_classifier:
+            bar -= price
+        else:
+            bar = e * (math.exp(RELATIVE * bar - RELATIVE_PRICE * price) - 1)
         if not is_scale:
             n = plan(s)
         accepted, change = is_accepted(s, n, step.n_rows, eps, bar)
