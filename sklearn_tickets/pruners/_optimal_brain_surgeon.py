@@ -28,7 +28,7 @@ from sklearn_tickets.pruners.base import (
     masked_leaves,
     scoring_sample,
 )
-from sklearn_tickets.training import Layout, Training
+from sklearn_tickets.training import Layout
 
 # Number of gradients in an empirical Fisher matrix.
 _N_GRADIENTS = 512
@@ -49,8 +49,8 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     While many parameters are left, H consists of blocks of the empirical Fisher matrix,
     :math:`\delta I + \frac{1}{m} \sum_i g_i g_i^T` with the gradients g of m batches [2]_.
 
-    As soon as the live part of the network has at most `max_exact` parameters, it is trained by
-    second-order steps, and H is its full Gauss-Newton matrix. The `n_candidates` entries of
+    As soon as the live part of the network has at most `max_exact` parameters, second-order steps
+    follow the training of each round, and H is the full Gauss-Newton matrix. The `n_candidates` entries of
     lowest saliency are then tried, the best one is removed, and the others are trained by
     Levenberg-Marquardt before the next one goes. Close to the final sparsity, entries with the
     largest expected gain come back and others go, `n_regrowths` times in each stage of at most 8 %
@@ -72,7 +72,7 @@ class OptimalBrainSurgeonPruner(GradientPruner):
         Number of parameters in a block of the empirical Fisher matrix.
     n_candidates : int, default=6
         Number of removals that are tried.
-    n_regrowths : int, default=6
+    n_regrowths : int, default=4
         Number of times that entries come back in each stage of small live parts.
 
     Attributes
@@ -133,7 +133,7 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     max_exact: Count = 300
     block_size: Count = 50
     n_candidates: Count = 6
-    n_regrowths: Annotated[int, Interval(Integral, 0, None, closed="left")] = 6
+    n_regrowths: Annotated[int, Interval(Integral, 0, None, closed="left")] = 4
 
     def _check_network(self, run: Run) -> None:
         super()._check_network(run)
@@ -160,9 +160,6 @@ class OptimalBrainSurgeonPruner(GradientPruner):
         if run.carried.network is None:
             return False
         return 0 < len(run.carried.network.chain(run).live().vector) <= self.max_exact
-
-    def _round_training(self, run: Run, density: float) -> Training | None:
-        return None if self._is_small(run) else super()._round_training(run, density)
 
     def _search(self, run: Run, density: float) -> TicketMask:
         if self._is_small(run):
