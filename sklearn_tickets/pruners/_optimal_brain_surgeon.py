@@ -50,9 +50,9 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     :math:`\delta I + \frac{1}{m} \sum_i g_i g_i^T` with the gradients g of m batches [2]_.
 
     As soon as the live part of the network has at most `max_exact` parameters, second-order steps
-    follow the training of each round, and H is the full Gauss-Newton matrix. The `n_candidates` entries of
-    lowest saliency are then tried, the best one is removed, and the others are trained by
-    Levenberg-Marquardt before the next one goes. Close to the final sparsity, entries with the
+    follow the training of each round, and H is the full Gauss-Newton matrix. The `n_candidates`
+    entries of lowest saliency are then tried, the best one is removed, and the others are trained
+    by Levenberg-Marquardt before the next one goes. Close to the final sparsity, entries with the
     largest expected gain come back and others go, `n_regrowths` times in each stage of at most 8 %
     of the entries; the network with the lowest loss on the training data is kept.
 
