@@ -155,7 +155,7 @@ def run_chain(
     for step in steps(n_moves, s.size[0], n_kept, n_small, n_samples, heat):
         if is_stopped():
             break
-        # The first look at a move takes all of a few rows.
+        # Few rows all belong to the first look at a move, so that their order does not matter.
         if n_samples > FIRST_ROWS:
             rows = rng.permutation(n_samples)
         problem.set_rows(s, rows[: step.n_rows])

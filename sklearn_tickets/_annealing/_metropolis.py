@@ -1,4 +1,4 @@
-"""The Metropolis steps of annealing, each in two stages."""
+"""The Metropolis steps of annealing, each on as many rows as it takes to decide."""
 
 import math
 from typing import NamedTuple
@@ -16,14 +16,14 @@ from sklearn_tickets._annealing._evaluation import (
 from sklearn_tickets._annealing._moves import SCALE, change_bits, rescale
 from sklearn_tickets._annealing._state import State, begin_move, compiled, undo
 
-# Price of each bit above the number to keep.
+# Price of each bit above the number to keep, as a rise of the energy of classes.
 PRICE = 0.02
 # Temperature and price for the logarithm of a squared error, relative to those for classes.
 RELATIVE, RELATIVE_PRICE = 5.0, 100.0
 
 
 class Step(NamedTuple):
-    """What one call of `anneal` does; both ends of what falls geometrically on the way."""
+    """What one call of `anneal` does; both ends of what changes geometrically on the way."""
 
     n_moves: int
     temperature: tuple[float, float]

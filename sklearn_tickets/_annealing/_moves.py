@@ -169,8 +169,8 @@ def rescale(s: State) -> None:
 def change_bits(s: State, max_kept: int, grows: bool) -> bool:
     """Make one of the moves that flip bits, and prune what it leaves dead.
 
-    Moves that add bits need room. In a ticket that grows, no idle unit comes to life, so that there
-    are bits that lead nowhere. Whether something changed is returned.
+    Moves that add bits need room. In a ticket that grows, no path leads through an idle unit, so
+    that bits that lead nowhere are left to fill it up. Whether something changed is returned.
     """
     if s.size[0] == 0:
         return False

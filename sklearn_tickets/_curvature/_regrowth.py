@@ -21,7 +21,8 @@ def grow_entries(
 ) -> SparseChain:
     r"""Put back the entries of largest expected gain.
 
-    If entry q comes back and all others S are corrected, the loss falls by
+    If entry q comes back and all others S are trained with it, the loss falls further than with S
+    alone, by
 
     .. math:: \frac{(g_q - H_{qS} H_{SS}^{-1} g_S)^2}
               {2 (H_{qq} - H_{qS} H_{SS}^{-1} H_{Sq})},

@@ -42,7 +42,7 @@ class SmallNetwork:
 
     @classmethod
     def of(cls, run: Run, max_exact: int) -> Self:
-        """Read the network of a fit, and check that it has its full matrix in the end.
+        """Read the network of a fit, and check that its live part can have its full matrix.
 
         Parameters
         ----------
@@ -58,7 +58,7 @@ class SmallNetwork:
         Raises
         ------
         ValueError
-            If it has not.
+            If it cannot.
         """
         module = copy.deepcopy(plain_module(run.net.module_)).cpu()
         layers = [layer.name for layer in read_chain(module, "estimator's module").layers]

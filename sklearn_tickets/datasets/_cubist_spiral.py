@@ -68,7 +68,7 @@ def make_cubist_spiral(
 
     .. math:: r_k = 10 \theta_k + \pi \pm 15.
 
-    The two thus make two turns with eight edges each. There is no noise, and in [1]_ accuracy is
+    Each arm thus makes two turns of eight edges. There is no noise, and in [1]_ accuracy is
     measured on the training points. The vertices are those of the authors' program, which places
     points edge by edge: two on each vertex between edges, and 49,982 in all. Here, before they are
     standardized, the points of an arm are equally far apart.

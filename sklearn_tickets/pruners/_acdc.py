@@ -6,9 +6,9 @@ from sklearn_tickets.pruners._magnitude import MagnitudePruner
 class ACDCPruner(MagnitudePruner):
     r"""Train a dense and a sparse network in turn, and end with the sparse one (AC/DC).
 
-    `MagnitudePruner` with other defaults. Rounds are the phases of AC/DC. After a dense one, all
-    but the ``1 - sparsity`` largest weights are pruned at once, and the rest is trained in a sparse
-    one. Then all weights return, those that were pruned at 0. The last phase, of `final_epochs`, is
+    `MagnitudePruner` with other defaults. Rounds are the phases of AC/DC. After a dense one, the
+    smallest weights are pruned, to `sparsity` at once, and the rest is trained in a sparse one.
+    Then all weights return, those that were pruned at 0. The last phase, of `final_epochs`, is
     sparse. Weights are never rewound, but every phase has a new optimizer and a new schedule. The
     L1 penalty is not part of the published method; without it, small networks came apart here.
 

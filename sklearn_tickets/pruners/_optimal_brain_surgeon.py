@@ -71,9 +71,9 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     block_size : int, default=50
         Number of parameters in a block of the empirical Fisher matrix.
     n_candidates : int, default=6
-        Number of removals that are tried.
+        Number of removals that are tried for each one that is made.
     n_regrowths : int, default=4
-        Number of times that entries come back in each stage of small live parts.
+        Number of times that entries come back in each stage close to the final sparsity.
 
     Attributes
     ----------
@@ -91,8 +91,10 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     Notes
     -----
     The full matrix applies to chains of ``Linear`` layers with ReLU between them, with a loss
-    whose second derivatives are not all 0, all of whose parameters are trained, and no fewer rows
-    than live parameters. Biases that are not pruned are live where their unit is.
+    whose second derivatives are not all 0, if all parameters are trained and those to keep are no
+    more than `max_exact` and the rows. A round uses it if at most `max_exact` parameters are live
+    when its pruning begins. Biases that are not pruned are live where their unit is. With few
+    rounds or many biases, the live part may never be small enough, and blocks are used to the end.
 
     The network is a *sparse network*, and has no training of its own after pruning
     (``final_epochs=0``). With ``rewind_epoch=0``, kept weights return to their initial values

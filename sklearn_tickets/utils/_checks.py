@@ -27,8 +27,9 @@ def check_pruner(pruner: BasePruner) -> None:
     """Check that a pruner satisfies the contract of this library.
 
     It must hold its mask exactly, keep the promised number of best-scored parameters, report
-    the mask it uses, nest its rounds, prune on from a mask, be reproducible bit for bit, survive
-    pickling, and leave its arguments and the global random streams unchanged.
+    the mask it uses, nest its rounds (unless its parameters let what was pruned return), prune on
+    from a mask, be reproducible bit for bit, survive pickling, and leave its arguments and the
+    global random streams unchanged.
 
     Parameters
     ----------

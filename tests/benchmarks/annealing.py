@@ -3,7 +3,7 @@
 ``python tests/benchmarks/annealing.py`` prints a Markdown table; ``... circle helix`` one for these
 tasks. Depth 5, width 100 (20,904 parameters with biases), 9000 training samples, quality on 1000
 noisy test samples (accuracy on circle, else mean squared error), median (lowest - highest) over
-seeds; settings were chosen on seeds 0 to 4. Kept parameters in common with the planted ticket stand
+seeds; settings were chosen on seeds 0 to 2. Kept parameters in common with the planted ticket stand
 beside the number that chance gives. Seconds are those of a processor for one fit of annealing,
 edge-popup's start included, compilation not. ``--speed`` prints moves per second instead, and those
 of batched forwards of torch.
