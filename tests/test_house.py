@@ -149,6 +149,7 @@ def n_code_lines(path):
     return len(lines.difference(*(range(d.lineno, d.end_lineno + 1) for d in documented)))
 
 
+# Pruners that search in a way of their own have more to say.
 SCORING = {
     Path(inspect.getfile(cls))
     for _, cls in all_pruners()

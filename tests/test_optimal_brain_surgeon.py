@@ -254,6 +254,7 @@ class Frozen(MLP):
         ({"max_exact": 10}, "19 parameters are to be kept, which is more than max_exact=10"),
         ({"module": Conv}, "must be a chain of layers"),
         ({"module": Frozen}, "'layers.0.bias'"),
+        ({"exclude": ("layers.1.weight",)}, "'layers.1.weight' is excluded"),
     ],
 )
 def test_exact_does_not_apply(data, params, message):
@@ -262,6 +263,36 @@ def test_exact_does_not_apply(data, params, message):
     assert "curvature='auto'" in str(caught.value)
     mask = surgeon(**params).fit(*data).mask_
     assert mask.n_kept == round(0.1 * mask.n_parameters)
+
+
+def test_exact_is_exact_in_one_round(data):
+    # The dense network is too large, the pruned one is not.
+    settings = {"n_rounds": 1, "round_epochs": 5, "max_exact": 30}
+    losses = [
+        surgeon(curvature=curvature, **settings).fit(*data).score(*data)
+        for curvature in ("exact", "blocks")
+    ]
+    assert losses[0] > 0.99
+    assert losses[0] > losses[1]
+
+
+def test_dense_and_sparse_rounds_alternate(data):
+    settings = {"n_rounds": 3, "round_epochs": 1, "density_schedule": "alternating"}
+    for curvature in ("exact", "blocks"):
+        counts = [
+            record["n_kept"]
+            for record in surgeon(curvature=curvature, **settings).fit(*data).rounds_
+        ]
+        assert counts == [19, 192, 19]
+
+
+def test_negative_losses(data):
+    class Shifted(nn.MSELoss):
+        def forward(self, output, y):
+            return super().forward(output, y) - 10
+
+    fitted = surgeon(sparsity=0.96, curvature="exact").set_params(estimator__criterion=Shifted)
+    assert fitted.fit(*data).score(*data) > 0.99
 
 
 def test_exact_needs_rows_and_curvature(data):

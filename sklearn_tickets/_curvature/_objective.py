@@ -166,7 +166,7 @@ class Quadratic:
         Raises
         ------
         ValueError
-            If H is not finite.
+            If H is not finite, or has too large negative eigenvalues.
         """
         while damping < _MOST_DAMPING:
             factor, failed = torch.linalg.cholesky_ex(self.damped(damping))
@@ -174,6 +174,6 @@ class Quadratic:
                 return factor
             damping *= 10
         raise ValueError(
-            "The curvature of the training loss is not finite. Lower the learning rate of "
-            "estimator, or scale X and y."
+            "The curvature of the training loss is not finite, or not positive. Lower the learning "
+            "rate of estimator, scale X and y, or set curvature='blocks'."
         )

@@ -49,7 +49,7 @@ class SmallNetwork:
         run : Run
             The fit.
         max_exact : int
-            Largest number of live parameters.
+            Largest number of parameters to keep.
 
         Returns
         -------
@@ -69,6 +69,8 @@ class SmallNetwork:
                 raise ValueError(
                     f"estimator's module has layers that are not Linear, or frozen: {name!r}."
                 )
+            if value.ndim > 1 and name not in run.mask:
+                raise ValueError(f"{name!r} is excluded from pruning.")
         density = run.rounds.density(run.rounds.n_rounds)
         assert density is not None
         n_kept, n_rows = sum(run.mask.counts(density)), len(run.X)
@@ -82,9 +84,11 @@ class SmallNetwork:
 
         def loss(output: Tensor, X: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
             # Criterions may hold weights in single precision.
-            output = output.float().reshape(y.shape if y.is_floating_point() else output.shape)
+            output = output.float().to(run.net.device)
+            output = output.reshape(y.shape if y.is_floating_point() else output.shape)
             if sample_weight is None:
                 return run.net.get_loss(output, y, X=X)
+            y, sample_weight = y.to(run.net.device), sample_weight.to(run.net.device)
             return weighted_loss(run.net.criterion_, output, y, sample_weight)
 
         network = cls(run.mask, n_kept, layers, Objective(loss, X, as_tensor(run.y), weight))

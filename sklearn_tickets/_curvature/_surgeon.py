@@ -94,9 +94,10 @@ def operate(
 
     chain = chain.map_live(lambda part: minimize(objective, part, _AT_FIRST))
     n_left = chain.live().n_removable
-    while n_left > n_kept or chain.n_removable > n_kept:
+    while True:
         n_left = max(n_kept, int(_STAGE * n_left))
         chain = chain.map_live(partial(prune, n_left=n_left))
         if n_left <= n_settled:
             chain = anneal(chain, n_left)
-    return chain.map_live(lambda part: minimize(objective, part, _AT_LAST, 1e-5))
+        if n_left == n_kept:
+            return chain.map_live(lambda part: minimize(objective, part, _AT_LAST, 1e-5))

@@ -90,7 +90,7 @@ def remove_entries(
     ranked = saliencies(values, inverse.diagonal()).masked_fill(stays, torch.inf)
     lowest = ranked.argsort()[: min(n_candidates, chain.n_removable)].tolist()
     value, first = min((objective.value(trial([q])), q) for q in lowest)
-    limit = _TOGETHER * model.value
+    limit = _TOGETHER * abs(model.value)
     gone = _cheapest(values, inverse, stays, first, n_most, limit)
     # Where the model is wrong, fewer go.
     while len(gone) > 1 and not objective.value(trial(gone)) <= value + limit:

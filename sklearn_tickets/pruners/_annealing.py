@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from numbers import Real
-from signal import SIGINT, signal
+from signal import SIG_DFL, SIGINT, signal
 from threading import Event, current_thread, main_thread
 from typing import Annotated, Literal
 
@@ -229,4 +229,5 @@ def _interruption(is_kept: bool) -> Iterator[Event]:
     finally:
         stop.set()
         if handles:
-            signal(SIGINT, previous)
+            # None is a handler that Python did not install.
+            signal(SIGINT, SIG_DFL if previous is None else previous)

@@ -20,9 +20,9 @@ from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base import (
     Count,
-    GradientPruner,
     Run,
     Scores,
+    ScoringPruner,
     batch_losses,
     gradient,
     masked_leaves,
@@ -36,7 +36,7 @@ _N_GRADIENTS = 512
 _SETTLED = 1.3
 
 
-class OptimalBrainSurgeonPruner(GradientPruner):
+class OptimalBrainSurgeonPruner(ScoringPruner):
     r"""Prune what raises the loss least when all other weights are corrected for it.
 
     Around the weights w, the loss is about quadratic, with a curvature H. The least rise after
@@ -66,8 +66,9 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     curvature : {"auto", "exact", "blocks"}, default="auto"
         Whether small live parts have their full Gauss-Newton matrix: "auto" uses it where it
         applies (see Notes), "exact" raises an error where it does not, "blocks" never uses it.
-    max_exact : int, default=300
-        Largest number of live parameters for the full matrix.
+    max_exact : int, default=200
+        Largest number of live parameters for the full matrix. Biases that are not pruned come on
+        top.
     block_size : int, default=50
         Number of parameters in a block of the empirical Fisher matrix.
     n_candidates : int, default=6
@@ -90,11 +91,10 @@ class OptimalBrainSurgeonPruner(GradientPruner):
 
     Notes
     -----
-    The full matrix applies to chains of ``Linear`` layers with ReLU between them, with a loss
-    whose second derivatives are not all 0, if all parameters are trained and those to keep are no
-    more than `max_exact` and the rows. A round uses it if at most `max_exact` parameters are live
-    when its pruning begins. Biases that are not pruned are live where their unit is. With few
-    rounds or many biases, the live part may never be small enough, and blocks are used to the end.
+    The full matrix applies to chains of ``Linear`` layers with ReLU between them whose weights are
+    all trained and prunable, with a loss whose second derivatives are not all 0, if no more
+    parameters are to be kept than `max_exact` and the number of rows. A round uses it as soon as
+    at most `max_exact` parameters are live: kept, and on a path to an output.
 
     The network is a *sparse network*, and has no training of its own after pruning
     (``final_epochs=0``). With ``rewind_epoch=0``, kept weights return to their initial values
@@ -130,9 +130,9 @@ class OptimalBrainSurgeonPruner(GradientPruner):
     l1 = "auto"
     connected = True
     schedule = "one-cycle"
-    n_score_samples = 1000
+    n_score_samples: Count | None = 1000
     curvature: Literal["auto", "exact", "blocks"] = "auto"
-    max_exact: Count = 300
+    max_exact: Count = 200
     block_size: Count = 50
     n_candidates: Count = 6
     n_regrowths: Annotated[int, Interval(Integral, 0, None, closed="left")] = 4
@@ -157,20 +157,19 @@ class OptimalBrainSurgeonPruner(GradientPruner):
                         "curvature='auto' takes blocks of the Fisher matrix where that is so."
                     ) from error
 
+    def _search(self, run: Run, density: float) -> TicketMask:
+        if not self._is_small(run):
+            found = super()._search(run, density)
+            assert isinstance(found, TicketMask)
+            if found & run.mask != run.mask:
+                self._correct(run, found)
+            run.mask = found
+        return self._operate(run, density) if self._is_small(run) else run.mask
+
     def _is_small(self, run: Run) -> bool:
         """Tell whether the live part has its full matrix from now on."""
-        if run.carried.network is None:
-            return False
-        return 0 < len(run.carried.network.chain(run).live().vector) <= self.max_exact
-
-    def _search(self, run: Run, density: float) -> TicketMask:
-        if self._is_small(run):
-            return self._operate(run, density)
-        found = super()._search(run, density)
-        assert isinstance(found, TicketMask)
-        if found != run.mask:
-            self._correct(run, found)
-        return found
+        network = run.carried.network
+        return network is not None and 0 < network.chain(run).live().n_removable <= self.max_exact
 
     def _score(self, run: Run) -> Scores:
         X, y, sample_weight = scoring_sample(run, self.n_score_samples)
