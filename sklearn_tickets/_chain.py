@@ -5,6 +5,7 @@ next layer through ReLU and pooling. The weights have the axes of a `LinearMap`:
 (the units of the layer before), and taps.
 """
 
+import copy
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -205,6 +206,47 @@ def read_chain(module: nn.Module, what: str) -> Chain:
         for name, part in maps.items()
     )
     return Chain(tuple(steps), tuple(layers))
+
+
+def read_mlp(module: nn.Module, n_features: int, what: str) -> list[str]:
+    """Read a module of linear layers with ReLU between them, and nothing else that computes.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, on any device.
+    n_features : int
+        Number of features of a flattened row.
+    what : str
+        Its name in error messages.
+
+    Returns
+    -------
+    layers : list of str
+        The paths of the layers, from inputs to outputs.
+
+    Raises
+    ------
+    ValueError
+        If the network is anything else, or layers share parameters.
+    """
+    module = copy.deepcopy(module).cpu()
+    chain = read_chain(module, what)
+    names = dict(module.named_parameters())
+    for name, _ in module.named_parameters(remove_duplicate=False):
+        if name not in names:
+            raise ValueError(f"{what} uses the parameter {name!r} under another name, too.")
+    for layer in chain.layers:
+        weight = names.get(f"{layer.name}.weight")
+        if weight is None or not np.array_equal(weight.detach().numpy(), layer.weight[:, :, 0]):
+            raise ValueError(f"{what} has a layer {layer.name!r} that is no plain Linear.")
+    n_layers, n_inputs = len(chain.layers), chain.layers[0].weight.shape[1]
+    if chain.steps != (("Linear", "ReLU") * n_layers)[:-1] or n_inputs != n_features:
+        raise ValueError(
+            f"{what} must be Linear layers of the {n_features} features with ReLU between them; "
+            f"it is {', '.join(chain.steps)}, of {n_inputs} inputs."
+        )
+    return [layer.name for layer in chain.layers]
 
 
 def _operations(module: nn.Module, what: str) -> Iterator[tuple[str, nn.Module]]:

@@ -1,10 +1,12 @@
 """Optimal Brain Surgeon: values that can be worked out by hand, and what exactness needs."""
 
+import warnings
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from skorch import NeuralNetRegressor
 from torch import nn
 from torch.nn.functional import mse_loss
 
@@ -20,9 +22,9 @@ from sklearn_tickets._curvature._objective import Quadratic
 from sklearn_tickets._curvature._regrowth import grow_entries
 from sklearn_tickets._curvature._solve import minimize
 from sklearn_tickets._curvature._surgery import remove_entries, without
-from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.models import MLP
-from sklearn_tickets.pruners import MagnitudePruner, OptimalBrainSurgeonPruner
+from sklearn_tickets.pruners import AnnealingPruner, MagnitudePruner, OptimalBrainSurgeonPruner
 from tests.instances import make_net
 
 
@@ -293,6 +295,100 @@ def test_negative_losses(data):
 
     fitted = surgeon(sparsity=0.96, curvature="exact").set_params(estimator__criterion=Shifted)
     assert fitted.fit(*data).score(*data) > 0.99
+
+
+class LeadingReLU(nn.Sequential):
+    def __init__(self, n_features, n_outputs):
+        layers = nn.ReLU(), nn.Linear(n_features, 9), nn.ReLU(), nn.Linear(9, n_outputs)
+        super().__init__(*layers)
+
+
+class Tied(nn.Sequential):
+    def __init__(self, n_features, n_outputs, part):
+        layers = [nn.Linear(n, m) for n, m in ((n_features, 9), (9, 9), (9, 9), (9, n_outputs))]
+        setattr(layers[2], part, getattr(layers[1], part))
+        super().__init__(*(part for layer in layers for part in (layer, nn.ReLU())))
+        del self[-1]
+
+
+class Pooled(nn.Sequential):
+    def __init__(self, n_features, n_outputs):
+        first, last = nn.Linear(n_features, 9), nn.Linear(9, n_outputs)
+        super().__init__(first, nn.ReLU(), nn.MaxPool1d(3, 1, 1), last)
+
+
+class Ridge(NeuralNetRegressor):
+    def get_loss(self, y_pred, y_true, *args, **kwargs):
+        penalty = sum(w.square().sum() for w in self.module_.parameters())
+        return super().get_loss(y_pred, y_true, *args, **kwargs) + 1e-3 * penalty
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (LeadingReLU, "it is ReLU, Linear, ReLU, Linear"),
+        (Pooled, "MaxPool1d"),
+        (partial(Tied, part="weight"), "'4.weight' under another name"),
+        (partial(Tied, part="bias"), "'4.bias' under another name"),
+    ],
+)
+@pytest.mark.parametrize("cls", [OptimalBrainSurgeonPruner, AnnealingPruner])
+def test_what_is_no_plain_chain(data, cls, module, message):
+    pruner = cls(make_net("regressor", module=module, max_epochs=2), random_state=0)
+    if cls is OptimalBrainSurgeonPruner:
+        pruner.set_params(curvature="exact")
+    with pytest.raises(ValueError, match=message):
+        pruner.fit(*data)
+
+
+def test_what_has_no_exact_loss(data):
+    X, y = data
+    net = make_net("regressor", module=TWO_LAYERS, max_epochs=2)
+    settings = {"curvature": "exact", "n_rounds": 1, "random_state": 0}
+    own = Ridge(**net.get_params(deep=False) | {"criterion": nn.MSELoss})
+    with pytest.raises(ValueError, match="Ridge has a loss of its own"):
+        OptimalBrainSurgeonPruner(own, **settings).fit(X, y)
+    classes = make_net("classifier", module=TWO_LAYERS, criterion=nn.MultiMarginLoss, max_epochs=2)
+    with pytest.raises(ValueError, match="MultiMarginLoss cannot be differentiated twice"):
+        OptimalBrainSurgeonPruner(classes, **settings).fit(X, y > 0)
+
+
+def test_separable_classes(data):
+    X, y = data
+    far = np.abs(y) > 0.3
+    pruner = surgeon("classifier", curvature="exact", n_score_samples=20)
+    assert pruner.fit(X[far], y[far] > 0).score(X[far], y[far] > 0) > 0.99
+
+
+def test_losses_that_are_not_convex(data):
+    class Cauchy(nn.Module):
+        def forward(self, output, y):
+            return torch.log1p((output - y).square()).mean()
+
+    pruner = surgeon(curvature="exact").set_params(estimator__criterion=Cauchy)
+    assert pruner.fit(*data).score(*data) > 0.9
+
+
+def test_nothing_left(data):
+    net = make_net("regressor", module=partial(MLP, hidden=(6, 6, 6)), max_epochs=2)
+    settings = {"prune_bias": True, "n_rounds": 2, "round_epochs": 2, "n_regrowths": 1}
+    pruner = OptimalBrainSurgeonPruner(net, sparsity=0.99, random_state=0, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LayerCollapseWarning)
+        assert pruner.fit(*data).mask_.n_kept == 1
+
+
+def test_class_weights_count_in_blocks(data):
+    X, y = data
+    settings = {"curvature": "blocks", "n_rounds": 1, "round_epochs": 0, "final_epochs": 0}
+    masks = [
+        surgeon("classifier", sparsity=0.5, **settings)
+        .set_params(estimator__criterion__weight=torch.tensor(weight))
+        .fit(X, y > 0)
+        .mask_
+        for weight in ([1.0, 1.0], [1.0, 1000.0])
+    ]
+    assert masks[0] != masks[1]
 
 
 def test_exact_needs_rows_and_curvature(data):

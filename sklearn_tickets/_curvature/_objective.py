@@ -14,7 +14,7 @@ Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 # Part of the diagonal of a curvature that is added before it is inverted.
 DAMPING = 1e-4
-_MOST_DAMPING = 1e6
+_MOST_DAMPING = 1e15
 # Numbers of a Jacobian in memory at a time.
 _CHUNK = 2**21
 
@@ -146,9 +146,9 @@ class Quadratic:
         return cls(value, gradient.double(), hessian.double(), diagonal.double())
 
     def damped(self, damping: float) -> Tensor:
-        """Return H with a part of its diagonal added, so that it is positive definite."""
-        floor = 1e-6 * self.diagonal.max() + 1e-30
-        return self.hessian + torch.diag(damping * (self.diagonal + floor))
+        """Return H with a part of its diagonal added, which is positive if the part is large."""
+        floor = 1e-6 * self.diagonal.abs().max() + 1e-30
+        return self.hessian + torch.diag(damping * (self.diagonal.clamp_min(0) + floor))
 
     def factor(self, damping: float) -> Tensor:
         """Return the Cholesky factor of the damped H, of a more damped one where rounding asks.
@@ -166,7 +166,7 @@ class Quadratic:
         Raises
         ------
         ValueError
-            If H is not finite, or has too large negative eigenvalues.
+            If H is not finite.
         """
         while damping < _MOST_DAMPING:
             factor, failed = torch.linalg.cholesky_ex(self.damped(damping))
@@ -174,6 +174,6 @@ class Quadratic:
                 return factor
             damping *= 10
         raise ValueError(
-            "The curvature of the training loss is not finite, or not positive. Lower the learning "
-            "rate of estimator, scale X and y, or set curvature='blocks'."
+            "The curvature of the training loss is not finite. Lower the learning rate of "
+            "estimator, or scale X and y."
         )

@@ -1,6 +1,6 @@
 """`SmallNetwork`: a module, its training loss and its mask, read as a `SparseChain`."""
 
-import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -8,15 +8,25 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from skorch import (
+    NeuralNet,
+    NeuralNetBinaryClassifier,
+    NeuralNetClassifier,
+    NeuralNetRegressor,
+)
+from torch import Tensor
 
-from sklearn_tickets._chain import read_chain
+from sklearn_tickets._chain import read_mlp
 from sklearn_tickets._curvature._objective import Objective
 from sklearn_tickets._curvature._sparse_chain import SparseChain
 from sklearn_tickets._network import as_tensor, plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base import Run
 from sklearn_tickets.training import weighted_loss
+
+# A net with another loss may look at its module's weights, which are not those of the chain.
+_NETS = NeuralNet, NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor
+_LOSSES = {net.get_loss for net in _NETS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,20 +70,18 @@ class SmallNetwork:
         ValueError
             If it cannot.
         """
-        module = copy.deepcopy(plain_module(run.net.module_)).cpu()
-        layers = [layer.name for layer in read_chain(module, "estimator's module").layers]
-        own = {f"{name}.{part}" for name in layers for part in ("weight", "bias")}
-        is_plain = all(type(module.get_submodule(n)).forward is nn.Linear.forward for n in layers)
+        module, n_rows = plain_module(run.net.module_), len(run.X)
+        layers = read_mlp(module, math.prod(run.X.shape[1:]), "estimator's module")
         for name, value in module.named_parameters():
-            if not is_plain or name not in own or not value.requires_grad:
-                raise ValueError(
-                    f"estimator's module has layers that are not Linear, or frozen: {name!r}."
-                )
+            if not value.requires_grad:
+                raise ValueError(f"{name!r} of estimator's module is frozen.")
             if value.ndim > 1 and name not in run.mask:
                 raise ValueError(f"{name!r} is excluded from pruning.")
+        if type(run.net).get_loss not in _LOSSES:
+            raise ValueError(f"{type(run.net).__name__} has a loss of its own.")
         density = run.rounds.density(run.rounds.n_rounds)
         assert density is not None
-        n_kept, n_rows = sum(run.mask.counts(density)), len(run.X)
+        n_kept = sum(run.mask.counts(density))
         if n_kept > min(max_exact, n_rows):
             raise ValueError(
                 f"{n_kept:,} parameters are to be kept, which is more than max_exact="
@@ -92,10 +100,13 @@ class SmallNetwork:
             return weighted_loss(run.net.criterion_, output, y, sample_weight)
 
         network = cls(run.mask, n_kept, layers, Objective(loss, X, as_tensor(run.y), weight))
-        if not network.objective.derivatives(network.chain(run).outputs(X))[2].any():
-            raise ValueError(
-                f"the second derivatives of {type(run.net.criterion_).__name__} are all 0."
-            )
+        criterion = type(run.net.criterion_).__name__
+        try:
+            _, _, curvature = network.objective.derivatives(network.chain(run).outputs(X))
+        except RuntimeError as error:
+            raise ValueError(f"{criterion} cannot be differentiated twice: {error}.") from error
+        if not curvature.any():
+            raise ValueError(f"the second derivatives of {criterion} are all 0.")
         return network
 
     def chain(self, run: Run) -> SparseChain:

@@ -37,6 +37,8 @@ def minimize(
         The trained network.
     """
     damping = 1e-3
+    if not len(chain.vector):
+        return chain
     for _ in range(n_steps):
         model = Quadratic.of(objective, chain)
         while True:

@@ -97,7 +97,7 @@ def operate(
     while True:
         n_left = max(n_kept, int(_STAGE * n_left))
         chain = chain.map_live(partial(prune, n_left=n_left))
-        if n_left <= n_settled:
+        if n_left <= n_settled and chain.live().n_removable:
             chain = anneal(chain, n_left)
         if n_left == n_kept:
             return chain.map_live(lambda part: minimize(objective, part, _AT_LAST, 1e-5))

@@ -1,6 +1,5 @@
 """Simulated annealing: find a strong ticket as small as a planted one."""
 
-import copy
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -15,8 +14,6 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
-from sklearn_tickets._chain import read_chain
-from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners._edge_popup import BestScored, initial_scores
 from sklearn_tickets.pruners._host import Host
@@ -163,17 +160,8 @@ class AnnealingPruner(FrozenGatesPruner):
                 "AnnealingPruner takes one class per row, but estimator's criterion "
                 "BCEWithLogitsLoss is for several labels. Use EdgePopupPruner."
             )
-        module = copy.deepcopy(plain_module(run.net.module_)).cpu()
-        parameters = dict(module.named_parameters())
-        for layer in read_chain(module, "estimator's module").layers:
-            name = f"{layer.name}.weight"
-            own = parameters[name].detach().numpy() if name in parameters else None
-            if own is None or not np.array_equal(own, layer.weight[:, :, 0]):
-                raise ValueError(
-                    f"estimator's module has a layer {layer.name!r} that is no plain Linear. "
-                    "AnnealingPruner takes Linear layers without batch normalization."
-                )
-            if name not in run.mask:
+        for layer in Host.of(run).layers:
+            if (name := f"{layer}.weight") not in run.mask:
                 raise ValueError(
                     f"exclude={self.exclude!r} leaves {name!r} dense, but AnnealingPruner needs "
                     "all weights to be prunable. Exclude biases only."

@@ -1,6 +1,6 @@
 """`Host`: a frozen network as annealing sees it."""
 
-import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_tickets._chain import read_chain
+from sklearn_tickets._chain import read_mlp
 from sklearn_tickets._network import as_tensor, infer, plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base import Run, scale_and_temperature
@@ -42,8 +42,8 @@ class Host:
     @classmethod
     def of(cls, run: Run) -> "Host":
         """Read the network of a fit."""
-        module = copy.deepcopy(plain_module(run.net.module_)).cpu()
-        layers = [layer.name for layer in read_chain(module, "estimator's module").layers]
+        module, n_features = plain_module(run.net.module_), math.prod(run.X.shape[1:])
+        layers = read_mlp(module, n_features, "estimator's module")
         state = {name: value.cpu() for name, value in run.start.module.items()}
         is_single = run.classes is not None and len(state[f"{layers[-1]}.weight"]) == 1
         return cls(state, run.mask, layers, int(is_single))

@@ -92,9 +92,13 @@ class OptimalBrainSurgeonPruner(ScoringPruner):
     Notes
     -----
     The full matrix applies to chains of ``Linear`` layers with ReLU between them whose weights are
-    all trained and prunable, with a loss whose second derivatives are not all 0, if no more
+    all trained and prunable and shared with no other layer, with a loss whose second derivatives
+    are not all 0 and a net that does not override ``get_loss``, if no more
     parameters are to be kept than `max_exact` and the number of rows. A round uses it as soon as
     at most `max_exact` parameters are live: kept, and on a path to an output.
+
+    Decisions between single parameters amplify rounding: in a `BatchedGridSearchCV`, which trains
+    networks in stacks, and on other machines, scores can differ by a few thousandths.
 
     The network is a *sparse network*, and has no training of its own after pruning
     (``final_epochs=0``). With ``rewind_epoch=0``, kept weights return to their initial values
@@ -177,6 +181,9 @@ class OptimalBrainSurgeonPruner(ScoringPruner):
         live = ~layout.pruned
         # The gradients are squared.
         root = None if sample_weight is None else np.sqrt(sample_weight)
+        if getattr(run.net.criterion_, "weight", None) is not None:
+            # A mean that class weights divide would undo them in batches of few rows.
+            root = np.ones(len(X))
         batch_size = -(-len(X) // _N_GRADIENTS)
         losses = batch_losses(run.net, theta, X, y, root, batch_size=batch_size)
         gradients = (layout.join(gradient(loss, theta)).cpu()[live] for loss in losses)
