@@ -97,7 +97,7 @@ def cross_entropy(output, X, y, sample_weight):
 def test_quadratic_model(loss):
     rng = np.random.default_rng(0)
     X, y = torch.tensor(rng.normal(size=(50, 2))), torch.tensor(rng.normal(size=(50, 2)))
-    chain, objective = random_chain(rng), Objective(loss, X, y, None)
+    chain, objective = random_chain(rng), Objective(loss, X, y, None, 0.0)
     model = Quadratic.of(objective, chain)
     whole = torch.func.grad(lambda w: loss(chain.with_vector(w).outputs(X), X, y, None))
     assert torch.allclose(model.gradient, whole(chain.vector), atol=1e-6)
@@ -111,7 +111,7 @@ def test_quadratic_model(loss):
 def test_training_of_a_linear_model_is_least_squares():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 1))
-    objective = Objective(squares, torch.tensor(X), torch.tensor(y), None)
+    objective = Objective(squares, torch.tensor(X), torch.tensor(y), None, 0.0)
     chain = minimize(objective, chain_of([[1.0, 1.0, 1.0, 1.0]]), 30, tolerance=0)
     expected, *_ = np.linalg.lstsq(np.column_stack([X, np.ones(40)]), y[:, 0])
     assert np.allclose(chain.vector, expected, atol=1e-4)
@@ -122,7 +122,7 @@ def test_what_is_removed_first():
     x, noise, other = rng.normal(size=(3, 4000))
     # Two inputs that are almost the same, and a third with less influence.
     X = torch.tensor(np.column_stack([x, x + 0.01 * noise, other]))
-    objective = Objective(squares, X, X @ torch.tensor([[1.0], [1.0], [0.3]]).double(), None)
+    objective = Objective(squares, X, X @ torch.tensor([[1.0], [1.0], [0.3]]).double(), None, 0.0)
     chain = chain_of([[1.0, 1.0, 0.3, 1e-9]], removable=(torch.tensor([[1, 1, 1, 0]]).bool(),))
     left = remove_entries(objective, chain, 1, n_candidates=3)
     weights = left.tables[0][0, :3]
@@ -135,7 +135,7 @@ def test_what_is_removed_first():
 def test_what_comes_back_first():
     rng = np.random.default_rng(0)
     X = torch.tensor(rng.normal(size=(2000, 3)))
-    objective = Objective(squares, X, X @ torch.tensor([[1.0], [2.0], [0.01]]).double(), None)
+    objective = Objective(squares, X, X @ torch.tensor([[1.0], [2.0], [0.01]]).double(), None, 0.0)
     chain = chain_of([[1.0, 0.0, 0.0, 0.0]])
     grown = grow_entries(objective, chain, 1, torch.Generator().manual_seed(0))
     assert grown.kept[0].tolist() == [[True, True, False, False]]
@@ -144,7 +144,7 @@ def test_what_comes_back_first():
 def test_growth_leads_paths_through_idle_units():
     rng = np.random.default_rng(0)
     X = torch.tensor(rng.normal(size=(500, 1)))
-    objective = Objective(squares, X, X.abs(), None)
+    objective = Objective(squares, X, X.abs(), None, 0.0)
     removable = tuple(torch.ones(s).bool() for s in ((3, 2), (1, 4)))
     # Only max(0, x) so far.
     chain = chain_of([[1.0, 0], [0, 0], [0, 0]], [[1.0, 0, 0, 0]], removable=removable)
@@ -166,7 +166,7 @@ def test_operate_finds_the_absolute_value():
     ]
     chain = chain_of(*tables, removable=tuple(biases_stay))
     found = operate(
-        Objective(squares, X, X.abs(), None),
+        Objective(squares, X, X.abs(), None, 0.0),
         chain,
         4,
         n_settled=8,

@@ -21,7 +21,7 @@ _CHUNK = 2**21
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A loss over rows of data, which depends on each row's outputs alone.
+    r"""A loss over rows of data, which depends on each row's outputs alone, and a penalty.
 
     Parameters
     ----------
@@ -33,23 +33,31 @@ class Objective:
         The targets.
     sample_weight : Tensor of shape (n_samples,) or None
         The weights of the rows.
+    ridge : float
+        Weight r of the penalty :math:`\tfrac{r}{2} \sum w^2` on the kept entries.
     """
 
     loss: Loss
     X: Tensor
     y: Tensor
     sample_weight: Tensor | None
+    ridge: float
 
     def sample(self, n_samples: int, rng: torch.Generator) -> Self:
         """Draw rows, at most all."""
         rows = torch.randperm(len(self.X), generator=rng)[:n_samples]
         weight = None if self.sample_weight is None else self.sample_weight[rows]
-        return type(self)(self.loss, self.X[rows], self.y[rows], weight)
+        return replace(self, X=self.X[rows], y=self.y[rows], sample_weight=weight)
 
     def value(self, chain: SparseChain) -> float:
-        """Compute the loss of a network."""
+        """Compute the loss of a network, and its penalty."""
         with torch.no_grad():
-            return float(self.loss(chain.outputs(self.X), self.X, self.y, self.sample_weight))
+            loss = self.loss(chain.outputs(self.X), self.X, self.y, self.sample_weight)
+        return float(loss) + self.penalty(chain)
+
+    def penalty(self, chain: SparseChain) -> float:
+        """Compute the penalty of a network."""
+        return float(chain.vector.square().sum()) * self.ridge / 2
 
     def derivatives(self, outputs: Tensor) -> tuple[float, Tensor, Tensor]:
         """Differentiate the loss twice with respect to the outputs.
@@ -143,7 +151,12 @@ class Quadratic:
                 gradient += row @ slopes
                 hessian += row[rows] @ curved_row.T
                 diagonal += torch.linalg.vecdot(row, curved_row)
-        return cls(value, gradient.double(), hessian.double(), diagonal.double())
+        return cls(
+            value + objective.penalty(chain),
+            gradient.double() + objective.ridge * chain.vector,
+            hessian.double() + objective.ridge * torch.eye(n, dtype=torch.float64)[rows],
+            diagonal.double() + objective.ridge,
+        )
 
     def damped(self, damping: float) -> Tensor:
         """Return H with a part of its diagonal added, which is positive if the part is large."""

@@ -24,6 +24,8 @@ from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base import Run
 from sklearn_tickets.training import weighted_loss
 
+# Penalty on the sum of the rows' losses for classes, whose probabilities would become 0 and 1.
+_RIDGE = 0.01
 # A net with another loss may look at its module's weights, which are not those of the chain.
 _NETS = NeuralNet, NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor
 _LOSSES = {net.get_loss for net in _NETS}
@@ -99,7 +101,10 @@ class SmallNetwork:
             y, sample_weight = y.to(run.net.device), sample_weight.to(run.net.device)
             return weighted_loss(run.net.criterion_, output, y, sample_weight)
 
-        network = cls(run.mask, n_kept, layers, Objective(loss, X, as_tensor(run.y), weight))
+        is_sum = getattr(run.net.criterion_, "reduction", "mean") == "sum"
+        ridge = 0.0 if run.classes is None else _RIDGE / (1 if is_sum else n_rows)
+        objective = Objective(loss, X, as_tensor(run.y), weight, ridge)
+        network = cls(run.mask, n_kept, layers, objective)
         criterion = type(run.net.criterion_).__name__
         try:
             _, _, curvature = network.objective.derivatives(network.chain(run).outputs(X))

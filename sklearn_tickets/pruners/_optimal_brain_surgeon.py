@@ -97,6 +97,9 @@ class OptimalBrainSurgeonPruner(ScoringPruner):
     parameters are to be kept than `max_exact` and the number of rows. A round uses it as soon as
     at most `max_exact` parameters are live: kept, and on a path to an output.
 
+    For classes, second-order steps have a small penalty on squared weights, so that probabilities
+    do not become 0 and 1 where few rows are separable.
+
     Decisions between single parameters amplify rounding: in a `BatchedGridSearchCV`, which trains
     networks in stacks, and on other machines, scores can differ by a few thousandths.
 

@@ -16,7 +16,7 @@ def all_pruners() -> list[tuple[str, type[BasePruner]]]:
     --------
     >>> from sklearn_tickets.utils import all_pruners
     >>> [name for name, _ in all_pruners()][:2]
-    ['AnnealingPruner', 'BernoulliGatePruner']
+    ['ACDCPruner', 'AnnealingPruner']
     """
     classes = ((name, getattr(pruners, name)) for name in pruners.__all__)
     return sorted((name, cls) for name, cls in classes if cls is not BasePruner)
