@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from sklearn.datasets import load_diabetes
+import torch
+from sklearn.datasets import load_diabetes, load_digits
 from sklearn.preprocessing import scale
 
 from sklearn_tickets.models import MLP
@@ -17,3 +18,11 @@ def test_the_penalty_keeps_many_rounds_from_overfitting_few_rows():
     net = make_net("regressor", module=partial(MLP, hidden=(100, 100)), lr=3e-3, batch_size=32)
     pruner = LearningRateRewindingPruner(net, sparsity=0.8, random_state=2)
     assert pruner.fit(X[:200], y[:200]).score(X[200:], y[200:]) > 0.35
+
+
+def test_the_penalty_leaves_deep_networks_their_small_weights():
+    """Their gradients are small at first. The penalty by rows alone made the network constant."""
+    X, y = load_digits(return_X_y=True)
+    net = make_net("classifier", module=MLP, optimizer=torch.optim.Adam, lr=3e-3, batch_size=128)
+    pruner = LearningRateRewindingPruner(net, sparsity=0.8, n_rounds=5, random_state=0)
+    assert pruner.fit(X / 16, y).score(X / 16, y) > 0.95

@@ -66,10 +66,9 @@ def test_the_l1_penalty_pulls_weights_to_zero_in_the_rounds_only(data):
     torch.testing.assert_close(weights(pruner)["weight"], expected)
 
 
-@pytest.mark.parametrize(("kind", "per_row"), [("classifier", 2.7), ("regressor", 0.9)])
-@pytest.mark.parametrize(("n", "divisor"), [(8, 300), (600, 600)])
-def test_the_automatic_l1_penalty_counts_less_among_more_rows(kind, per_row, n, divisor):
-    module = nn.Linear(3, 2 if kind == "classifier" else 1)
+def fit_with_automatic_l1(kind, x, n):
+    """Fit a linear net, of which only the first input is not 0, for two steps of 0.1."""
+    module = nn.Linear(3, 2 if kind == "classifier" else 1, bias=False)
     with torch.no_grad():
         module.weight.copy_(torch.tensor([3.0, -2.0, 4.0]))
     net = make_net(
@@ -81,10 +80,25 @@ def test_the_automatic_l1_penalty_counts_less_among_more_rows(kind, per_row, n, 
         max_epochs=1,
     )
     pruner = MagnitudePruner(net, sparsity=0.0, round_epochs=2, rewind_epoch=None, l1="auto")
-    pruner.fit(np.zeros((n, 3)), np.arange(n) % 2)
+    y = np.arange(n) % 4 > 0 if kind == "classifier" else np.full(n, 2.0)
+    return pruner.fit(np.tile([x, 0.0, 0.0], (n, 1)), y)
+
+
+@pytest.mark.parametrize(("kind", "per_row"), [("classifier", 2.7), ("regressor", 0.9)])
+@pytest.mark.parametrize(("n", "divisor"), [(8, 300), (600, 600)])
+def test_the_automatic_l1_penalty_counts_less_among_more_rows(kind, per_row, n, divisor):
+    pruner = fit_with_automatic_l1(kind, 1.0, n)
     step = 0.1 * per_row / divisor
-    expected = torch.tensor([3 - 2 * step, -2 + 2 * step, 4 - 2 * step])
-    torch.testing.assert_close(weights(pruner)["weight"][0], expected)
+    expected = torch.tensor([-2 + 2 * step, 4 - 2 * step])
+    torch.testing.assert_close(weights(pruner)["weight"][0, 1:], expected)
+
+
+def test_the_automatic_l1_penalty_is_at_most_the_mean_gradient():
+    pruner = fit_with_automatic_l1("regressor", 0.001, 8)
+    # The first entry of the gradient is 2 (3 x - 2) x, the others are 0.
+    step = 0.1 * abs(2 * (3 * 0.001 - 2) * 0.001) / 3
+    expected = torch.tensor([-2 + 2 * step, 4 - 2 * step])
+    torch.testing.assert_close(weights(pruner)["weight"][0, 1:], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_dead_ends_are_pruned_first():

@@ -1,14 +1,15 @@
 """Every pruner with its default parameters on four data sets of scikit-learn.
 
-``python tests/benchmarks/real_data.py`` prints a Markdown table, medians (lowest - highest) over
-seeds 0 to 2, accuracy or, on diabetes, R2: a quarter is held out for testing, features (and
-diabetes' targets) are standardized, MLP with two hidden layers of 100 units, Adam at 3e-3, batch
-size 32, 30 epochs, four fifths of the weights removed. Pruners that do not train their tickets by
+``python tests/benchmarks/real_data.py [pruner ...]`` (names of classes) prints a Markdown table,
+medians (lowest - highest) over seeds 0 to 2, accuracy or, on diabetes, R2: a quarter is held out
+for testing, features (and diabetes' targets) are standardized, MLP with two hidden layers of 100
+units, Adam at 3e-3, batch size 32, 30 epochs, four fifths of the weights removed. Pruners that do not train their tickets by
 default (``train_ticket=False``) are measured by ``strong_predict``. ``GivenMaskPruner`` has no mask
 and is the dense net; ``RandomPruner`` is the control of trained tickets and, untrained, of strong
 ones.
 """
 
+import argparse
 from collections.abc import Iterator
 from functools import partial
 
@@ -79,8 +80,13 @@ def rows() -> Iterator[tuple[str, type[BasePruner], dict[str, object]]]:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pruners", nargs="*")
+    chosen = parser.parse_args().pruners
     print_header("pruner", *DATA)
     for label, cls, params in rows():
+        if chosen and label not in chosen:
+            continue
         runs = (delayed(measure)(cls, name, seed, **params) for name in DATA for seed in SEEDS)
         found = np.reshape(Parallel(n_jobs=-1)(runs), (len(DATA), len(SEEDS)))
         print_row(label, *(spread(values, ".3f") for values in found))

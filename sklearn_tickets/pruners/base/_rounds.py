@@ -10,7 +10,7 @@ from skorch.callbacks import Callback
 from sklearn_tickets._network import SparseRows
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._parameters import DensitySchedule, Schedule
-from sklearn_tickets.training import Training, TrainingState, geometric_density
+from sklearn_tickets.training import L1Penalty, Training, TrainingState, geometric_density
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,8 @@ class Run:
         One per finished round, published as `rounds_`.
     carried : object
         State that an algorithm passes from one round to the next.
+    penalty : L1Penalty or None
+        The penalty of all rounds, once it is known.
 
     Attributes
     ----------
@@ -195,6 +197,7 @@ class Run:
     rewind_to: TrainingState
     records: list[dict[str, Any]] = field(default_factory=list)
     carried: Any = None
+    penalty: L1Penalty | None = None
     initial_mask: TicketMask = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Bases of pruners with rounds, and with scores."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from sklearn_tickets.pruners.base._gradients import (
     batch_losses,
     masked_leaves,
     scoring_sample,
+    total_gradient,
 )
 from sklearn_tickets.pruners.base._parameters import (
     Count,
@@ -30,7 +31,8 @@ from sklearn_tickets.training import L1Penalty, Training
 
 # Chosen on the planted circle and helix; cross entropy tolerates more than the squared error.
 # A penalty on the sum of the rows' losses, as a prior is: the fewer the rows, the more it counts.
-# With fewer rows than the minimum, it would outweigh their loss.
+# With fewer rows than the minimum, it would outweigh their loss; so it would in deep networks with
+# small initial weights, whose gradients are small at first: everything would shrink to 0.
 AUTO_L1, MIN_ROWS = {True: 2.7, False: 0.9}, 300
 
 
@@ -78,7 +80,8 @@ class ScoringPruner(RoundPruner):
     l1 : float >= 0 or "auto", default=0.0
         Weight of an L1 penalty on the prunable weights in the training of rounds, but not
         of the ticket; "auto" uses 2.7 / n for classifiers and 0.9 / n for regressors, where n
-        is the number of rows or 300, whichever is larger.
+        is the number of rows or 300, whichever is larger, but no more than the mean size of
+        the loss's gradient at the initial weights.
     connected : bool, default=False
         Whether to prune parameters on no path from an input to an output first. Parameters
         that the last round disconnects are kept, so this takes several rounds. Networks with
@@ -118,10 +121,22 @@ class ScoringPruner(RoundPruner):
         training = super()._round_training(run, density)
         if training is None or not self.l1:
             return training
-        auto = AUTO_L1[is_classifier(self.estimator)] / max(MIN_ROWS, len(run.X))
-        strength = auto if self.l1 == "auto" else self.l1
-        weights = [name for name, kept in run.mask.items() if kept.ndim > 1]
-        return replace(training, penalty=L1Penalty(strength, weights))
+        if run.penalty is None:
+            weights = [name for name, kept in run.mask.items() if kept.ndim > 1]
+            strength = self._auto_l1(run, weights) if self.l1 == "auto" else self.l1
+            run.penalty = L1Penalty(strength, weights)
+        return replace(training, penalty=run.penalty)
+
+    def _auto_l1(self, run: Run, weights: Sequence[str]) -> float:
+        """Choose a penalty that does not outweigh the loss when training begins."""
+        leaves = masked_leaves(run.net, run.mask)
+        theta = {name: leaves[name] for name in weights}
+        losses = batch_losses(run.net, theta, run.X, run.y, run.sample_weight)
+        slopes = total_gradient(theta, losses)
+        size = sum(float(slopes[name][run.mask[name]].abs().sum()) for name in weights)
+        n_kept = sum(int(run.mask[name].sum()) for name in weights)
+        by_rows = AUTO_L1[is_classifier(self.estimator)] / max(MIN_ROWS, len(run.X))
+        return min(by_rows, size / max(1, n_kept))
 
     def _search(self, run: Run, density: float) -> Search:
         if density == run.rounds.initial_density:
