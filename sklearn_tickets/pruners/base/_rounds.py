@@ -176,6 +176,8 @@ class Run:
         One per finished round, published as `rounds_`.
     carried : object
         State that an algorithm passes from one round to the next.
+    input_support : bool ndarray of shape X.shape[1:] or None
+        The inputs that the mask of the last finished round uses.
 
     Attributes
     ----------
@@ -195,6 +197,7 @@ class Run:
     rewind_to: TrainingState
     records: list[dict[str, Any]] = field(default_factory=list)
     carried: Any = None
+    input_support: np.ndarray | None = None
     initial_mask: TicketMask = field(init=False)
 
     def __post_init__(self) -> None:
