@@ -269,9 +269,7 @@ class TicketMask(PackedMask):
         >>> net(X).item()
         3.0
         """
-        self.check_fits(module)
-        flow = trace_paths(plain_module(module), self, X).parameters
-        return type(self)({name: self[name] & (flow[name].cpu() != 0) for name in self})
+        return self.trace(module, X)[0]
 
     def input_support(self, module: nn.Module, X: Rows) -> np.ndarray:
         """Mark the inputs from which a path leads to an output.
@@ -287,6 +285,26 @@ class TicketMask(PackedMask):
         -------
         support : bool ndarray of shape X.shape[1:]
         """
+        return self.trace(module, X)[1]
+
+    def trace(self, module: nn.Module, X: Rows) -> tuple[Self, np.ndarray]:
+        """Follow the paths of `module` once, for both `effective` and `input_support`.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network, which is not modified.
+        X : Tensor or ndarray of shape (n_samples, ...)
+            Inputs, as in `effective`.
+
+        Returns
+        -------
+        effective : TicketMask
+            The parameters on a path.
+        support : bool ndarray of shape X.shape[1:]
+            The inputs on a path.
+        """
         self.check_fits(module)
-        inputs = trace_paths(plain_module(module), self, X).inputs
-        return (inputs != 0).cpu().numpy()
+        flow = trace_paths(plain_module(module), self, X)
+        on_path = {name: self[name] & (flow.parameters[name].cpu() != 0) for name in self}
+        return type(self)(on_path), (flow.inputs != 0).cpu().numpy()

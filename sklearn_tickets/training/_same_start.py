@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
@@ -72,4 +73,4 @@ class SameStart(Callback):
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are equal; NaN equals NaN."""
-    return bool(((a == b) | ((a != a) & (b != b))).all())
+    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())

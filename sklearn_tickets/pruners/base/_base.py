@@ -21,14 +21,19 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import Tags, get_tags
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 
-from sklearn_tickets._network import hidden_features, infer, normalization_statistics
+from sklearn_tickets._network import (
+    SparseRows,
+    hidden_features,
+    infer,
+    normalization_statistics,
+)
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
 from sklearn_tickets.pruners.base._gradients import check_loss
 from sklearn_tickets.pruners.base._labels import encode_validation_data, score_labels
 from sklearn_tickets.pruners.base._net import check_module, make_net
-from sklearn_tickets.pruners.base._output_scale import scale_and_temperature
+from sklearn_tickets.pruners.base._output_scale import rows_to_read, scale_and_temperature
 from sklearn_tickets.pruners.base._parameters import Epochs, ParameterFields, RandomState
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
 from sklearn_tickets.pruners.base._sample_weight import check_sample_weight, encode_sample_weight
@@ -73,14 +78,14 @@ class BasePruner(
         Weights and buffers at initialization, on the CPU.
     strong_statistics_ : dict of str to Tensor
         Running statistics of batch normalization in the *strong* ticket, estimated on the
-        training data; empty without such layers.
+        training data, at most 10,000 rows of all classes; empty without such layers.
     output_scale_ : ndarray of shape (n_outputs,)
         Positive factors on the outputs of the *strong* ticket (the mask on the initial
-        weights), estimated on the training data. The factor of a label, in multilabel
+        weights), estimated on the same rows. The factor of a label, in multilabel
         classification, changes only its probability.
     temperature_ : float
         Divisor of the rescaled logits of the *strong* ticket, with which its probabilities
-        have the lowest cross entropy on the training data; 1 for regressors and labels.
+        have the lowest cross entropy on the same rows; 1 for regressors and labels.
     rounds_ : list of dict
         One per round: ``round, density, mask, n_kept, n_effective, collapsed,
         train_loss, history, seconds``, and ``state`` with `store_rounds`. ``history`` has
@@ -273,7 +278,7 @@ class BasePruner(
         stored = {"state": TrainingState.of(net).module} if rounds.store_rounds else {}
         run.rewind_to.restore(net, keep_weights=rounds.rewind_epoch is None)
         hold_mask(net, run.mask)
-        effective = run.mask.effective(net.module_, run.X)
+        effective, run.input_support = run.mask.trace(net.module_, run.X)
         # Without weights on a path, inputs may still reach outputs past the mask.
         has_paths = any(kept.any() for kept in effective.values() if kept.ndim > 1)
         return {
@@ -282,7 +287,7 @@ class BasePruner(
             "mask": run.mask,
             "n_kept": run.mask.n_kept,
             "n_effective": effective.n_kept,
-            "collapsed": not (has_paths or run.mask.input_support(net.module_, run.X).any()),
+            "collapsed": not (has_paths or run.input_support.any()),
             "train_loss": train_loss,
             "history": history,
             "seconds": time.perf_counter() - began,
@@ -290,13 +295,15 @@ class BasePruner(
 
     def _fitted_attributes(self, run: Run) -> dict[str, Any]:
         """Return the fitted attributes by name."""
-        net, X, initial = run.net, run.X, run.start.module
+        net, initial, rows = run.net, run.start.module, rows_to_read(run.y)
+        X = run.X.take(rows) if isinstance(run.X, SparseRows) else run.X[rows]
+        weights = None if run.sample_weight is None else run.sample_weight[rows]
         # Tied parameters are one tensor, and stay one.
         on_cpu = {id(value): value.cpu() for value in initial.values()}
         strong = run.mask.apply(initial)
         statistics = normalization_statistics(net.module_, X, strong)
         outputs = infer(net.module_, X, strong | statistics)
-        scale, temperature = scale_and_temperature(net, outputs, run.y, run.sample_weight)
+        scale, temperature = scale_and_temperature(net, outputs, run.y[rows], weights)
         of_classifiers = {} if run.classes is None else {"classes_": run.classes}
         return of_classifiers | {
             "output_scale_": scale,
@@ -306,7 +313,7 @@ class BasePruner(
             "strong_statistics_": statistics,
             "initial_state_": {name: on_cpu[id(value)] for name, value in initial.items()},
             "rounds_": run.records,
-            "input_support_": run.mask.input_support(net.module_, X),
+            "input_support_": run.input_support,
             "_n_features_out": hidden_features(net.module_, X[:1], run.mask).shape[1],
         }
 

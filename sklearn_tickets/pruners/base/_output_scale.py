@@ -20,6 +20,25 @@ _MAX_ROWS, _MAX_SWEEPS = 10_000, 20
 _MAX_TEMPERATURE = 1e3
 
 
+def rows_to_read(y: np.ndarray) -> np.ndarray:
+    """Choose the rows on which a strong ticket is read: all, or 10,000 that represent all.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The targets.
+
+    Returns
+    -------
+    rows : int ndarray of shape (min(n_samples, 10_000),)
+        Ascending. They are equally spaced once the rows are sorted by a single target, so that
+        classes keep their shares in whatever order they come.
+    """
+    order = y.argsort(kind="stable") if y.ndim == 1 else np.arange(len(y))
+    spaced = np.linspace(0, len(y) - 1, min(len(y), _MAX_ROWS)).round().astype(int)
+    return np.sort(order[spaced])
+
+
 def scale_and_temperature(
     net: NeuralNet, outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
 ) -> tuple[np.ndarray, float]:
@@ -98,19 +117,18 @@ def classification_scale(
     Returns
     -------
     scale : float64 ndarray of shape (n_classes,)
-        Positive; all 1 for a single logit, whose sign decides. Estimated on at most
-        10,000 rows.
+        Positive; all 1 for a single logit, whose sign decides.
     """
     n_classes = outputs.shape[1]
     if n_classes == 1:
         return np.ones(1)
-    outputs, y, weights = _some_rows(outputs, y, sample_weight)
     # With one class per row, maxima over the few classes are elementwise over long rows.
     outputs = np.ascontiguousarray(outputs.T)
-    size = np.average(np.abs(outputs), axis=1, weights=weights)
+    size = np.average(np.abs(outputs), axis=1, weights=sample_weight)
     ones = np.ones(n_classes)
     starts = [ones, np.divide(1.0, size, out=ones.copy(), where=size > 0)]
-    rows = _Rows(outputs, y, np.ones(len(y)) if weights is None else weights / weights.sum())
+    share = np.ones(len(y)) if sample_weight is None else sample_weight / sample_weight.sum()
+    rows = _Rows(outputs, y, share)
     return max((_ascend(rows, start) for start in starts), key=rows.accuracy)
 
 
@@ -162,12 +180,11 @@ def classification_temperature(
     temperature : float
         Positive; between a thousandth and a thousand times the size of the logits, also where
         they separate the classes or tell nothing about them. 1 if they are constant in each
-        row. Estimated on at most 10,000 rows.
+        row.
     """
-    logits, y, weights = _some_rows(outputs, y, sample_weight)
-    if logits.shape[1] == 1:
-        logits = np.hstack([np.zeros_like(logits), logits])
-    size = np.average(np.ptp(logits, axis=1), weights=weights)
+    is_single = outputs.shape[1] == 1
+    logits = np.hstack([np.zeros_like(outputs), outputs]) if is_single else outputs
+    size = np.average(np.ptp(logits, axis=1), weights=sample_weight)
     if size == 0:
         return 1.0
     logits = logits / size
@@ -177,7 +194,7 @@ def classification_temperature(
         """Compute the derivative of the cross entropy with respect to a factor on the logits."""
         probabilities = softmax(logits * np.exp(-log_temperature), axis=1)
         slopes = ((probabilities - truth) * logits).sum(axis=1)
-        return float(np.average(slopes, weights=weights))
+        return float(np.average(slopes, weights=sample_weight))
 
     # The cross entropy is convex in the factor, so the slope falls with the temperature.
     limit = np.log(_MAX_TEMPERATURE)
@@ -186,14 +203,6 @@ def classification_temperature(
     if slope(-limit) <= 0:
         return float(size / _MAX_TEMPERATURE)
     return float(size * np.exp(brentq(slope, -limit, limit, xtol=1e-6)))
-
-
-def _some_rows(
-    outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    stride = -(-len(y) // _MAX_ROWS)
-    weights = None if sample_weight is None else sample_weight[::stride]
-    return outputs[::stride], y[::stride], weights
 
 
 @dataclass(frozen=True)

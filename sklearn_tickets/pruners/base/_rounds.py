@@ -178,6 +178,8 @@ class Run:
         State that an algorithm passes from one round to the next.
     penalty : L1Penalty or None
         The penalty of all rounds, once it is known.
+    input_support : bool ndarray of shape X.shape[1:] or None
+        The inputs that the mask of the last finished round uses.
 
     Attributes
     ----------
@@ -198,6 +200,7 @@ class Run:
     records: list[dict[str, Any]] = field(default_factory=list)
     carried: Any = None
     penalty: L1Penalty | None = None
+    input_support: np.ndarray | None = None
     initial_mask: TicketMask = field(init=False)
 
     def __post_init__(self) -> None:
