@@ -82,6 +82,7 @@ ALLOWED = {
         "inspection",
         "masks",
         "metrics",
+        "model_selection",
         "pruners",
         "pruners.base",
     },

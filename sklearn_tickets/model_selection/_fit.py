@@ -4,6 +4,7 @@ The caller runs the trainings. This lets many fits advance side by side, with th
 as one.
 """
 
+import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -178,7 +179,9 @@ def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int
                 for name, parameter in net.module_.named_parameters():
                     parameter.copy_(trained.weights[name])
             groups = net.optimizer_.state_dict()["param_groups"]
-            net.optimizer_.load_state_dict({"state": trained.state, "param_groups": groups})
+            # A copy: fits whose trainings are equal share the results.
+            state = copy.deepcopy(trained.state)
+            net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
         net.history[-1]["batches"] += [
             {"train_loss": next(losses), "train_batch_size": size} for size in sizes
         ]

@@ -10,17 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils import gen_even_slices
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_tickets.model_selection._fit import Fit
-from sklearn_tickets.model_selection._member import CannotStackError, Member, n_bytes
+from sklearn_tickets.model_selection._member import (
+    CannotStackError,
+    Member,
+    n_bytes,
+    n_step_bytes,
+)
 from sklearn_tickets.model_selection._stack import Stack
 
 LOGGER = logging.getLogger("sklearn_tickets")
 # Smaller stacks are slower than skorch.
 _MIN_MEMBERS = 3
+# Half of a processor's shared cache. Larger stacks are slower, as each step reads all weights.
+_CACHE_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def fit_together(
         logged[message] = level
 
     if n_jobs == 1 or len(tasks) < 2:
-        outcomes = _fit_in_batches(tasks, max_batch_bytes, log)
+        outcomes = fit_in_batches(tasks, max_batch_bytes, log)
     else:
         outcomes = _fit_in_jobs(tasks, parallel, n_jobs, max_batch_bytes, log)
     for i, outcome in enumerate(outcomes):
@@ -177,14 +185,31 @@ def _fit_part(
 ) -> tuple[list[Outcome], list[tuple[int, str]]]:
     """Fit in another process, and return the messages to log with the outcomes."""
     messages: list[tuple[int, str]] = []
-    outcomes = [*_fit_in_batches(tasks, max_batch_bytes, lambda *pair: messages.append(pair))]
+    outcomes = [*fit_in_batches(tasks, max_batch_bytes, lambda *pair: messages.append(pair))]
     return outcomes, messages
 
 
-def _fit_in_batches(
-    tasks: Sequence[Task], max_batch_bytes: int, log: Callable[[int, str], None]
+def fit_in_batches(
+    tasks: Sequence[Task],
+    max_batch_bytes: int,
+    log: Callable[[int, str], None] = LOGGER.log,
 ) -> Iterator[Outcome]:
-    """Start fits until their trainings fill the memory, finish them, and continue."""
+    """Start fits until their trainings fill the memory, finish them, and continue.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        The fits.
+    max_batch_bytes : int
+        Memory limit for their trainings.
+    log : callable ``(level, message)``, default=LOGGER.log
+        Gets the messages about stacks.
+
+    Yields
+    ------
+    outcome : Outcome
+        The results, in order.
+    """
     waiting, taken = [], 0
     for i, task in enumerate(tasks, 1):
         fit = task.start()
@@ -226,39 +251,60 @@ def _finish(fits: list[Fit], log: Callable[[int, str], None]) -> None:
                     "optimizer, loss, batch size and numbers of samples and epochs.",
                 )
             for group in groups.values():
-                _train(group, log)
+                for stack in _stacks(group):
+                    _train(stack, log)
     finally:
         for fit in fits:
             fit.close()
 
 
-def _train(group: list[tuple[Fit, Member]], log: Callable[[int, str], None]) -> None:
-    """Train as one network, as several if memory is short, or one by one."""
-    if len(group) < _MIN_MEMBERS:
-        for fit, _ in group:
+def _stacks(group: list[tuple[Fit, Member]]) -> Iterator[list[list[tuple[Fit, Member]]]]:
+    """Divide trainings into stacks that the cache holds, with equal trainings side by side."""
+    group.sort(key=lambda pair: repr(pair[1].settings))
+    equal = defaultdict(list)
+    for pair in group:
+        equal[pair[1].fingerprint].append(pair)
+    different = [*equal.values()]
+    first = group[0][1]
+    n_stacks = 1
+    if first.net.device == "cpu":
+        n_stacks = -(-len(different) * n_step_bytes(first.training) // _CACHE_BYTES)
+    n_stacks = max(1, min(n_stacks, len(different) // _MIN_MEMBERS))
+    for part in gen_even_slices(len(different), n_stacks):
+        yield different[part]
+
+
+def _train(stack: list[list[tuple[Fit, Member]]], log: Callable[[int, str], None]) -> None:
+    """Train as one network, as several if memory is short, or one by one.
+
+    Each entry of the stack has the fits of one training.
+    """
+    fits = [fit for pairs in stack for fit, _ in pairs]
+    if len(fits) < _MIN_MEMBERS:
+        for fit in fits:
             fit.train()
         return
-    group.sort(key=lambda pair: repr(pair[1].settings))
     began = time.perf_counter()
     problem = None
     try:
-        trained = Stack([member for _, member in group]).train()
+        trained = Stack([pairs[0][1] for pairs in stack]).train()
     except Exception as error:
         problem = str(error) or type(error).__name__
     # At this point, a stack that has failed no longer occupies memory.
-    seconds = (time.perf_counter() - began) / len(group)
-    for fit, _ in group:
+    seconds = (time.perf_counter() - began) / len(fits)
+    for fit in fits:
         fit.seconds += seconds
     if problem is None:
-        log(logging.DEBUG, f"Trained {len(group)} fits as one network.")
-        for (fit, member), own in zip(group, trained, strict=True):
-            fit.load(member, own)
-    elif "memory" in problem.lower():
-        log(logging.INFO, f"A stack of {len(group)} fits is split: {problem}")
-        half = len(group) // 2
-        _train(group[:half], log)
-        _train(group[half:], log)
+        log(logging.DEBUG, f"Trained {len(fits)} fits as one network.")
+        for pairs, own in zip(stack, trained, strict=True):
+            for fit, member in pairs:
+                fit.load(member, own)
+    elif "memory" in problem.lower() and len(stack) > 1:
+        log(logging.INFO, f"A stack of {len(fits)} fits is split: {problem}")
+        half = len(stack) // 2
+        _train(stack[:half], log)
+        _train(stack[half:], log)
     else:
-        log(logging.INFO, f"{len(group)} fits are trained one by one: {problem}")
-        for fit, _ in group:
+        log(logging.INFO, f"{len(fits)} fits are trained one by one: {problem}")
+        for fit in fits:
             fit.train()
