@@ -21,7 +21,7 @@ from sklearn_tickets.metrics import (
     ticket_chance_level,
     ticket_overlap_score,
 )
-from sklearn_tickets.model_selection import Outcome, Task, fit_in_batches
+from sklearn_tickets.model_selection import Log, Outcome, Task, fit_in_batches
 from sklearn_tickets.pruners.base import BasePruner
 
 # With more networks, a stack is hardly faster per network; with fewer, it is slower.
@@ -90,7 +90,7 @@ def _execute(
     try:
         # The table has a column for collapsed networks.
         with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
-            outcomes = [*fit_in_batches(tasks, max_batch_bytes)]
+            outcomes = [*fit_in_batches(tasks, max_batch_bytes, Log())]
         return {
             i: _measure(runs[i], outcome, data) for i, outcome in zip(group, outcomes, strict=True)
         }

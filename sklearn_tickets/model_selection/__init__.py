@@ -3,12 +3,12 @@
 from sklearn_tickets.model_selection._replicates import fit_replicates
 from sklearn_tickets.model_selection._search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 from sklearn_tickets.model_selection._sparsest_within import sparsest_within
-
-# For other rooms; not public.
-from sklearn_tickets.model_selection._together import (
-    Outcome as Outcome,
-    Task as Task,
-    fit_in_batches as fit_in_batches,
+from sklearn_tickets.model_selection._together import (  # noqa: F401 - for the rooms above
+    Log,
+    Outcome,
+    Task,
+    fit_in_batches,
+    train_together,
 )
 
 __all__ = [

@@ -5,7 +5,7 @@ import time
 import traceback
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_tickets.model_selection._fit import Fit
+from sklearn_tickets.model_selection._fit import Course, Fit
 from sklearn_tickets.model_selection._member import (
     CannotStackError,
     Member,
@@ -23,6 +23,7 @@ from sklearn_tickets.model_selection._member import (
     n_step_bytes,
 )
 from sklearn_tickets.model_selection._stack import Stack
+from sklearn_tickets.training import Training
 
 LOGGER = logging.getLogger("sklearn_tickets")
 # Smaller stacks are slower than skorch.
@@ -62,9 +63,7 @@ class Task:
         data = self.X, self.y
         if self.rows is not None:
             data = _safe_split(estimator, *data, self.rows)
-        fit = Fit(estimator)
-        fit.start(*data, **_check_method_params(self.X, self.fit_params, self.rows))
-        return fit
+        return Fit(estimator, *data, **_check_method_params(self.X, self.fit_params, self.rows))
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,18 @@ class Outcome:
         if self.error is not None:
             self.error.add_note("".join(traceback.format_exception(self.error)))
         return vars(self)
+
+
+class Log:
+    """Logs what is said about stacks, each message of level INFO only once."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, int] = {}
+
+    def __call__(self, level: int, message: str) -> None:
+        if level < logging.INFO or message not in self.messages:
+            LOGGER.log(level, message)
+        self.messages[message] = level
 
 
 def make_parallel(n_jobs: int | None) -> Parallel:
@@ -126,22 +137,15 @@ def fit_together(
     UserWarning
         If none of the first fits could be stacked; names the causes.
     """
-    logged: dict[str, int] = {}
-
-    def log(level: int, message: str) -> None:
-        """Log each message of level INFO only once."""
-        if level < logging.INFO or message not in logged:
-            LOGGER.log(level, message)
-        logged[message] = level
-
+    log = Log()
     if n_jobs == 1 or len(tasks) < 2:
         outcomes = fit_in_batches(tasks, max_batch_bytes, log)
     else:
         outcomes = _fit_in_jobs(tasks, parallel, n_jobs, max_batch_bytes, log)
     for i, outcome in enumerate(outcomes):
         # The messages of a batch come before its outcomes.
-        if i == 0 and logged and min(logged.values()) >= logging.INFO:
-            causes = " ".join(logged)
+        if i == 0 and log.messages and min(log.messages.values()) >= logging.INFO:
+            causes = " ".join(log.messages)
             warnings.warn(
                 f"No networks are stacked, so the fits run one after the other. {causes}",
                 stacklevel=2,
@@ -190,9 +194,7 @@ def _fit_part(
 
 
 def fit_in_batches(
-    tasks: Sequence[Task],
-    max_batch_bytes: int,
-    log: Callable[[int, str], None] = LOGGER.log,
+    tasks: Sequence[Task], max_batch_bytes: int, log: Callable[[int, str], None]
 ) -> Iterator[Outcome]:
     """Start fits until their trainings fill the memory, finish them, and continue.
 
@@ -202,8 +204,8 @@ def fit_in_batches(
         The fits.
     max_batch_bytes : int
         Memory limit for their trainings.
-    log : callable ``(level, message)``, default=LOGGER.log
-        Gets the messages about stacks.
+    log : callable ``(level, message)``
+        Gets the messages about stacks, as `Log` does.
 
     Yields
     ------
@@ -227,12 +229,33 @@ def fit_in_batches(
             waiting, taken = [], 0
 
 
-def _finish(fits: list[Fit], log: Callable[[int, str], None]) -> None:
-    """Finish fits that have started."""
+def train_together(sequences: Iterable[Generator[Training, None, None]]) -> None:
+    """Run sequences of trainings side by side, in stacks where possible.
+
+    Parameters
+    ----------
+    sequences : iterable of generator
+        Each yields its trainings, of a net of its own, to be run before it resumes. Its random
+        streams are its own as well.
+
+    Raises
+    ------
+    Exception
+        The error of the first sequence that fails.
+    """
+    courses = [Course(trainings) for trainings in sequences]
+    _finish(courses, Log())
+    for course in courses:
+        if course.error is not None:
+            raise course.error
+
+
+def _finish(fits: Sequence[Course], log: Callable[[int, str], None]) -> None:
+    """Run all trainings."""
     obstacles: dict[bytes, str | None] = {}
     try:
         while waiting := [fit for fit in fits if fit.training is not None]:
-            groups: dict[bytes, list[tuple[Fit, Member]]] = defaultdict(list)
+            groups: dict[bytes, list[tuple[Course, Member]]] = defaultdict(list)
             for fit in waiting:
                 if not fit.training.n_epochs:
                     fit.train()
@@ -258,7 +281,7 @@ def _finish(fits: list[Fit], log: Callable[[int, str], None]) -> None:
             fit.close()
 
 
-def _stacks(group: list[tuple[Fit, Member]]) -> Iterator[list[list[tuple[Fit, Member]]]]:
+def _stacks(group: list[tuple[Course, Member]]) -> Iterator[list[list[tuple[Course, Member]]]]:
     """Divide trainings into stacks that the cache holds, with equal trainings side by side."""
     group.sort(key=lambda pair: repr(pair[1].settings))
     equal = defaultdict(list)
@@ -274,7 +297,7 @@ def _stacks(group: list[tuple[Fit, Member]]) -> Iterator[list[list[tuple[Fit, Me
         yield different[part]
 
 
-def _train(stack: list[list[tuple[Fit, Member]]], log: Callable[[int, str], None]) -> None:
+def _train(stack: list[list[tuple[Course, Member]]], log: Callable[[int, str], None]) -> None:
     """Train as one network, as several if memory is short, or one by one.
 
     Each entry of the stack has the fits of one training.
