@@ -143,8 +143,7 @@ def test_what_rounds_leave_is_the_same(caplog):
 def test_the_time_of_a_fit_is_that_of_all_its_parts(monkeypatch):
     monkeypatch.setattr(_fit, "time", SimpleNamespace(perf_counter=count().__next__))
     pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), sparsity=0.5, random_state=0)
-    fit = _fit.Fit(pruner)
-    fit.start(CIRCLE.X, CIRCLE.y)
+    fit = _fit.Fit(pruner, CIRCLE.X, CIRCLE.y)
     for n_trainings in range(2):
         assert fit.seconds == 1 + n_trainings
         fit.train()

@@ -5,6 +5,7 @@ import pickle
 from dataclasses import dataclass
 from typing import Any, Self
 
+import joblib
 import torch
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
@@ -56,6 +57,19 @@ class Member:
         """The net that is trained."""
         return self.training.net
 
+    @property
+    def fingerprint(self) -> str:
+        """Equal for trainings with the same result, among those with the same `key`.
+
+        Candidates of a search often differ in what matters only later, such as the sparsity.
+        """
+        module = self.net.module_
+        state = [value for values in self.state.values() for value in values.values()]
+        tensors = [*module.parameters(), *module.buffers(), *self.batches.tensors, self.stream]
+        # Pickles of tensors differ though their numbers are equal.
+        numbers = [v.numpy(force=True) if isinstance(v, Tensor) else v for v in tensors + state]
+        return joblib.hash((numbers, self.mask, self.settings, self.training.penalty))
+
     @classmethod
     def of(cls, training: Training) -> Self:
         """Read a training, or raise a CannotStackError."""
@@ -97,12 +111,16 @@ class Member:
 
 
 def n_bytes(training: Training) -> int:
-    """Estimate the memory of a training in a stack.
+    """Estimate the memory of a training in a stack, with its data twice."""
+    return n_step_bytes(training) + 2 * (training.X.nbytes + training.y.nbytes)
 
-    This is twice the data, and five times the weights: with gradients, two moments and the mask.
+
+def n_step_bytes(training: Training) -> int:
+    """Estimate what each step of a training reads and writes, besides the batch.
+
+    This is five times the weights: with gradients, two moments and the mask.
     """
-    weights = sum(p.numel() * p.element_size() for p in training.net.module_.parameters())
-    return 5 * weights + 2 * (training.X.nbytes + training.y.nbytes)
+    return 5 * sum(p.numel() * p.element_size() for p in training.net.module_.parameters())
 
 
 def skeleton(module: nn.Module) -> nn.Module:
