@@ -190,7 +190,7 @@ class _UnitGraph:
                 self.units[node] = Units(constant, peers)
                 for peer in peers:
                     self.units[peer].peers = peers
-            else:
+            elif self.origins[node]:
                 before = [self.culprits[s] for s in node.all_input_nodes if s in self.culprits]
                 name = type(called).__name__ if called else operation_of(node, called)
                 self.culprits[node] = before[0] if before else name
