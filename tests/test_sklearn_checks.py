@@ -26,9 +26,15 @@ from sklearn.utils.estimator_checks import (
 )
 from torch import nn
 
+from sklearn_tickets.pruners import FORCEPruner, MagnitudePruner, SNIPPruner
 from tests.instances import GENERAL, instances
 
 EVERY_PRUNER = [*instances("classifier"), *instances("regressor")]
+EVERY_PRUNER += [
+    clone(pruner).set_params(granularity="unit")
+    for pruner in instances("classifier")
+    if type(pruner) in (MagnitudePruner, SNIPPruner, FORCEPruner)
+]
 
 # Tiny networks on tiny data collapse; the checks are about the interface.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_tickets.masks.LayerCollapseWarning")

@@ -19,12 +19,23 @@ from sklearn_tickets._network._module import (
     prunable_parameters,
 )
 from sklearn_tickets._network._rows import Rows, SparseRows, as_tensor, row_sizes
-from sklearn_tickets._network._tracer import TRACING, Tracer
+from sklearn_tickets._network._tracer import TRACING, Tracer, traced_module
+from sklearn_tickets._network._unit_groups import UnitGroup, unit_groups
+from sklearn_tickets._network._units import (
+    NO_PADDING,
+    Units,
+    fits,
+    is_matrix,
+    node_parameters,
+    normalizes,
+    passed_on,
+)
 from sklearn_tickets._network._verification import check_same_outputs, draw_inputs, example_inputs
 
 __all__ = [
     "BATCH_NORMS",
     "NORMALIZATION_LAYERS",
+    "NO_PADDING",
     "TRACING",
     "Connections",
     "LinearFlow",
@@ -32,6 +43,8 @@ __all__ = [
     "Rows",
     "SparseRows",
     "Tracer",
+    "UnitGroup",
+    "Units",
     "as_tensor",
     "check_calls",
     "check_own_weights",
@@ -40,14 +53,21 @@ __all__ = [
     "evaluating",
     "evaluation_copy",
     "example_inputs",
+    "fits",
     "functional_call",
     "hidden_features",
     "infer",
+    "is_matrix",
+    "node_parameters",
     "normalization_statistics",
+    "normalizes",
+    "passed_on",
     "plain_module",
     "positive_flow",
     "prunable_parameters",
     "row_sizes",
     "trace_paths",
+    "traced_module",
+    "unit_groups",
     "with_plain_weights",
 ]

@@ -4,6 +4,7 @@ import inspect
 import threading
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 # While it traces, torch.fx replaces how all modules of the process are called. Two tracers at
@@ -69,3 +70,34 @@ class Tracer(fx.Tracer):
         if threading.get_ident() != self.thread:
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
+
+
+def traced_module(module: nn.Module, name: str) -> fx.GraphModule:
+    """Trace a module, with ``x.view(x.size(0), -1)`` written as flattening.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module. It is not changed.
+    name : str
+        What to call it in error messages.
+
+    Returns
+    -------
+    traced : torch.fx.GraphModule
+        A module of the same layers and parameters.
+
+    Raises
+    ------
+    ValueError
+        If torch.fx cannot trace the forward.
+    """
+    traced = fx.GraphModule(module, Tracer(name).trace(module))
+    for node in traced.graph.nodes:
+        if node.target in ("view", "reshape") and len(node.args) == 3:
+            maps, size, _ = node.args
+            if isinstance(size, fx.Node) and (size.target, size.args) == ("size", (maps, 0)):
+                node.op, node.target, node.args = "call_function", torch.flatten, (maps, 1)
+                if not size.users:
+                    traced.graph.erase_node(size)
+    return traced

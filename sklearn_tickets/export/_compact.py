@@ -8,7 +8,6 @@ is not known here keeps all units that it reads.
 """
 
 import copy
-import operator
 import warnings
 from collections import Counter
 from collections.abc import Collection
@@ -17,10 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from sklearn_tickets._network import BATCH_NORMS, Tracer, check_same_outputs, with_plain_weights
-from sklearn_tickets.export._operations import fits, is_matrix, passed_on
+from sklearn_tickets._network import (
+    BATCH_NORMS,
+    Units,
+    check_same_outputs,
+    fits,
+    is_matrix,
+    node_parameters,
+    passed_on,
+    traced_module,
+    with_plain_weights,
+)
 from sklearn_tickets.export._source import Source
-from sklearn_tickets.export._units import ReducibleLayer, Units
+from sklearn_tickets.export._units import ReducibleLayer
 from sklearn_tickets.models import ScaledLinear
 
 
@@ -173,19 +181,11 @@ def compact_source(network: Any, X: Any) -> Source:
 
 
 def _trace(module: nn.Module) -> fx.GraphModule:
-    """Trace a module of plain layers, with ``x.view(x.size(0), -1)`` written as flattening."""
+    """Trace a module of plain layers."""
     for path, layer in list(module.named_modules()):
         if isinstance(layer, ScaledLinear):
             module.set_submodule(path, layer.plain())
-    traced = fx.GraphModule(module, Tracer("network").trace(module))
-    for node in traced.graph.nodes:
-        if node.target in ("view", "reshape") and len(node.args) == 3:
-            maps, size, _ = node.args
-            if isinstance(size, fx.Node) and (size.target, size.args) == ("size", (maps, 0)):
-                node.op, node.target, node.args = "call_function", torch.flatten, (maps, 1)
-                if not size.users:
-                    traced.graph.erase_node(size)
-    return traced
+    return traced_module(module, "network")
 
 
 def _follow(
@@ -200,7 +200,7 @@ def _follow(
     units: dict[fx.Node, Units] = {}
     matrices: set[fx.Node] = set()
     uses: Counter[Any] = Counter(node.target for node in traced.graph.nodes)
-    uses.update(id(own) for node in traced.graph.nodes for own in _parameters(traced, node))
+    uses.update(id(own) for node in traced.graph.nodes for own in node_parameters(traced, node))
     node: Any
     for node in list(traced.graph.nodes):
         module: Any = traced.get_submodule(node.target) if node.op == "call_module" else None
@@ -238,19 +238,11 @@ def _follow(
     return layers, units
 
 
-def _parameters(traced: fx.GraphModule, node: fx.Node) -> list[nn.Parameter]:
-    """List the parameters that a node uses."""
-    if node.op == "call_module":
-        return list(traced.get_submodule(str(node.target)).parameters())
-    values = [operator.attrgetter(str(node.target))(traced)] if node.op == "get_attr" else []
-    return [value for value in values if isinstance(value, nn.Parameter)]
-
-
 def _kept_whole(traced: fx.GraphModule, layers: Collection[fx.Node]) -> list[str]:
     """Name what has pruned weights and is not among the layers that may lose units."""
     kinds = {}
     for node in traced.graph.nodes:
-        weights = [value for value in _parameters(traced, node) if value.ndim > 1]
+        weights = [value for value in node_parameters(traced, node) if value.ndim > 1]
         if node not in layers and any((weight == 0).any() for weight in weights):
             is_layer = node.op == "call_module"
             owner: Any = traced.get_submodule(str(node.target)) if is_layer else weights[0]

@@ -1,31 +1,14 @@
-"""What `compact` knows of a network: the units of its nodes, and the layers that compute them."""
+"""`ReducibleLayer`: what `compact` knows of a layer that may lose units."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from sklearn_tickets._network import BATCH_NORMS, LinearMap
+from sklearn_tickets._network import NO_PADDING, LinearMap, Units, normalizes
 
 _CONVOLUTION_SETTINGS = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
-NO_PADDING = (0, (0,), (0, 0), (0, 0, 0), "valid")
-
-
-@dataclass(eq=False)
-class Units:
-    """The units that a node of the graph computes."""
-
-    # The value of each, NaN if it depends on the input. The number of further axes, each of
-    # length 1, says what a unit is: none a number, one a flattened map, two a map.
-    constant: Tensor
-    # The nodes that keep the same units, this one included.
-    peers: set[fx.Node]
-    # Whether an output depends on it.
-    needed: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.needed = torch.zeros(len(self.constant), dtype=torch.bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +53,7 @@ class ReducibleLayer(LinearMap):
 
     def can_fold(self, norm: Any) -> bool:
         """Whether it is batch normalization of the layer's units."""
-        is_kind = type(norm) is BATCH_NORMS[type(self.module)]
-        return is_kind and norm.track_running_stats and norm.num_features == len(self.bias)
+        return normalizes(norm, self.module) and norm.track_running_stats
 
     def constant(self) -> Tensor:
         """Return the values of its units, as in `Units`."""

@@ -22,7 +22,7 @@ from sklearn_tickets.pruners.base import (
     Count,
     Run,
     Scores,
-    ScoringPruner,
+    WeightScoringPruner,
     batch_losses,
     gradient,
     masked_leaves,
@@ -36,7 +36,7 @@ _N_GRADIENTS = 512
 _SETTLED = 1.3
 
 
-class OptimalBrainSurgeonPruner(ScoringPruner):
+class OptimalBrainSurgeonPruner(WeightScoringPruner):
     r"""Prune what raises the loss least when all other weights are corrected for it.
 
     Around the weights w, the loss is about quadratic, with a curvature H. The least rise after

@@ -2,7 +2,8 @@
 
 A custom pruner subclasses one of these bases and implements one method:
 
-- `ScoringPruner`: ``_score`` scores the parameters;
+- `ScoringPruner`: ``_score`` scores the parameters, of which single ones or whole units go;
+- `WeightScoringPruner`: the same for algorithms that remove single ones only;
 - `GradientPruner`: ``_saliency`` scores them by gradients of the training loss;
 - `FrozenGatesPruner`, `JointGatesPruner`: ``_gates`` makes the `training.Gates` that learn the
   mask while the weights are frozen or trained;
@@ -42,7 +43,11 @@ from sklearn_tickets.pruners.base._parameters import (
 )
 from sklearn_tickets.pruners.base._readings import apply_nonlinearity, class_codes
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
-from sklearn_tickets.pruners.base._scoring import GradientPruner, ScoringPruner
+from sklearn_tickets.pruners.base._scoring import (
+    GradientPruner,
+    ScoringPruner,
+    WeightScoringPruner,
+)
 from sklearn_tickets.pruners.base._sparsity import SparsityPruner
 from sklearn_tickets.pruners.base._targets import encode_targets, is_multilabel
 
@@ -66,6 +71,7 @@ __all__ = [
     "ScoringPruner",
     "Search",
     "SparsityPruner",
+    "WeightScoringPruner",
     "apply_nonlinearity",
     "batch_losses",
     "class_codes",

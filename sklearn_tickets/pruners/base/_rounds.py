@@ -1,13 +1,14 @@
 """`Rounds`: settings of the rounds of a fit; `Run`: the state of a fit."""
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from sklearn_tickets._network import SparseRows
+from sklearn_tickets._network import SparseRows, UnitGroup, plain_module, unit_groups
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._parameters import DensitySchedule, Schedule
 from sklearn_tickets.training import L1Penalty, Training, TrainingState, geometric_density
@@ -205,6 +206,12 @@ class Run:
 
     def __post_init__(self) -> None:
         self.initial_mask = self.mask
+
+    @cached_property
+    def unit_groups(self) -> tuple[UnitGroup, ...]:
+        """The units of the network that can be removed whole."""
+        module = plain_module(self.net.module_)
+        return unit_groups(module, self.initial_mask, reads_rows=self.X.ndim == 2)
 
     def training(self, until: int, **callbacks: Callback) -> Training:
         """Make a training of the masked net.

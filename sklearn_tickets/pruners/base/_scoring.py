@@ -27,6 +27,7 @@ from sklearn_tickets.pruners.base._parameters import (
 )
 from sklearn_tickets.pruners.base._rounds import Run
 from sklearn_tickets.pruners.base._sparsity import SparsityPruner
+from sklearn_tickets.pruners.base._units import check_units, shrink_units
 from sklearn_tickets.training import L1Penalty, Training
 
 # Chosen on the planted circle and helix; cross entropy tolerates more than the squared error.
@@ -71,8 +72,8 @@ class RoundPruner(SparsityPruner):
     store_rounds: bool = False
 
 
-class ScoringPruner(RoundPruner):
-    """Base of pruners that score the parameters. Subclasses implement ``_score``.
+class WeightScoringPruner(RoundPruner):
+    """Base of pruners that score and prune single parameters. Subclasses implement ``_score``.
 
     Parameters
     ----------
@@ -107,6 +108,10 @@ class ScoringPruner(RoundPruner):
     def _score(self, run: Run) -> Scores:
         """Score the parameters of ``run.mask`` at the weights of ``run.net``; higher is kept."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _score.")
+
+    def _select(self, run: Run, scores: Scores, density: float) -> TicketMask:
+        """Keep the best-scored candidates."""
+        return self._candidates(run).shrink(scores, density, self.scope, run.rng)
 
     def _check_network(self, run: Run) -> None:
         module = plain_module(run.net.module_)
@@ -146,7 +151,7 @@ class ScoringPruner(RoundPruner):
         if self.connected:
             effective = run.mask.effective(run.net.module_, run.X)
             ranked = _dead_ends_last(scores, run.mask & ~effective)
-        found = self._candidates(run).shrink(ranked, density, self.scope, run.rng)
+        found = self._select(run, ranked, density)
         if run.mask.density == run.rounds.initial_density and found != run.mask:
             kept = [score[run.mask[name]] for name, score in scores.items()]
             lowest = min(score.min() for score in kept if len(score))
@@ -157,6 +162,48 @@ class ScoringPruner(RoundPruner):
                     "none can be preferred. Check for constant weights or a softmax inside."
                 )
         return found
+
+
+class ScoringPruner(WeightScoringPruner):
+    """Base of pruners that score parameters or whole units. Subclasses implement ``_score``.
+
+    Parameters
+    ----------
+    <parameters>
+    sparsity : float in [0, 1), default=0.9
+        Fraction of the prunable parameters to remove; met exactly. With ``granularity="unit"``
+        it is met as nearly as whole units allow, and the network is never denser.
+    granularity : {"weight", "unit"}, default="weight"
+        Whether single parameters are removed or whole units, which `export.compact` takes out: the
+        neurons and channels of hidden ``Linear`` and convolution layers.
+
+        The score of a unit is the sum of those of its incoming weights and, with `prune_bias`,
+        of its bias. With ``scope="global"`` it counts in multiples of the mean in its layer; with
+        ``scope="layer"``, every layer keeps the same share of its units. Each keeps one at least.
+        With a unit go its incoming weights and bias and the weights that read it, all of which
+        count towards the `sparsity`. Units that are added, as in residual networks, go together.
+
+        Units of which a weight is excluded stay. Networks through which units cannot be followed
+        are refused.
+
+    Attributes
+    ----------
+    <attributes>
+    """
+
+    granularity: Literal["weight", "unit"] = "weight"
+
+    def _select(self, run: Run, scores: Scores, density: float) -> TicketMask:
+        if self.granularity == "weight":
+            return super()._select(run, scores, density)
+        candidates = self._candidates(run)
+        return shrink_units(candidates, run.unit_groups, scores, density, self.scope, run.rng)
+
+    def _check_network(self, run: Run) -> None:
+        super()._check_network(run)
+        if self.granularity == "unit":
+            assert self.sparsity is not None
+            check_units(run.initial_mask, run.unit_groups, self.sparsity, self.scope)
 
 
 class GradientPruner(ScoringPruner):

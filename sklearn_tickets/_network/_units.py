@@ -1,11 +1,15 @@
-"""Which operations `compact` knows, and what they do to units and axes."""
+"""`Units`: the neurons and channels that the nodes of a graph compute, and what passes them on."""
 
+import operator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from sklearn_tickets.export._units import NO_PADDING, Units
+from sklearn_tickets._network._linear_map import BATCH_NORMS
+
+NO_PADDING = (0, (0,), (0, 0), (0, 0, 0), "valid")
 
 # Modules, functions and methods by one name: MaxPool2d and max_pool2d are "maxpool2d".
 _IDLE = {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d"}
@@ -19,7 +23,23 @@ _POOLS = {
 }
 
 
-def _operation(node: fx.Node, module: nn.Module | None) -> str:
+@dataclass(eq=False)
+class Units:
+    """The units that a node of the graph computes."""
+
+    # The value of each, NaN if it depends on the input. The number of further axes, each of
+    # length 1, says what a unit is: none a number, one a flattened map, two a map.
+    constant: Tensor
+    # The nodes that keep the same units, this one included.
+    peers: set[fx.Node]
+    # Whether an output depends on it.
+    needed: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.needed = torch.zeros(len(self.constant), dtype=torch.bool)
+
+
+def operation_of(node: fx.Node, module: nn.Module | None) -> str:
     """Name what a node does, as in `_IDLE`, `_ELEMENTWISE` and `_POOLS`."""
     name = getattr(type(module) if module else node.target, "__name__", str(node.target)).lower()
     return name[:-1].replace("_", "") + name[-1]  # a trailing "_" means "in place"
@@ -34,7 +54,7 @@ def _flattens(node: fx.Node, module: Any) -> bool:
 
 def is_matrix(node: Any, module: Any, matrices: set[fx.Node], reads_rows: bool) -> bool:
     """Whether a node is known to compute a tensor of two axes."""
-    name, sources = _operation(node, module), node.all_input_nodes
+    name, sources = operation_of(node, module), node.all_input_nodes
     if node.op == "placeholder":
         return reads_rows
     if name == "flatten":
@@ -54,12 +74,26 @@ def fits(module: Any, before: Units | None) -> bool:
     return before.constant.shape == (module.in_features,)
 
 
+def normalizes(norm: Any, layer: Any) -> bool:
+    """Whether a module is batch normalization of a layer's units."""
+    is_kind = type(norm) is BATCH_NORMS.get(type(layer))
+    return is_kind and norm.num_features == len(layer.weight)
+
+
+def node_parameters(traced: fx.GraphModule, node: fx.Node) -> list[nn.Parameter]:
+    """List the parameters that a node uses."""
+    if node.op == "call_module":
+        return list(traced.get_submodule(str(node.target)).parameters())
+    values = [operator.attrgetter(str(node.target))(traced)] if node.op == "get_attr" else []
+    return [value for value in values if isinstance(value, nn.Parameter)]
+
+
 def passed_on(node: Any, module: Any, units: dict[fx.Node, Units]) -> Tensor | None:
     """Compute the units after an operation; None if it does not pass on those before it."""
     if not node.all_input_nodes or not units.keys() >= set(node.all_input_nodes):
         return None
     constant, *others = [units[source].constant for source in node.all_input_nodes]
-    name = _operation(node, module)
+    name = operation_of(node, module)
     if name in _IDLE:
         return constant
     if name in _ELEMENTWISE and all(other.shape == constant.shape for other in others):
