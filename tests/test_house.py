@@ -76,6 +76,7 @@ ALLOWED = {
     },
     "utils": {"_network", "masks", "models", "pruners", "pruners.base"},
     "benchmark": {
+        "_files",
         "_random",
         "datasets",
         "datasets.tasks",
