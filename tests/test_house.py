@@ -77,6 +77,7 @@ ALLOWED = {
     "export": {"_estimators", "_files", "_network", "models", "pruners.base"},
     "utils": {"_network", "masks", "models", "pruners", "pruners.base"},
     "benchmark": {
+        "_files",
         "_random",
         "datasets",
         "datasets.tasks",

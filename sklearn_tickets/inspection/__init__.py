@@ -24,10 +24,19 @@ from sklearn_tickets.inspection._report import ticket_report
 from sklearn_tickets.inspection._rounds import RoundConnectivity, round_connectivity
 from sklearn_tickets.inspection._rounds_display import RoundsDisplay
 from sklearn_tickets.inspection._sparsity_curve import SparsityCurveDisplay
-from sklearn_tickets.inspection._style import INK, Display, add_legend, draw_ticket, styles, tidy
+from sklearn_tickets.inspection._style import (
+    FAINT,
+    INK,
+    Display,
+    add_legend,
+    draw_ticket,
+    styles,
+    tidy,
+)
 from sklearn_tickets.inspection._ticket_mask_display import TicketMaskDisplay
 
 __all__ = [
+    "FAINT",
     "INK",
     "ConnectivityDisplay",
     "DetectabilityDisplay",

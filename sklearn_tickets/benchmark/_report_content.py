@@ -1,0 +1,176 @@
+"""What a report says: the tables, plots and sentences of both of its formats."""
+
+import platform
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from typing import NamedTuple
+
+import pandas as pd
+
+from sklearn_tickets.benchmark._format_report import QUALITY
+from sklearn_tickets.benchmark._report_figures import Plot, cost_plot, curve_plot
+from sklearn_tickets.benchmark._report_rows import merge_repeats, prepare_rows
+from sklearn_tickets.benchmark._report_statistics import comparisons, costs, mean_ranks, medians
+from sklearn_tickets.benchmark._report_tables import (
+    Table,
+    closest_table,
+    comparison_table,
+    cost_table,
+    curve_table,
+    last_line,
+    median_table,
+    method_table,
+    problem_table,
+    rank_table,
+    run_table,
+)
+from sklearn_tickets.benchmark._report_words import (
+    GLOSSARY,
+    count,
+    describe_controls,
+    describe_costs,
+    describe_curves,
+    describe_ranks,
+    facts,
+    findings,
+    remarks,
+)
+
+
+class Failure(NamedTuple):
+    """The runs that failed with the same message, and the whole traceback of the first."""
+
+    message: str
+    n_runs: str
+    example: str
+    traceback: str
+
+
+class Problem(NamedTuple):
+    """What is said of one planted problem. There are no plots of nothing."""
+
+    name: str
+    quality: str
+    curve: Plot | None
+    curve_words: str
+    curve_table: Table
+    cost: Plot | None
+    cost_words: str
+    cost_table: Table
+    ranks: Table
+
+
+@dataclass(frozen=True)
+class Report:
+    """What both templates lay out. Sentences are plain text, which they escape."""
+
+    title: str
+    lead: str
+    findings: list[str]
+    closest: Table
+    remarks: list[str]
+    ranks_text: str
+    ranks: Table
+    controls_text: str
+    controls: Table
+    problems: list[Problem]
+    facts: dict[str, str]
+    problem_table: Table
+    method_table: Table
+    failures: list[Failure]
+    median_table: Table
+    run_table: Table
+    glossary: dict[str, str]
+    versions: str
+    date: str
+
+
+def make_report(frame: pd.DataFrame) -> Report:
+    """Make the content of a report.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As in `write_report`.
+
+    Returns
+    -------
+    report : Report
+        The content.
+
+    Raises
+    ------
+    ValueError
+        If `frame` is no table of `seek`.
+    """
+    rows = prepare_rows(frame)
+    runs = merge_repeats(rows)
+    summary = medians(runs)
+    ranks, counts = mean_ranks(runs), comparisons(runs)
+    names = list(dict.fromkeys(runs["problem"]))
+    amounts = {
+        "method": runs.loc[~runs["is_reference"], "method"].nunique(),
+        "planted problem": len(names),
+        "seed": runs["seed"].nunique(),
+        "run": len(rows),
+    }
+    packages = [f"{name} {version(name)}" for name in ("sklearn-tickets", "torch")]
+    return Report(
+        title="Who finds the planted ticket?",
+        lead=", ".join(count(n, noun) for noun, n in amounts.items()) + ".",
+        findings=list(findings(summary, ranks)),
+        closest=closest_table(summary),
+        remarks=list(remarks(frame, rows, runs)),
+        ranks_text=describe_ranks(ranks),
+        ranks=rank_table(ranks),
+        controls_text=describe_controls(counts),
+        controls=comparison_table(counts),
+        problems=[
+            _problem(i, runs[runs["problem"] == name], summary[summary["problem"] == name])
+            for i, name in enumerate(names)
+        ],
+        facts=facts(frame),
+        problem_table=problem_table(rows),
+        method_table=method_table(rows),
+        failures=_failures(rows),
+        median_table=median_table(summary),
+        run_table=run_table(frame, rows),
+        glossary=GLOSSARY,
+        versions=", ".join([*packages, f"Python {platform.python_version()}"]),
+        date=date.today().isoformat(),
+    )
+
+
+def _problem(index: int, runs: pd.DataFrame, summary: pd.DataFrame) -> Problem:
+    """Make what is said of one problem."""
+    cost = costs(summary)
+    return Problem(
+        name=runs["problem"].iloc[0],
+        quality=QUALITY[runs["metric"].iloc[0]].capitalize(),
+        curve=curve_plot(runs, f"curve-{index}"),
+        curve_words=describe_curves(summary),
+        curve_table=curve_table(summary),
+        cost=cost_plot(cost, summary, f"cost-{index}"),
+        cost_words=describe_costs(cost),
+        cost_table=cost_table(cost),
+        ranks=rank_table(mean_ranks(runs)),
+    )
+
+
+def _failures(rows: pd.DataFrame) -> list[Failure]:
+    """Sort failed runs by their message, the most frequent one first."""
+    if "error" not in rows:
+        return []
+    failed = rows[rows["failed"] & rows["error"].notna()]
+    failed = failed.assign(message=failed["error"].map(last_line))
+    failures = []
+    frequent = failed["message"].value_counts().index
+    for message in frequent:
+        own = failed[failed["message"] == message]
+        first = own.iloc[0]
+        example = f"{first['method']} at density {first['density']:.3g}, {first['problem']}"
+        example += f", seed {first['seed']:.0f}"
+        n_runs = count(len(own), "run")
+        failures.append(Failure(str(message), n_runs, example, str(first["error"])))
+    return failures

@@ -1,0 +1,181 @@
+"""Rows of a report: a table of `seek`, checked, with names and a score for each row."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_tickets.benchmark._format_report import QUALITY
+from sklearn_tickets.benchmark._seek import COLUMNS
+from sklearn_tickets.benchmark._seek_display import MODES
+
+TICKET_LEVEL = "ticket"
+CELL = ["problem", "method", "level", "seed"]
+NUMBERS = [
+    "depth",
+    "width",
+    "seed",
+    "density",
+    "n_kept",
+    "strong",
+    "strong_raw",
+    "weak",
+    "overlap",
+    "chance",
+    "effective_density",
+    "seconds",
+]
+# What else a problem or a method may differ in, if the table has it.
+_OPTIONAL = ("noise", "scaling", "n_samples")
+# Parameters that other columns have.
+_ELSEWHERE = {"sparsity", "density", "random_state", "seed"}
+
+
+def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Check a table, and name what its rows belong to.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The result of `seek`, or several of them concatenated, with or without the further
+        columns described in `write_report`.
+
+    Returns
+    -------
+    rows : DataFrame
+        The rows in their order, with a new index, numbers as float64 and these columns more:
+
+        - ``problem``: the task and what else tells the planted problems apart;
+        - ``name``: the pruner, and the parameters in which those of the same mode differ;
+        - ``method``: the name with the mode, unless it is that of a reference;
+        - ``level``: the density as text; "ticket" if it is that of the planted ticket;
+        - ``trained_from``: the weights that tickets are trained from, "weak" if not given;
+        - ``is_reference``: whether the mask was given, not searched;
+        - ``failed``: whether there is no quality;
+        - ``score``: the quality after training on a scale on which higher is better and
+          differences of at most 1 are ties: percentage points of accuracy, and steps of 10 %
+          of errors.
+
+    Raises
+    ------
+    ValueError
+        If `frame` is no table of this kind. The message names the columns and values.
+    """
+    missing = [column for column in COLUMNS if column not in frame]
+    if missing:
+        raise ValueError(
+            f"frame lacks the columns {', '.join(missing)}; pass a table of `seek`, which has "
+            "all of them."
+        )
+    if frame.empty:
+        raise ValueError("frame has no rows; run something first.")
+    rows = frame.reset_index(drop=True)
+    for column in NUMBERS:
+        rows[column] = _numbers(rows[column])
+    rows["collapsed"] = _numbers(rows["collapsed"])
+    for column, known in [("metric", QUALITY), ("mode", {"given": "", **MODES})]:
+        unknown = rows.loc[~rows[column].isin(list(known)), column]
+        if not unknown.empty:
+            raise ValueError(
+                f"column {column!r} of frame contains {unknown.iloc[0]!r}; choose from "
+                f"{', '.join(known)}."
+            )
+    invalid = rows.loc[~rows["density"].between(0, 1, inclusive="right"), "density"]
+    if not invalid.empty:
+        raise ValueError(
+            f"column 'density' of frame contains {invalid.iloc[0]}; pass fractions above 0 and "
+            "at most 1."
+        )
+    rows["is_reference"] = rows["mode"] == "given"
+    rows["problem"] = _problems(rows)
+    rows["trained_from"] = rows.get("trained_from", "weak")
+    rows["name"] = _names(rows)
+    modes = " (" + rows["mode"].map(str) + ")"
+    rows["method"] = rows["name"] + modes.where(~rows["is_reference"], "")
+    rows["level"] = _levels(rows)
+    rows["failed"] = rows["weak"].isna()
+    steps = -np.log(rows["weak"].clip(lower=np.finfo(float).tiny)) / np.log(1.1)
+    rows["score"] = (100 * rows["weak"]).where(rows["metric"] == "accuracy", steps)
+    return rows
+
+
+def merge_repeats(rows: pd.DataFrame) -> pd.DataFrame:
+    """Merge the rows of the same problem, method, density and seed.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The result of `prepare_rows`.
+
+    Returns
+    -------
+    runs : DataFrame
+        One row for each of them, with the means of the numbers of those that did not fail.
+    """
+    first = dict.fromkeys(("task", "pruner", "name", "mode", "metric", "is_reference"), "first")
+    merged = {"collapsed": "max", "failed": "all"}
+    means = dict.fromkeys([*(n for n in NUMBERS if n != "seed"), "score"], "mean")
+    return rows.groupby(CELL, sort=False, as_index=False).agg(first | merged | means)
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """Convert a column to float64, with NaN for missing values."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    strange = column[numbers.isna() & column.notna()]
+    if not strange.empty:
+        raise ValueError(
+            f"column {column.name!r} of frame contains {strange.iloc[0]!r}; it must be a number."
+        )
+    return numbers
+
+
+def _problems(rows: pd.DataFrame) -> pd.Series:
+    """Name the planted problems."""
+    names = rows["task"].map(str)
+    for column in ("depth", "width"):
+        names += f", {column} " + rows[column].map("{:g}".format)
+    for column in _OPTIONAL:
+        if column in rows and rows[column].nunique(dropna=False) > 1:
+            names += f", {column} " + rows[column].map(str)
+    # The same task may be measured in two ways.
+    is_mixed = rows["metric"].groupby(names).transform("nunique") > 1
+    return names.where(~is_mixed, names + ", " + rows["metric"])
+
+
+def _names(rows: pd.DataFrame) -> pd.Series:
+    """Name the pruners, with the parameters in which those of the same mode differ."""
+    names = rows["pruner"].map(str)
+    if "parameters" not in rows:
+        return names
+    parameters = rows["parameters"].map(_parse)
+
+    def label(own: pd.Series) -> pd.Series:
+        keys = dict.fromkeys(key for setting in own for key in setting)
+        varied = [key for key in keys if len({repr(setting.get(key)) for setting in own}) > 1]
+        return own.map(lambda s: "".join(f", {key}={s[key]}" for key in varied if key in s))
+
+    return names + parameters.groupby([names, rows["mode"]]).transform(label)
+
+
+def _parse(text: object) -> Mapping[str, Any]:
+    """Return the parameters that a JSON object holds, without those of other columns."""
+    if not isinstance(text, str):
+        return {}
+    try:
+        parameters = json.loads(text)
+    except ValueError:
+        return {"parameters": text}
+    if not isinstance(parameters, dict):
+        return {"parameters": text}
+    return {key: value for key, value in parameters.items() if key not in _ELSEWHERE}
+
+
+def _levels(rows: pd.DataFrame) -> pd.Series:
+    """Name the densities. That of the planted ticket may differ between seeds."""
+    is_planted = rows["is_reference"] & (rows["pruner"] == "planted")
+    planted = rows[is_planted].groupby(["problem", "seed"])["density"].first()
+    own = pd.MultiIndex.from_frame(rows[["problem", "seed"]])
+    is_ticket = np.isclose(rows["density"], planted.reindex(own).to_numpy(), rtol=1e-6, atol=0)
+    return rows["density"].map("{:.6g}".format).where(~is_ticket, TICKET_LEVEL)

@@ -1,0 +1,217 @@
+"""Sentences of a report."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_tickets.benchmark._format_report import QUALITY
+from sklearn_tickets.benchmark._report_rows import CELL, NUMBERS, TICKET_LEVEL
+from sklearn_tickets.benchmark._report_statistics import CONTROLS, N_RESAMPLES
+from sklearn_tickets.benchmark._report_tables import quality_text
+from sklearn_tickets.benchmark._seek import COLUMNS
+
+GLOSSARY = {
+    "Method": "a pruner in a mode: single-shot, in rounds (multi), or learning its mask. "
+    "References are masks that are given, not searched.",
+    "Density": "the fraction of the parameters that is kept. The planted size is the density of "
+    "the planted ticket.",
+    "Quality": "accuracy (higher is better) or mean squared error (mse, lower is better) on noisy "
+    "held-out data. If not stated otherwise, that after training.",
+    "Weak": "the quality after training, from the weights that the table of methods tells: weak, "
+    "from the initial ones; sparse net, never rewound; strong, not trained.",
+    "Strong, raw": "the quality at the initial weights, with outputs rescaled, and without.",
+    "Overlap, chance": "intersection over union with the planted ticket, and that of a random "
+    "mask with as many entries in every parameter.",
+    "Effective": "the fraction of the parameters on a path from an input to an output. A network "
+    "without any has collapsed.",
+    "References": "planted, the ticket; shuffled, the ticket permuted within every parameter; "
+    "dense, the whole network; scaled, the ticket with its true output scale; constant, the output "
+    "biases alone.",
+    "Rank": "that of the quality after training among all methods on the same problem at the same "
+    "density with the same seed. Equal ones share the mean of their ranks; failed runs are last.",
+    "Tie": "accuracies that differ by at most a percentage point, or errors by at most 10 %.",
+    "Front": "no faster method is as good.",
+}
+
+
+def count(number: float, noun: str) -> str:
+    """Say how many there are."""
+    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
+
+
+def findings(summary: pd.DataFrame, ranks: pd.DataFrame) -> Iterator[str]:
+    """Say which method is best, and how near the methods come to the planted ticket."""
+    if not ranks.empty:
+        best, others = ranks.iloc[0], ranks.iloc[1:]
+        sentence = f"{best['method']} ranks best, {best['rank']:.1f} of {len(ranks)} on average"
+        if pd.notna(best["high"]):
+            sentence += f" (95 % interval {best['low']:.1f} to {best['high']:.1f})"
+            n_near = int((others["low"] <= best["high"]).sum())
+            sentence += f"; {n_near or 'none'} of the {len(others)} other intervals overlap with it"
+        yield f"{sentence}."
+    at_ticket = summary[summary["level"] == TICKET_LEVEL]
+    planted = at_ticket[at_ticket["is_reference"] & (at_ticket["method"] == "planted")]
+    best_found = at_ticket[~at_ticket["is_reference"]].groupby("problem")["score"].max()
+    gap = (planted.set_index("problem")["score"] - best_found).dropna()
+    if not gap.empty:
+        yield (
+            "With as few parameters as the planted ticket, the best method is as good as the "
+            f"ticket after training, or better, on {(gap <= 1).sum()} of "
+            f"{count(len(gap), 'problem')}; accuracies within a percentage point and errors within "
+            "10 % count as equal."
+        )
+
+
+def remarks(frame: pd.DataFrame, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[str]:
+    """Say what is missing, went wrong or limits what can be concluded."""
+    n_failed, n_collapsed = int(rows["failed"].sum()), int(rows["collapsed"].sum())
+    if n_failed:
+        yield (
+            f"{count(n_failed, 'run')} of {len(rows):,} failed. They have no quality, rank last "
+            "and lose against every control; medians leave them out."
+        )
+    if n_collapsed:
+        yield (
+            f"{count(n_collapsed, 'network')} of {len(rows):,} collapsed: no input is connected "
+            "with an output. Points are hollow where most did."
+        )
+    if len(runs) < len(rows):
+        repeated = frame.reset_index(drop=True)[rows.duplicated(CELL, keep=False)]
+        keys = [rows.loc[repeated.index, column] for column in CELL]
+        settings = [c for c in frame if c not in (*NUMBERS, "collapsed", "error")]
+        differing = [
+            str(c) for c in settings if (repeated[c].astype(str).groupby(keys).nunique() > 1).any()
+        ]
+        where = f"; they differ in {', '.join(differing)}" if differing else ""
+        n_repeats = len(rows) - len(runs)
+        yield (
+            f"{count(n_repeats, 'row')} repeat{'s' * (n_repeats == 1)} the problem, method, "
+            f"density and seed of another{where}. Such rows count once, with their mean."
+        )
+    n_extreme = int(((rows["metric"] == "mse") & rows["weak"].isin([0, np.inf])).sum())
+    if n_extreme:
+        yield (
+            f"{count(n_extreme, 'result')} {'is an error' if n_extreme == 1 else 'are errors'} of "
+            "zero or infinity, which plots cannot show."
+        )
+    n_seeds = runs.groupby("problem")["seed"].nunique()
+    if (n_seeds == 1).all():
+        yield "There is one seed, so nothing tells how much results vary with it."
+    elif (n_seeds == 1).any():
+        yield f"There is one seed only of {_list(n_seeds[n_seeds == 1])}."
+    elif n_seeds.min() < 5:
+        yield (
+            f"There are {n_seeds.min()} seeds of some problems; bootstrap intervals of fewer than "
+            "five seeds are too short."
+        )
+    found = runs[~runs["is_reference"]]
+    n_levels = found.groupby("problem")["level"].nunique()
+    if (n_levels == 1).any():
+        yield f"There is one density only of {_list(n_levels[n_levels == 1])}: a point, no curve."
+    for subset, what in [
+        (found, "Without methods"),
+        (runs[runs["is_reference"] & (runs["pruner"] == "planted")], "Without the planted ticket"),
+        (found[found["level"] == TICKET_LEVEL], "Without methods at the size of the ticket"),
+    ]:
+        absent = n_seeds.index.difference(pd.Index(subset["problem"]))
+        if len(absent):
+            yield f"{what}: {_list(n_seeds[absent])}."
+
+
+def describe_ranks(ranks: pd.DataFrame) -> str:
+    """Say what the ranks are from, or why there are none."""
+    n_blocks, n_complete = ranks.attrs["n_blocks"], ranks.attrs["n_complete"]
+    if ranks.empty:
+        return (
+            f"There is nothing to rank: in {n_complete} of {count(n_blocks, 'block')} (a problem "
+            "at a density with a seed), every method was run, and two methods are needed."
+        )
+    n_seeds = ranks["n_seeds"].iloc[0]
+    text = (
+        "Methods are ranked by their quality after training in each of "
+        f"{count(n_complete, 'block')}: a problem at a density with a seed. "
+    )
+    if n_complete < n_blocks:
+        text += (
+            f"{count(n_blocks - n_complete, 'more block')} do not count, since some method was "
+            "not run there. "
+        )
+    if n_seeds == 1:
+        return text + "One seed (n = 1) gives no intervals."
+    return text + (
+        f"Intervals are over seeds (n = {n_seeds}): the 95 % percentile intervals of "
+        f"{N_RESAMPLES:,} bootstrap samples."
+    )
+
+
+def describe_controls(counts: pd.DataFrame) -> str:
+    """Say how methods are compared with controls, and which controls are missing."""
+    text = (
+        "Every run is compared with the controls of the same problem, density and seed: with the "
+        "better mode of the random pruner and, at the size of the planted ticket, with the trained "
+        "ticket and with the shuffled one. Accuracies within a percentage point and errors within "
+        "10 % are ties."
+    )
+    missing = [control for control in CONTROLS.values() if control not in set(counts["control"])]
+    return text + (
+        f" There is no comparison with the {' or the '.join(missing)}." if missing else ""
+    )
+
+
+def describe_curves(summary: pd.DataFrame) -> str:
+    """Say what the curves of one problem show."""
+    metric = summary["metric"].iloc[0]
+    found = summary[~summary["is_reference"] & summary["weak"].notna()]
+    if found.empty:
+        return "No method has a result."
+    lowest = found[found["density"] == found["density"].min()]
+    best = lowest.loc[lowest["score"].idxmax()]
+    text = (
+        f"The {QUALITY[metric]} of {count(found['method'].nunique(), 'method')} after training, "
+        f"against density; medians over seeds. At the lowest density, {best['density']:.3g}, "
+        f"{best['method']} is best with {quality_text(metric, best['weak'])}."
+    )
+    planted = summary[summary["is_reference"] & (summary["method"] == "planted")]
+    row: Any
+    for row in planted.itertuples():
+        text += (
+            f" The planted ticket, at {row.density:.3g}, has {quality_text(metric, row.strong)} "
+            f"untrained and {quality_text(metric, row.weak)} trained."
+        )
+    return text
+
+
+def describe_costs(costs: pd.DataFrame) -> str:
+    """Say what the plot of cost shows."""
+    if costs.empty:
+        return "No method has a result."
+    first = costs.iloc[0]
+    place = "the planted size" if first["level"] == TICKET_LEVEL else "the lowest density"
+    best = []
+    row: Any
+    for row in costs[costs["is_best"]].itertuples():
+        quality = quality_text(row.metric, row.weak)
+        best.append(f"{row.method} ({row.seconds:.2g} s, {quality})")
+    return (
+        f"The {QUALITY[first['metric']]} after training against the seconds of the fit, at "
+        f"{place}, {first['density']:.3g}. No faster method is as good as {', '.join(best)}."
+    )
+
+
+def facts(frame: pd.DataFrame) -> dict[str, str]:
+    """List the pruners, their modes, and the values of other columns that have few."""
+    found = frame[frame["mode"] != "given"]
+    others = [c for c in frame if c not in (*COLUMNS, "parameters", "error")]
+    few = {str(c): frame[c] for c in others if frame[c].astype(str).nunique() <= 5}
+    return {
+        term: ", ".join(dict.fromkeys(values.dropna().astype(str)))
+        for term, values in ({"Pruners": found["pruner"], "Modes": found["mode"]} | few).items()
+    }
+
+
+def _list(problems: pd.Series) -> str:
+    """List the names in an index, or the number of many."""
+    names = list(problems.index)
+    return "; ".join(names) if len(names) <= 3 else f"{len(names)} problems"
