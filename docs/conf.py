@@ -28,11 +28,12 @@ extensions = [
     "sphinx_copybutton",
     "matplotlib.sphinxext.plot_directive",
 ]
-exclude_patterns = ["_build", "sg_execution_times.rst", "auto_examples/*.ipynb"]
+exclude_patterns = ["_build", "**sg_execution_times.rst", "auto_examples/*.ipynb"]
 # Names in single backticks are links where there is something to link to.
 default_role = "autolink"
 templates_path = ["_templates"]
 
+toc_object_entries_show_parents = "hide"
 autosummary_generate = True
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
@@ -87,6 +88,20 @@ html_title = "sklearn_tickets"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+# Pages on their own have no neighbors to list.
+html_sidebars = {
+    page: []
+    for page in (
+        "index",
+        "get_started",
+        "methods",
+        "coming_from",
+        "limits",
+        "glossary",
+        "changelog",
+        "citing",
+    )
+}
 html_theme_options = {
     "show_prev_next": False,
     "navigation_with_keys": False,
