@@ -110,7 +110,7 @@ def ticket_report(
 
     See Also
     --------
-    GivenMaskPruner : Fits the controls.
+    sklearn_tickets.pruners.GivenMaskPruner : Fits the controls.
     sklearn_tickets.benchmark.seek : Compares pruners.
 
     Notes

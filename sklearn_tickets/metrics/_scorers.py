@@ -179,7 +179,7 @@ def make_ticket_scorer(
     """
     name = metric.__name__.removesuffix("_score")
     truth = "the planted ticket" if mask is None else repr(mask)
-    doc = f"{metric.__name__} of a fitted pruner's mask_ against {truth}."
+    doc = f"{metric.__name__} of a fitted pruner's ``mask_`` against {truth}."
     return _Scorer(name, doc, _ticket, mask=mask, metric=metric)
 
 
@@ -266,7 +266,7 @@ def make_strong_scorer(scoring: str | Callable[..., float], *, rescale: bool = T
     scoring : str or callable
         The score of the strong ticket's predictions: a name such as
         ``"balanced_accuracy"`` or ``"neg_log_loss"``, or a scorer ``(estimator, X, y) ->
-        float``. See :ref:`scikit-learn's scoring names <scoring_string_names>`.
+        float``. See scikit-learn's guide for the names.
     rescale : bool, default=True
         Whether to multiply the outputs by the pruner's ``output_scale_``, factors estimated
         on its training data. Pruning changes the scale of an untrained network's outputs,
@@ -291,7 +291,7 @@ def make_strong_scorer(scoring: str | Callable[..., float], *, rescale: bool = T
     """
     scorer = check_scoring(scoring=scoring)
     label = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", repr(scoring))
-    reading = "rescaled by output_scale_" if rescale else "raw"
+    reading = "rescaled by ``output_scale_``" if rescale else "raw"
     return _Scorer(
         f"strong_{label}" if rescale else f"raw_strong_{label}",
         f"{label} of a fitted pruner's mask on its initial weights, outputs {reading}.",

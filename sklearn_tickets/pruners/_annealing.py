@@ -96,7 +96,7 @@ class AnnealingPruner(FrozenGatesPruner):
     See Also
     --------
     EdgePopupPruner : Much faster, and as good where many parameters are kept.
-    strong_accuracy : Score the strong ticket.
+    sklearn_tickets.metrics.strong_accuracy : Score the strong ticket.
 
     Notes
     -----

@@ -38,7 +38,7 @@ class EdgePopupPruner(FrozenGatesPruner):
 
     See Also
     --------
-    strong_accuracy : Score the strong ticket.
+    sklearn_tickets.metrics.strong_accuracy : Score the strong ticket.
 
     References
     ----------

@@ -88,7 +88,7 @@ class GeneticPruner(SparsityPruner):
     See Also
     --------
     EdgePopupPruner : Search by gradients, which work better in larger networks.
-    strong_accuracy : Score the strong ticket.
+    sklearn_tickets.metrics.strong_accuracy : Score the strong ticket.
 
     Notes
     -----

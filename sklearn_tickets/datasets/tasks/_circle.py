@@ -26,7 +26,7 @@ class CircleTask(UniformInputs, OrderedClasses):
     that is nearest in terms of the logits.
 
     The ticket approximates x1^2 and x2^2 with piecewise-linear functions and adds them
-    up. With four or more layers of units, it uses |x1| and |x2|; with six or more, it first
+    up. With four or more layers of units, it uses ``|x1|`` and ``|x2|``; with six or more, it first
     rotates and folds the plane, which makes the first coordinate nearly the norm.
 
     Examples

@@ -100,7 +100,7 @@ class BasePruner(
         Class labels, or the numbers of the labels in an indicator matrix; classifiers only.
     n_features_in_ : int
         Number of features (channels, for images) seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if the columns of X have string names.
 
     See Also

@@ -1,0 +1,157 @@
+"""The documentation: its pages' code works, and the built site is whole.
+
+Tests of the built site need ``docs/_build/html``, which the README's command makes.
+"""
+
+import importlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+import sklearn_tickets
+from tests.browser import CHROMIUM, Browser
+
+matplotlib.use("agg")
+
+DOCS = Path(__file__).parents[1] / "docs"
+BUILT = DOCS / "_build" / "html"
+SOURCES = sorted(
+    path
+    for path in DOCS.rglob("*.md")
+    if "_build" not in path.parts and "```python" in path.read_text()
+)
+PAGES = sorted(
+    path.relative_to(BUILT).as_posix() for path in BUILT.rglob("*.html") if "_static" not in path.parts
+)
+needs_site = pytest.mark.skipif(not PAGES, reason="the site is not built")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_the_code_of_a_page_works_from_the_first_line_to_the_last(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
+    names = {}
+    try:
+        for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL):
+            exec(block, names)
+    finally:
+        matplotlib.pyplot.close("all")
+
+
+def test_the_reference_lists_every_subpackage():
+    """And each of their pages lists all public names, which the template takes from the package."""
+    listed = re.findall(r"^   (sklearn_tickets\.[\w.]+)$", (DOCS / "reference/index.rst").read_text(), re.M)
+    package = Path(sklearn_tickets.__file__).parent
+    doors = package.glob("[a-z]*/**/__init__.py")
+    assert sorted(listed) == sorted(
+        ".".join(door.parent.relative_to(package.parent).parts) for door in doors
+    )
+
+
+class _Page(HTMLParser):
+    """What a page refers to, and its headings and images."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loaded, self.links, self.anchors, self.levels, self.without_alt = [], [], set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.anchors |= {given.get("id"), given.get("name") if tag == "a" else None}
+        if tag in ("script", "img", "iframe", "source") and given.get("src"):
+            self.loaded.append(given["src"])
+        if tag == "link" and given.get("rel") in ("stylesheet", "preload", "icon"):
+            self.loaded.append(given["href"])
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
+        if re.fullmatch("h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        # An empty text marks a decoration.
+        if tag == "img" and "alt" not in given:
+            self.without_alt.append(given.get("src"))
+
+
+@pytest.fixture(scope="module")
+def pages():
+    return {name: _Page((BUILT / name).read_text()) for name in PAGES}
+
+
+@needs_site
+def test_the_site_has_every_public_name(pages):
+    anchors = set().union(*(page.anchors for page in pages.values()))
+    for door in Path(sklearn_tickets.__file__).parent.glob("[a-z]*/**/__init__.py"):
+        room = ".".join(door.parent.relative_to(Path(sklearn_tickets.__file__).parents[1]).parts)
+        names = {f"{room}.{name}" for name in importlib.import_module(room).__all__}
+        assert not names - anchors
+
+
+@needs_site
+def test_pages_load_nothing_from_elsewhere(pages):
+    for name, page in pages.items():
+        assert not [source for source in page.loaded if "//" in source], name
+
+
+@needs_site
+def test_links_inside_the_site_lead_somewhere(pages):
+    for name, page in pages.items():
+        for link in page.links:
+            path, _, anchor = link.partition("#")
+            if "//" in link or link.startswith("mailto:"):
+                continue
+            target = (BUILT / name).parent / path if path else BUILT / name
+            assert target.exists(), f"{name}: {link}"
+            key = target.resolve().relative_to(BUILT.resolve()).as_posix()
+            if anchor and key in pages:
+                assert anchor in pages[key].anchors, f"{name}: {link}"
+
+
+@needs_site
+def test_pages_have_one_title_headings_in_order_and_texts_for_images(pages):
+    for name, page in pages.items():
+        if name in ("search.html", "genindex.html", "py-modindex.html"):
+            continue
+        assert page.levels.count(1) == 1, name
+        assert page.levels[0] == 1, name
+        steps = zip(page.levels[:-1], page.levels[1:], strict=True)
+        assert all(after <= before + 1 for before, after in steps), name
+        assert not page.without_alt, name
+
+
+@needs_site
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_open_without_errors_and_fit_on_small_screens(tmp_path, scheme):
+    with Browser(tmp_path) as browser:
+        browser.look(400, scheme=scheme)
+        for name in PAGES:
+            browser.open((BUILT / name).as_uri())
+            errors = [entry["entry"] for entry in browser.of("Log.entryAdded")]
+            assert not [entry for entry in errors if entry["level"] == "error"], name
+            assert not browser.of("Runtime.exceptionThrown"), name
+            assert not browser.of("Network.loadingFailed"), name
+            width = browser.run("document.documentElement.scrollWidth")
+            assert width <= 400, f"{name} is {width} pixels wide"
+
+
+@needs_site
+@needs_browser
+@pytest.mark.parametrize("word", ["rewinding", "SynFlow", "overlap", "planted", "annealing"])
+def test_search_finds(tmp_path, word):
+    with Browser(tmp_path) as browser:
+        browser.open((BUILT / "search.html").as_uri() + f"?q={word}")
+        found = """new Promise(done => {
+            const look = () => {
+                const n = document.querySelectorAll("#search-results li").length;
+                n ? done(n) : setTimeout(look, 50);
+            };
+            look();
+        })"""
+        reply = browser.send(
+            "Runtime.evaluate", expression=found, awaitPromise=True, returnByValue=True
+        )
+        assert reply["result"]["value"] > 0
