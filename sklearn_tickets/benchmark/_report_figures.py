@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Affine2D
 
 from sklearn_tickets.benchmark._seek_display import SeekDisplay
@@ -147,15 +147,15 @@ def _finish(ax: "Axes", entries: Mapping[str, "Artist | None"], name: str) -> Pl
         # Labels with exponents above the line could not take the font of the page.
         if axis.get_scale() == "log" and not isinstance(axis.get_major_locator(), FixedLocator):
             low, high = axis.get_view_interval()
-            axis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
+            subs = (1,) if high > 100 * low else (1, 2, 5)
+            axis.set_major_locator(LogLocator(subs=subs) if high > 3 * low else MaxNLocator(5))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter(NullFormatter())
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    assert isinstance(ax.figure, Figure)
     file = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(file, format="svg", transparent=True, metadata=metadata)
+        ax.figure.savefig(file, format="svg", transparent=True, metadata=metadata)
     root = ElementTree.fromstring(file.getvalue())
     keys = [Key(text, _swatch(handle)) for text, handle in entries.items()]
     return Plot(_inline(root, name), keys)

@@ -78,7 +78,7 @@ def mean_ranks(runs: pd.DataFrame, *, random_state: int = 0) -> pd.DataFrame:
             np.mean,
             n_resamples=N_RESAMPLES,
             method="percentile",
-            rng=np.random.default_rng(random_state),
+            random_state=np.random.default_rng(random_state),
         ).confidence_interval
         ranks["low"], ranks["high"] = interval.low, interval.high
     ranks["n_seeds"] = len(by_seed)

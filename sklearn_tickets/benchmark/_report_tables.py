@@ -74,7 +74,8 @@ class Table(NamedTuple):
 def problem_table(rows: pd.DataFrame) -> Table:
     """List the planted problems, and how often which was run."""
     cells: list[tuple[str, ...]] = []
-    for (problem, metric), own in rows.groupby(["problem", "metric"], sort=False):
+    for problem, own in rows.groupby("problem", sort=False):
+        metric = next(iter(own["metric"].dropna()), MISSING)
         found = own[~own["is_reference"]]
         levels = found.groupby("level")["density"].median().sort_values(ascending=False)
         densities = ", ".join(_level_text(*level) for level in levels.items())

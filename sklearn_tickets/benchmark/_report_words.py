@@ -72,20 +72,28 @@ def remarks(frame: pd.DataFrame, rows: pd.DataFrame, runs: pd.DataFrame) -> Iter
             f"{count(n_failed, 'run')} of {len(rows):,} failed. They have no quality, rank last "
             "and lose against every control; medians leave them out."
         )
+    n_unknown = int(rows[["level", "metric"]].isna().any(axis=1).sum())
+    if n_unknown:
+        yield (
+            f"Of these, {n_unknown:,} failed before it was known how large their tickets are, or "
+            "how their quality is measured. They do not count in statistics."
+        )
     if n_collapsed:
         yield (
             f"{count(n_collapsed, 'network')} of {len(rows):,} collapsed: no input is connected "
             "with an output. Points are hollow where most did."
         )
-    if len(runs) < len(rows):
-        repeated = frame.reset_index(drop=True)[rows.duplicated(CELL, keep=False)]
+    known = rows.dropna(subset=["level", "metric"])
+    if len(runs) < len(known):
+        is_repeated = known[CELL].duplicated(keep=False)
+        repeated = frame.reset_index(drop=True).loc[known.index[is_repeated]]
         keys = [rows.loc[repeated.index, column] for column in CELL]
         settings = [c for c in frame if c not in (*NUMBERS, "collapsed", "error")]
         differing = [
             str(c) for c in settings if (repeated[c].astype(str).groupby(keys).nunique() > 1).any()
         ]
         where = f"; they differ in {', '.join(differing)}" if differing else ""
-        n_repeats = len(rows) - len(runs)
+        n_repeats = len(known) - len(runs)
         yield (
             f"{count(n_repeats, 'row')} repeat{'s' * (n_repeats == 1)} the problem, method, "
             f"density and seed of another{where}. Such rows count once, with their mean."
