@@ -106,7 +106,7 @@ def test_wins_ties_and_losses_by_hand():
     counts = comparisons(runs_of([*rows, row("shuffled", "given", 0.4)]))
     by_name = counts.set_index(["control", "method"])[["win", "tie", "loss", "n"]]
     against = by_name.loc["random pruner"]
-    # Better than the better mode by two points, by one, worse, failed; other densities have no
+    # Better than the best mode by two points, by one, worse, failed; other densities have no
     # control.
     assert against.index.tolist() == ["a (single)", "b (single)", "c (single)", "d (single)"]
     assert against.to_numpy().tolist() == [[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 1, 1]]
@@ -311,7 +311,7 @@ def test_markdown_says_the_same(tmp_path):
     ("name", "sentence"),
     [
         ("one run", "There is nothing to rank"),
-        ("one run", "There is one density only of circle"),
+        ("one run", "There is one density of circle"),
         ("one run", "Without the planted ticket: circle, depth 5, width 100."),
         ("one run", "There is no comparison with the random pruner or the shuffled ticket or"),
         ("one seed", "One seed (n = 1) gives no intervals"),
@@ -354,11 +354,19 @@ def test_the_table_of_seek_makes_the_same_page_every_time(tmp_path):
     [
         (lambda frame: frame.drop(columns=["weak", "seed"]), "lacks the columns seed, weak; pass"),
         (lambda frame: frame[:0], "frame has no rows"),
-        (lambda frame: frame.assign(metric="auc"), "'metric' of frame contains 'auc'; choose from"),
-        (lambda frame: frame.assign(mode="half"), "'mode' of frame contains 'half'; choose from"),
-        (lambda frame: frame.assign(weak="good"), "'weak' of frame contains 'good'; it must be a"),
-        (lambda frame: frame.assign(density=1.5), "'density' of frame contains 1.5; pass"),
-        (lambda frame: frame.assign(density=None), "'density' of frame contains nan; pass"),
+        (lambda frame: frame.assign(metric="auc"), "'metric' of frame contains 'auc'; it must"),
+        (lambda frame: frame.assign(mode="half"), "'mode' of frame contains 'half'; it must"),
+        (
+            lambda frame: frame.assign(weak="good"),
+            "'weak' of frame contains 'good'; it must contain num",
+        ),
+        (lambda frame: frame.assign(density=1.5), "'density' of frame contains 1.5; it must"),
+        (
+            lambda frame: frame.assign(seed=None),
+            "'seed' of frame contains nan; it must contain int",
+        ),
+        (lambda frame: frame.assign(mode=None), "'mode' of frame contains (None|nan); it must"),
+        (lambda frame: frame.assign(density=None), "'density' of frame contains nan; it must"),
     ],
 )
 def test_bad_tables_are_named(change, message, tmp_path):

@@ -34,7 +34,9 @@ from sklearn_tickets.benchmark._report_words import (
     describe_ranks,
     facts,
     findings,
-    remarks,
+    limits,
+    mishaps,
+    repeats,
 )
 
 
@@ -121,7 +123,7 @@ def make_report(frame: pd.DataFrame) -> Report:
         lead=", ".join(count(n, noun) for noun, n in amounts.items()) + ".",
         findings=list(findings(summary, ranks)),
         closest=closest_table(summary),
-        remarks=list(remarks(frame, rows, runs)),
+        remarks=[*mishaps(rows), *repeats(frame, rows), *limits(runs)],
         ranks_text=describe_ranks(ranks),
         ranks=rank_table(ranks),
         controls_text=describe_controls(counts),
@@ -165,12 +167,10 @@ def _failures(rows: pd.DataFrame) -> list[Failure]:
     failed = rows[rows["failed"] & rows["error"].notna()]
     failed = failed.assign(message=failed["error"].map(last_line))
     failures = []
-    frequent = failed["message"].value_counts().index
-    for message in frequent:
+    for message in failed["message"].value_counts().index:
         own = failed[failed["message"] == message]
         first = own.iloc[0]
-        example = f"{first['method']} at density {first['density']:.3g}, {first['problem']}"
-        example += f", seed {first['seed']:.0f}"
+        example = f"{first['method']}, {first['problem']}, seed {first['seed']:.0f}"
         n_runs = count(len(own), "run")
         failures.append(Failure(str(message), n_runs, example, str(first["error"])))
     return failures

@@ -12,6 +12,8 @@ from sklearn_tickets.benchmark._seek import COLUMNS
 from sklearn_tickets.benchmark._seek_display import MODES
 
 TICKET_LEVEL = "ticket"
+# Scores that differ by no more are ties; rounding errors do not decide.
+TIE = 1 + 1e-9
 CELL = ["problem", "method", "level", "seed"]
 NUMBERS = [
     "depth",
@@ -57,8 +59,8 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
         - ``is_reference``: whether the mask was given, not searched;
         - ``failed``: whether there is no quality;
         - ``score``: the quality after training on a scale on which higher is better and
-          differences of at most 1 are ties: percentage points of accuracy, and steps of 10 %
-          of errors.
+          differences of at most `TIE` are ties: percentage points of accuracy, and steps of
+          10 % of errors.
 
     Raises
     ------
@@ -77,21 +79,15 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
     for column in NUMBERS:
         rows[column] = _numbers(rows[column])
     rows["collapsed"] = _numbers(rows["collapsed"])
-    for column, known in [("metric", QUALITY), ("mode", {"given": "", **MODES})]:
-        unknown = rows.loc[~rows[column].isin([*known, None]), column]
-        if not unknown.empty:
-            raise ValueError(
-                f"column {column!r} of frame contains {unknown.iloc[0]!r}; choose from "
-                f"{', '.join(known)}."
-            )
     rows["failed"] = rows["weak"].isna()
+    # A run may fail before its density and metric are known.
+    is_early = rows["failed"] & rows[["density", "metric"]].isna().any(axis=1)
+    _check(rows, "mode", rows["mode"].isin(["given", *MODES]), f"given, {', '.join(MODES)}")
+    _check(rows, "metric", rows["metric"].isin(list(QUALITY)) | is_early, ", ".join(QUALITY))
     is_density = rows["density"].between(0, 1, inclusive="right")
-    invalid = rows.loc[~(is_density | rows["density"].isna() & rows["failed"]), "density"]
-    if not invalid.empty:
-        raise ValueError(
-            f"column 'density' of frame contains {invalid.iloc[0]}; pass fractions above 0 and "
-            "at most 1."
-        )
+    _check(rows, "density", is_density | is_early, "fractions above 0 and at most 1")
+    for column in ("depth", "width", "seed"):
+        _check(rows, column, rows[column].notna(), "integers")
     rows["is_reference"] = rows["mode"] == "given"
     rows["problem"] = _problems(rows)
     rows["trained_from"] = rows.get("trained_from", "weak")
@@ -125,13 +121,23 @@ def merge_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(CELL, sort=False, as_index=False).agg(first | merged | means)
 
 
+def _check(rows: pd.DataFrame, column: str, is_valid: pd.Series, expected: str) -> None:
+    """Refuse a column with values that are not valid."""
+    if not is_valid.all():
+        value, *_ = rows.loc[~is_valid, column].tolist()
+        raise ValueError(
+            f"column {column!r} of frame contains {value!r}; it must contain {expected}."
+        )
+
+
 def _numbers(column: pd.Series) -> pd.Series:
     """Convert a column to float64, with NaN for missing values."""
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     strange = column[numbers.isna() & column.notna()]
     if not strange.empty:
         raise ValueError(
-            f"column {column.name!r} of frame contains {strange.iloc[0]!r}; it must be a number."
+            f"column {column.name!r} of frame contains {strange.iloc[0]!r}; it must contain "
+            "numbers."
         )
     return numbers
 
@@ -140,13 +146,13 @@ def _problems(rows: pd.DataFrame) -> pd.Series:
     """Name the planted problems."""
     names = rows["task"].map(str)
     for column in ("depth", "width"):
-        names += f", {column} " + rows[column].map("{:g}".format)
+        names += f", {column} " + rows[column].map("{:.0f}".format)
     for column in PROBLEM_SETTINGS:
         if column in rows and rows[column].nunique(dropna=False) > 1:
             names += f", {column} " + rows[column].map(str)
     # The same task may be measured in two ways.
     is_mixed = rows["metric"].groupby(names).transform("nunique") > 1
-    return names.where(~is_mixed, names + ", " + rows["metric"])
+    return names.where(~is_mixed, names + ", " + rows["metric"].map(str))
 
 
 def _names(rows: pd.DataFrame) -> pd.Series:
