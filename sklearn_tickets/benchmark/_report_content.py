@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from sklearn_tickets.benchmark._format_report import QUALITY
-from sklearn_tickets.benchmark._report_figures import Plot, cost_plot, curve_plot
+from sklearn_tickets.benchmark._report_figures import SERIES, Plot, cost_plot, curve_plot
 from sklearn_tickets.benchmark._report_rows import merge_repeats, prepare_rows
 from sklearn_tickets.benchmark._report_statistics import comparisons, costs, mean_ranks, medians
 from sklearn_tickets.benchmark._report_tables import (
@@ -84,6 +84,7 @@ class Report:
     median_table: Table
     run_table: Table
     glossary: dict[str, str]
+    colors: dict[str, str]
     versions: str
     date: str
 
@@ -139,6 +140,7 @@ def make_report(frame: pd.DataFrame) -> Report:
         median_table=median_table(summary),
         run_table=run_table(frame, rows),
         glossary=GLOSSARY,
+        colors=SERIES,
         versions=", ".join([*packages, f"Python {platform.python_version()}"]),
         date=date.today().isoformat(),
     )

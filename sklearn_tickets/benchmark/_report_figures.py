@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-# The page defines these properties, for dark surroundings too. Elsewhere the colors stay.
-SERIES = [color for color, _, _ in styles(range(10)).values()]
-_PROPERTIES = {color: f"--series-{i}" for i, color in enumerate(SERIES)}
+# The page defines these properties, with other colors for dark screens.
+SERIES = {f"--c{i}": color for i, (color, _, _) in styles(range(10)).items()}
+_PROPERTIES = {color: name for name, color in SERIES.items()}
 _PROPERTIES |= {INK: "--ink", "#000000": "--ink", FAINT: "--rule", "#ffffff": "--paper"}
 _DECIMALS = re.compile(r"(\d\.\d)\d+")
 _DASHES = {"--": "5 3", "-.": "6 2 1.5 2", ":": "1.5 2.5"}
@@ -162,34 +162,45 @@ def _finish(ax: "Axes", entries: Mapping[str, "Artist | None"], name: str) -> Pl
 
 
 def _inline(root: ElementTree.Element, name: str) -> Markup:
-    """Rewrite an SVG document as an element of an HTML page, without addresses."""
-    text = ElementTree.tostring(root, encoding="unicode")
-    used = dict.fromkeys(re.findall(r"(?:url\(|href=\")#([^)\"]+)", text))
-    ids = {old: f"{name}-{i}" for i, old in enumerate(used)}
+    """Rewrite an SVG document as a short element of an HTML page, without addresses."""
+    used = re.findall(r'href="#([^"]+)"', ElementTree.tostring(root, encoding="unicode"))
+    ids = {old: f"{name}-{i}" for i, old in enumerate(dict.fromkeys(used))}
 
-    def rewrite(element: ElementTree.Element) -> ElementTree.Element:
-        copy = ElementTree.Element(element.tag.split("}")[-1])
-        copy.text, copy.tail = (
-            part if part and part.strip() else None for part in (element.text, element.tail)
-        )
+    def rewrite(element: ElementTree.Element) -> list[ElementTree.Element]:
+        tag = element.tag.split("}")[-1]
+        attributes = {}
         for key, value in element.items():
             key = key.split("}")[-1]
             if key == "id":
                 value = ids.get(value, "")
+            elif key == "href":
+                value = f"#{ids[value[1:]]}"
             elif key == "style":
                 value = _style(value)
             elif key in ("d", "x", "y", "transform"):
-                value = " ".join(_DECIMALS.sub(r"\1", value).split())
-            for old, new in ids.items():
-                value = value.replace(f"#{old}", f"#{new}")
-            if value and not value.startswith("rotate(-0 "):
-                copy.set(key, value)
-        copy.extend(rewrite(child) for child in element if not child.tag.endswith("}style"))
-        return copy
+                value = _shorten(value)
+            # Axes hold all that is drawn, so that nothing has to be clipped.
+            if key != "clip-path" and value and not value.startswith("rotate(-0 "):
+                attributes[key] = value
+        children = [new for child in element for new in rewrite(child)]
+        if tag in ("style", "clipPath") or attributes.get("style") == "fill:none":
+            return []
+        if tag == "g" and not attributes:
+            return children
+        copy = ElementTree.Element(tag, attributes)
+        copy.text = element.text and element.text.strip()
+        copy.extend(children)
+        return [copy]
 
-    svg = rewrite(root)
+    (svg,) = rewrite(root)
     svg.attrib = {"viewBox": root.attrib["viewBox"], "aria-hidden": "true"}
     return Markup(ElementTree.tostring(svg, encoding="unicode"))
+
+
+def _shorten(numbers: str) -> str:
+    """Round the numbers of a path or transformation to decimals of a point."""
+    rounded = " ".join(_DECIMALS.sub(r"\1", numbers).split())
+    return re.sub(r" ?([A-Za-z]) ?", r"\1", rounded.replace(".0 ", " "))
 
 
 def _style(style: str) -> str:
@@ -197,7 +208,7 @@ def _style(style: str) -> str:
     parts = [part.strip() for part in style.split(";")]
     kept = ";".join(part.replace(": ", ":") for part in parts if "font-family" not in part)
     for color, prop in _PROPERTIES.items():
-        kept = kept.replace(color, f"var({prop},{color})")
+        kept = kept.replace(color, f"var({prop})")
     return kept
 
 
