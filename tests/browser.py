@@ -47,6 +47,7 @@ class Browser:
         ]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.send(f"{domain}.enable")
+        self.send("Performance.enable", timeDomain="threadTicks")
 
     def __enter__(self):
         return self
@@ -92,6 +93,15 @@ class Browser:
         reply = self.send("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in reply, reply
         return reply["result"].get("value")
+
+    def seconds(self):
+        """Return the CPU time that the page has taken so far, whatever else the machine does."""
+        metrics = self.send("Performance.getMetrics")["metrics"]
+        return {metric["name"]: metric["value"] for metric in metrics}["TaskDuration"]
+
+    def seconds_to_load(self):
+        """Return the time on the clock from the request to the end of loading."""
+        return self.run("performance.getEntriesByType('navigation')[0].loadEventEnd") / 1000
 
     def press(self, key):
         """Press and release a key."""

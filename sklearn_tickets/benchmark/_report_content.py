@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from sklearn_tickets.benchmark._format_report import QUALITY
-from sklearn_tickets.benchmark._report_figures import Plot, cost_plot, curve_plot
+from sklearn_tickets.benchmark._report_figures import SERIES, Plot, cost_plot, curve_plot
 from sklearn_tickets.benchmark._report_rows import merge_repeats, prepare_rows
 from sklearn_tickets.benchmark._report_statistics import comparisons, costs, mean_ranks, medians
 from sklearn_tickets.benchmark._report_tables import (
@@ -34,7 +34,9 @@ from sklearn_tickets.benchmark._report_words import (
     describe_ranks,
     facts,
     findings,
-    remarks,
+    limits,
+    mishaps,
+    repeats,
 )
 
 
@@ -82,6 +84,7 @@ class Report:
     median_table: Table
     run_table: Table
     glossary: dict[str, str]
+    colors: dict[str, str]
     versions: str
     date: str
 
@@ -121,7 +124,7 @@ def make_report(frame: pd.DataFrame) -> Report:
         lead=", ".join(count(n, noun) for noun, n in amounts.items()) + ".",
         findings=list(findings(summary, ranks)),
         closest=closest_table(summary),
-        remarks=list(remarks(frame, rows, runs)),
+        remarks=[*mishaps(rows), *repeats(frame, rows), *limits(runs)],
         ranks_text=describe_ranks(ranks),
         ranks=rank_table(ranks),
         controls_text=describe_controls(counts),
@@ -137,6 +140,7 @@ def make_report(frame: pd.DataFrame) -> Report:
         median_table=median_table(summary),
         run_table=run_table(frame, rows),
         glossary=GLOSSARY,
+        colors=SERIES,
         versions=", ".join([*packages, f"Python {platform.python_version()}"]),
         date=date.today().isoformat(),
     )
@@ -165,12 +169,10 @@ def _failures(rows: pd.DataFrame) -> list[Failure]:
     failed = rows[rows["failed"] & rows["error"].notna()]
     failed = failed.assign(message=failed["error"].map(last_line))
     failures = []
-    frequent = failed["message"].value_counts().index
-    for message in frequent:
+    for message in failed["message"].value_counts().index:
         own = failed[failed["message"] == message]
         first = own.iloc[0]
-        example = f"{first['method']} at density {first['density']:.3g}, {first['problem']}"
-        example += f", seed {first['seed']:.0f}"
+        example = f"{first['method']}, {first['problem']}, seed {first['seed']:.0f}"
         n_runs = count(len(own), "run")
         failures.append(Failure(str(message), n_runs, example, str(first["error"])))
     return failures

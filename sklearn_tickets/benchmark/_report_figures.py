@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Affine2D
 
 from sklearn_tickets.benchmark._seek_display import SeekDisplay
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-# The page defines these properties, for dark surroundings too. Elsewhere the colors stay.
-SERIES = [color for color, _, _ in styles(range(10)).values()]
-_PROPERTIES = {color: f"--series-{i}" for i, color in enumerate(SERIES)}
+# The page defines these properties, with other colors for dark screens.
+SERIES = {f"--c{i}": color for i, (color, _, _) in styles(range(10)).items()}
+_PROPERTIES = {color: name for name, color in SERIES.items()}
 _PROPERTIES |= {INK: "--ink", "#000000": "--ink", FAINT: "--rule", "#ffffff": "--paper"}
 _DECIMALS = re.compile(r"(\d\.\d)\d+")
 _DASHES = {"--": "5 3", "-.": "6 2 1.5 2", ":": "1.5 2.5"}
@@ -147,49 +147,60 @@ def _finish(ax: "Axes", entries: Mapping[str, "Artist | None"], name: str) -> Pl
         # Labels with exponents above the line could not take the font of the page.
         if axis.get_scale() == "log" and not isinstance(axis.get_major_locator(), FixedLocator):
             low, high = axis.get_view_interval()
-            axis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
+            subs = (1,) if high > 100 * low else (1, 2, 5)
+            axis.set_major_locator(LogLocator(subs=subs) if high > 3 * low else MaxNLocator(5))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter(NullFormatter())
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    assert isinstance(ax.figure, Figure)
     file = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(file, format="svg", transparent=True, metadata=metadata)
+        ax.figure.savefig(file, format="svg", transparent=True, metadata=metadata)
     root = ElementTree.fromstring(file.getvalue())
     keys = [Key(text, _swatch(handle)) for text, handle in entries.items()]
     return Plot(_inline(root, name), keys)
 
 
 def _inline(root: ElementTree.Element, name: str) -> Markup:
-    """Rewrite an SVG document as an element of an HTML page, without addresses."""
-    text = ElementTree.tostring(root, encoding="unicode")
-    used = dict.fromkeys(re.findall(r"(?:url\(|href=\")#([^)\"]+)", text))
-    ids = {old: f"{name}-{i}" for i, old in enumerate(used)}
+    """Rewrite an SVG document as a short element of an HTML page, without addresses."""
+    used = re.findall(r'href="#([^"]+)"', ElementTree.tostring(root, encoding="unicode"))
+    ids = {old: f"{name}-{i}" for i, old in enumerate(dict.fromkeys(used))}
 
-    def rewrite(element: ElementTree.Element) -> ElementTree.Element:
-        copy = ElementTree.Element(element.tag.split("}")[-1])
-        copy.text, copy.tail = (
-            part if part and part.strip() else None for part in (element.text, element.tail)
-        )
+    def rewrite(element: ElementTree.Element) -> list[ElementTree.Element]:
+        tag = element.tag.split("}")[-1]
+        attributes = {}
         for key, value in element.items():
             key = key.split("}")[-1]
             if key == "id":
                 value = ids.get(value, "")
+            elif key == "href":
+                value = f"#{ids[value[1:]]}"
             elif key == "style":
                 value = _style(value)
             elif key in ("d", "x", "y", "transform"):
-                value = " ".join(_DECIMALS.sub(r"\1", value).split())
-            for old, new in ids.items():
-                value = value.replace(f"#{old}", f"#{new}")
-            if value and not value.startswith("rotate(-0 "):
-                copy.set(key, value)
-        copy.extend(rewrite(child) for child in element if not child.tag.endswith("}style"))
-        return copy
+                value = _shorten(value)
+            # Axes hold all that is drawn, so that nothing has to be clipped.
+            if key != "clip-path" and value and not value.startswith("rotate(-0 "):
+                attributes[key] = value
+        children = [new for child in element for new in rewrite(child)]
+        if tag in ("style", "clipPath") or attributes.get("style") == "fill:none":
+            return []
+        if tag == "g" and not attributes:
+            return children
+        copy = ElementTree.Element(tag, attributes)
+        copy.text = element.text and element.text.strip()
+        copy.extend(children)
+        return [copy]
 
-    svg = rewrite(root)
+    (svg,) = rewrite(root)
     svg.attrib = {"viewBox": root.attrib["viewBox"], "aria-hidden": "true"}
     return Markup(ElementTree.tostring(svg, encoding="unicode"))
+
+
+def _shorten(numbers: str) -> str:
+    """Round the numbers of a path or transformation to decimals of a point."""
+    rounded = " ".join(_DECIMALS.sub(r"\1", numbers).split())
+    return re.sub(r" ?([A-Za-z]) ?", r"\1", rounded.replace(".0 ", " "))
 
 
 def _style(style: str) -> str:
@@ -197,7 +208,7 @@ def _style(style: str) -> str:
     parts = [part.strip() for part in style.split(";")]
     kept = ";".join(part.replace(": ", ":") for part in parts if "font-family" not in part)
     for color, prop in _PROPERTIES.items():
-        kept = kept.replace(color, f"var({prop},{color})")
+        kept = kept.replace(color, f"var({prop})")
     return kept
 
 

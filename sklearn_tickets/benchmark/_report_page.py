@@ -27,8 +27,9 @@ def write_report(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     ----------
     frame : DataFrame
         The result of `seek`, or several of them concatenated, of any tasks, sizes, densities and
-        seeds. Further columns are shown with the rows. ``noise``, ``scaling`` and ``n_samples``
-        tell problems apart; ``parameters``, a JSON object as text, tells methods apart that have
+        seeds. Further columns are shown with the rows. ``noise``, ``n_noise_features``,
+        ``scaling``, ``n_samples`` and ``final_epochs`` tell problems apart; ``n_rounds``,
+        ``round_epochs`` and ``parameters``, a JSON object as text, tell methods apart that have
         the same pruner and mode; ``error`` has the traceback of a run that failed.
     path : path-like
         The file. Its extension is ``.html`` (or ``.htm``), or ``.md`` for the same in Markdown,

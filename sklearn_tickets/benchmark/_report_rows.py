@@ -12,6 +12,8 @@ from sklearn_tickets.benchmark._seek import COLUMNS
 from sklearn_tickets.benchmark._seek_display import MODES
 
 TICKET_LEVEL = "ticket"
+# Scores that differ by no more are ties; rounding errors do not decide.
+TIE = 1 + 1e-9
 CELL = ["problem", "method", "level", "seed"]
 NUMBERS = [
     "depth",
@@ -27,8 +29,9 @@ NUMBERS = [
     "effective_density",
     "seconds",
 ]
-# What else a problem or a method may differ in, if the table has it.
-_OPTIONAL = ("noise", "scaling", "n_samples")
+# What else problems and methods may differ in, if the table has it.
+PROBLEM_SETTINGS = ("noise", "n_noise_features", "scaling", "n_samples", "final_epochs")
+METHOD_SETTINGS = ("n_rounds", "round_epochs")
 # Parameters that other columns have.
 _ELSEWHERE = {"sparsity", "density", "random_state", "seed"}
 
@@ -50,13 +53,14 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
         - ``problem``: the task and what else tells the planted problems apart;
         - ``name``: the pruner, and the parameters in which those of the same mode differ;
         - ``method``: the name with the mode, unless it is that of a reference;
-        - ``level``: the density as text; "ticket" if it is that of the planted ticket;
+        - ``level``: the density as text; "ticket" if it is that of the planted ticket; missing if
+          the run failed before its density was known, as ``metric`` may be;
         - ``trained_from``: the weights that tickets are trained from, "weak" if not given;
         - ``is_reference``: whether the mask was given, not searched;
         - ``failed``: whether there is no quality;
         - ``score``: the quality after training on a scale on which higher is better and
-          differences of at most 1 are ties: percentage points of accuracy, and steps of 10 %
-          of errors.
+          differences of at most `TIE` are ties: percentage points of accuracy, and steps of
+          10 % of errors.
 
     Raises
     ------
@@ -75,19 +79,15 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
     for column in NUMBERS:
         rows[column] = _numbers(rows[column])
     rows["collapsed"] = _numbers(rows["collapsed"])
-    for column, known in [("metric", QUALITY), ("mode", {"given": "", **MODES})]:
-        unknown = rows.loc[~rows[column].isin(list(known)), column]
-        if not unknown.empty:
-            raise ValueError(
-                f"column {column!r} of frame contains {unknown.iloc[0]!r}; choose from "
-                f"{', '.join(known)}."
-            )
-    invalid = rows.loc[~rows["density"].between(0, 1, inclusive="right"), "density"]
-    if not invalid.empty:
-        raise ValueError(
-            f"column 'density' of frame contains {invalid.iloc[0]}; pass fractions above 0 and "
-            "at most 1."
-        )
+    rows["failed"] = rows["weak"].isna()
+    # A run may fail before its density and metric are known.
+    is_early = rows["failed"] & rows[["density", "metric"]].isna().any(axis=1)
+    _check(rows, "mode", rows["mode"].isin(["given", *MODES]), f"given, {', '.join(MODES)}")
+    _check(rows, "metric", rows["metric"].isin(list(QUALITY)) | is_early, ", ".join(QUALITY))
+    is_density = rows["density"].between(0, 1, inclusive="right")
+    _check(rows, "density", is_density | is_early, "fractions above 0 and at most 1")
+    for column in ("depth", "width", "seed"):
+        _check(rows, column, rows[column].notna(), "integers")
     rows["is_reference"] = rows["mode"] == "given"
     rows["problem"] = _problems(rows)
     rows["trained_from"] = rows.get("trained_from", "weak")
@@ -95,7 +95,6 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
     modes = " (" + rows["mode"].map(str) + ")"
     rows["method"] = rows["name"] + modes.where(~rows["is_reference"], "")
     rows["level"] = _levels(rows)
-    rows["failed"] = rows["weak"].isna()
     steps = -np.log(rows["weak"].clip(lower=np.finfo(float).tiny)) / np.log(1.1)
     rows["score"] = (100 * rows["weak"]).where(rows["metric"] == "accuracy", steps)
     return rows
@@ -112,12 +111,23 @@ def merge_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     runs : DataFrame
-        One row for each of them, with the means of the numbers of those that did not fail.
+        One row for each of them, with the means of the numbers of those that did not fail. Rows
+        without a level or metric are left out.
     """
+    rows = rows.dropna(subset=["level", "metric"])
     first = dict.fromkeys(("task", "pruner", "name", "mode", "metric", "is_reference"), "first")
     merged = {"collapsed": "max", "failed": "all"}
     means = dict.fromkeys([*(n for n in NUMBERS if n != "seed"), "score"], "mean")
     return rows.groupby(CELL, sort=False, as_index=False).agg(first | merged | means)
+
+
+def _check(rows: pd.DataFrame, column: str, is_valid: pd.Series, expected: str) -> None:
+    """Refuse a column with values that are not valid."""
+    if not is_valid.all():
+        value, *_ = rows.loc[~is_valid, column].tolist()
+        raise ValueError(
+            f"column {column!r} of frame contains {value!r}; it must contain {expected}."
+        )
 
 
 def _numbers(column: pd.Series) -> pd.Series:
@@ -126,7 +136,8 @@ def _numbers(column: pd.Series) -> pd.Series:
     strange = column[numbers.isna() & column.notna()]
     if not strange.empty:
         raise ValueError(
-            f"column {column.name!r} of frame contains {strange.iloc[0]!r}; it must be a number."
+            f"column {column.name!r} of frame contains {strange.iloc[0]!r}; it must contain "
+            "numbers."
         )
     return numbers
 
@@ -135,28 +146,29 @@ def _problems(rows: pd.DataFrame) -> pd.Series:
     """Name the planted problems."""
     names = rows["task"].map(str)
     for column in ("depth", "width"):
-        names += f", {column} " + rows[column].map("{:g}".format)
-    for column in _OPTIONAL:
+        names += f", {column} " + rows[column].map("{:.0f}".format)
+    for column in PROBLEM_SETTINGS:
         if column in rows and rows[column].nunique(dropna=False) > 1:
             names += f", {column} " + rows[column].map(str)
     # The same task may be measured in two ways.
     is_mixed = rows["metric"].groupby(names).transform("nunique") > 1
-    return names.where(~is_mixed, names + ", " + rows["metric"])
+    return names.where(~is_mixed, names + ", " + rows["metric"].map(str))
 
 
 def _names(rows: pd.DataFrame) -> pd.Series:
     """Name the pruners, with the parameters in which those of the same mode differ."""
     names = rows["pruner"].map(str)
-    if "parameters" not in rows:
-        return names
-    parameters = rows["parameters"].map(_parse)
+    budgets = rows[[column for column in METHOD_SETTINGS if column in rows]]
+    settings = pd.Series([row.dropna().to_dict() for _, row in budgets.iterrows()], rows.index)
+    if "parameters" in rows:
+        settings = settings.combine(rows["parameters"].map(_parse), lambda a, b: {**a, **b})
 
     def label(own: pd.Series) -> pd.Series:
         keys = dict.fromkeys(key for setting in own for key in setting)
         varied = [key for key in keys if len({repr(setting.get(key)) for setting in own}) > 1]
         return own.map(lambda s: "".join(f", {key}={s[key]}" for key in varied if key in s))
 
-    return names + parameters.groupby([names, rows["mode"]]).transform(label)
+    return names + settings.groupby([names, rows["mode"]]).transform(label)
 
 
 def _parse(text: object) -> Mapping[str, Any]:
@@ -178,4 +190,5 @@ def _levels(rows: pd.DataFrame) -> pd.Series:
     planted = rows[is_planted].groupby(["problem", "seed"])["density"].first()
     own = pd.MultiIndex.from_frame(rows[["problem", "seed"]])
     is_ticket = np.isclose(rows["density"], planted.reindex(own).to_numpy(), rtol=1e-6, atol=0)
-    return rows["density"].map("{:.6g}".format).where(~is_ticket, TICKET_LEVEL)
+    levels = rows["density"].map("{:.6g}".format, na_action="ignore")
+    return levels.where(~is_ticket, TICKET_LEVEL)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from sklearn_tickets.benchmark._report_rows import TICKET_LEVEL
+from sklearn_tickets.benchmark._report_rows import TICKET_LEVEL, TIE
 
 # What methods are compared with: its name as a pruner or reference, and in words.
 CONTROLS = {
@@ -78,7 +78,7 @@ def mean_ranks(runs: pd.DataFrame, *, random_state: int = 0) -> pd.DataFrame:
             np.mean,
             n_resamples=N_RESAMPLES,
             method="percentile",
-            rng=np.random.default_rng(random_state),
+            random_state=np.random.default_rng(random_state),
         ).confidence_interval
         ranks["low"], ranks["high"] = interval.low, interval.high
     ranks["n_seeds"] = len(by_seed)
@@ -92,7 +92,7 @@ def comparisons(runs: pd.DataFrame) -> pd.DataFrame:
     """Count in how many runs each method beats each control.
 
     A run is compared with the control's run of the same problem, density and seed: with the
-    better mode of the random pruner, and, at the size of the planted ticket, with the ticket
+    best mode of the random pruner, and, at the size of the planted ticket, with the ticket
     and with the shuffled one. A failed run loses. Where the control failed or was not run,
     there is no comparison.
 
@@ -115,8 +115,7 @@ def comparisons(runs: pd.DataFrame) -> pd.DataFrame:
         best = runs[is_control].groupby(_BLOCK)["score"].max().rename("best").dropna()
         pairs = found[found["pruner"] != name].join(best, on=_BLOCK, how="inner")
         ahead = pairs["score"].fillna(-np.inf) - pairs["best"]
-        # Rounding errors do not decide whether a difference is a tie.
-        win, loss = ahead > 1 + 1e-9, ahead < -1 - 1e-9
+        win, loss = ahead > TIE, ahead < -TIE
         outcomes = pairs[["method", "seed"]].assign(win=win, tie=~(win | loss), loss=loss, n=1)
         groups = outcomes.groupby("method", sort=False)
         counts = groups[["win", "tie", "loss", "n"]].sum().assign(n_seeds=groups["seed"].nunique())

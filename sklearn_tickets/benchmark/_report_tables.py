@@ -12,6 +12,9 @@ MISSING = "-"
 _COUNT, _QUALITY = "{:,.0f}", {"accuracy": "{:.3f}", "mse": "{:.2e}"}
 _QUALITIES = ("strong", "strong_raw", "weak", "weak_low", "weak_high")
 _FORMATS = {
+    "depth": "{:.0f}",
+    "width": "{:.0f}",
+    "seed": "{:.0f}",
     "density": "{:.3g}",
     "overlap": "{:.3f}",
     "chance": "{:.3f}",
@@ -74,7 +77,8 @@ class Table(NamedTuple):
 def problem_table(rows: pd.DataFrame) -> Table:
     """List the planted problems, and how often which was run."""
     cells: list[tuple[str, ...]] = []
-    for (problem, metric), own in rows.groupby(["problem", "metric"], sort=False):
+    for problem, own in rows.groupby("problem", sort=False):
+        metric = next(iter(own["metric"].dropna()), MISSING)
         found = own[~own["is_reference"]]
         levels = found.groupby("level")["density"].median().sort_values(ascending=False)
         densities = ", ".join(_level_text(*level) for level in levels.items())
@@ -162,7 +166,7 @@ def curve_table(summary: pd.DataFrame) -> Table:
     densities = found.groupby("level", sort=False)["density"].median().sort_values(ascending=False)
     place = order["level"].where(order["level"].isin(densities.index), "own")
     texts = order.assign(place=place, text=[_spread(row) for row in order.itertuples()])
-    grid = texts.pivot(index="method", columns="place", values="text")
+    grid = texts.groupby(["method", "place"])["text"].agg("; ".join).unstack()
     grid = grid.reindex(index=summary["method"].unique(), columns=[*densities.index, "own"])
     grid = grid.dropna(axis=1, how="all")
     heads = {level: _level_text(level, density) for level, density in densities.items()}
@@ -233,8 +237,8 @@ def _make(caption: str, frame: pd.DataFrame, heads: Mapping[Any, str]) -> Table:
         if name in _QUALITIES:
             forms: Iterable[str] = frame["metric"].map(_QUALITY)
         else:
-            count = _COUNT if name.startswith("n_") else "{:g}"
-            forms = [_FORMATS.get(name, count)] * len(frame)
+            default = _COUNT if str(name).startswith("n_") else "{:.10g}"
+            forms = [_FORMATS.get(name, default)] * len(frame)
         texts.append([_text(form, value) for form, value in zip(forms, values, strict=True)])
     columns = [
         Column(head, pd.api.types.is_numeric_dtype(frame[name])) for name, head in heads.items()

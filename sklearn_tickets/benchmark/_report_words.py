@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from sklearn_tickets.benchmark._format_report import QUALITY
-from sklearn_tickets.benchmark._report_rows import CELL, NUMBERS, TICKET_LEVEL
+from sklearn_tickets.benchmark._report_rows import CELL, NUMBERS, TICKET_LEVEL, TIE
 from sklearn_tickets.benchmark._report_statistics import CONTROLS, N_RESAMPLES
-from sklearn_tickets.benchmark._report_tables import quality_text
+from sklearn_tickets.benchmark._report_tables import MISSING, quality_text
 from sklearn_tickets.benchmark._seek import COLUMNS
 
 GLOSSARY = {
@@ -58,37 +58,30 @@ def findings(summary: pd.DataFrame, ranks: pd.DataFrame) -> Iterator[str]:
     if not gap.empty:
         yield (
             "With as few parameters as the planted ticket, the best method is as good as the "
-            f"ticket after training, or better, on {(gap <= 1).sum()} of "
+            f"ticket after training, or better, on {(gap <= TIE).sum()} of "
             f"{count(len(gap), 'problem')}; accuracies within a percentage point and errors within "
             "10 % count as equal."
         )
 
 
-def remarks(frame: pd.DataFrame, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[str]:
-    """Say what is missing, went wrong or limits what can be concluded."""
+def mishaps(rows: pd.DataFrame) -> Iterator[str]:
+    """Say what went wrong in runs."""
     n_failed, n_collapsed = int(rows["failed"].sum()), int(rows["collapsed"].sum())
     if n_failed:
         yield (
             f"{count(n_failed, 'run')} of {len(rows):,} failed. They have no quality, rank last "
             "and lose against every control; medians leave them out."
         )
+    n_unknown = int(rows[["level", "metric"]].isna().any(axis=1).sum())
+    if n_unknown:
+        yield (
+            f"Of these, {n_unknown:,} failed before it was known how large their tickets are, or "
+            "how their quality is measured. They do not count in statistics."
+        )
     if n_collapsed:
         yield (
             f"{count(n_collapsed, 'network')} of {len(rows):,} collapsed: no input is connected "
             "with an output. Points are hollow where most did."
-        )
-    if len(runs) < len(rows):
-        repeated = frame.reset_index(drop=True)[rows.duplicated(CELL, keep=False)]
-        keys = [rows.loc[repeated.index, column] for column in CELL]
-        settings = [c for c in frame if c not in (*NUMBERS, "collapsed", "error")]
-        differing = [
-            str(c) for c in settings if (repeated[c].astype(str).groupby(keys).nunique() > 1).any()
-        ]
-        where = f"; they differ in {', '.join(differing)}" if differing else ""
-        n_repeats = len(rows) - len(runs)
-        yield (
-            f"{count(n_repeats, 'row')} repeat{'s' * (n_repeats == 1)} the problem, method, "
-            f"density and seed of another{where}. Such rows count once, with their mean."
         )
     n_extreme = int(((rows["metric"] == "mse") & rows["weak"].isin([0, np.inf])).sum())
     if n_extreme:
@@ -96,12 +89,33 @@ def remarks(frame: pd.DataFrame, rows: pd.DataFrame, runs: pd.DataFrame) -> Iter
             f"{count(n_extreme, 'result')} {'is an error' if n_extreme == 1 else 'are errors'} of "
             "zero or infinity, which plots cannot show."
         )
+
+
+def repeats(frame: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
+    """Say which rows repeat others, and in which columns of the table they differ."""
+    cells = rows.dropna(subset=["level", "metric"])[CELL]
+    n_repeats = int(cells.duplicated().sum())
+    if n_repeats:
+        repeated = cells[cells.duplicated(keep=False)]
+        settings = frame.drop(columns=[*NUMBERS, "collapsed", "error"], errors="ignore")
+        texts = settings.reset_index(drop=True).loc[repeated.index].astype(str)
+        keys = [repeated[column] for column in CELL]
+        differing = texts.columns[(texts.groupby(keys).nunique() > 1).any()]
+        where = f"; they differ in {', '.join(map(str, differing))}" if len(differing) else ""
+        yield (
+            f"{count(n_repeats, 'row')} repeat{'s' * (n_repeats == 1)} the problem, method, "
+            f"density and seed of another{where}. Such rows count once, with their mean."
+        )
+
+
+def limits(runs: pd.DataFrame) -> Iterator[str]:
+    """Say what was not run, which limits what can be concluded."""
     n_seeds = runs.groupby("problem")["seed"].nunique()
-    if (n_seeds == 1).all():
-        yield "There is one seed, so nothing tells how much results vary with it."
-    elif (n_seeds == 1).any():
-        yield f"There is one seed only of {_list(n_seeds[n_seeds == 1])}."
-    elif n_seeds.min() < 5:
+    is_single = n_seeds == 1
+    if is_single.any():
+        where = "" if is_single.all() else f" of {_list(n_seeds[is_single])}"
+        yield f"There is one seed{where}, so nothing tells how much results vary with it."
+    elif (n_seeds < 5).any():
         yield (
             f"There are {n_seeds.min()} seeds of some problems; bootstrap intervals of fewer than "
             "five seeds are too short."
@@ -109,7 +123,7 @@ def remarks(frame: pd.DataFrame, rows: pd.DataFrame, runs: pd.DataFrame) -> Iter
     found = runs[~runs["is_reference"]]
     n_levels = found.groupby("problem")["level"].nunique()
     if (n_levels == 1).any():
-        yield f"There is one density only of {_list(n_levels[n_levels == 1])}: a point, no curve."
+        yield f"There is one density of {_list(n_levels[n_levels == 1])}: a point, no curve."
     for subset, what in [
         (found, "Without methods"),
         (runs[runs["is_reference"] & (runs["pruner"] == "planted")], "Without the planted ticket"),
@@ -150,7 +164,7 @@ def describe_controls(counts: pd.DataFrame) -> str:
     """Say how methods are compared with controls, and which controls are missing."""
     text = (
         "Every run is compared with the controls of the same problem, density and seed: with the "
-        "better mode of the random pruner and, at the size of the planted ticket, with the trained "
+        "best mode of the random pruner and, at the size of the planted ticket, with the trained "
         "ticket and with the shuffled one. Accuracies within a percentage point and errors within "
         "10 % are ties."
     )
@@ -206,7 +220,7 @@ def facts(frame: pd.DataFrame) -> dict[str, str]:
     others = [c for c in frame if c not in (*COLUMNS, "parameters", "error")]
     few = {str(c): frame[c] for c in others if frame[c].astype(str).nunique() <= 5}
     return {
-        term: ", ".join(dict.fromkeys(values.dropna().astype(str)))
+        term: ", ".join(dict.fromkeys(values.dropna().astype(str))) or MISSING
         for term, values in ({"Pruners": found["pruner"], "Modes": found["mode"]} | few).items()
     }
 
