@@ -24,8 +24,9 @@ from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base import Run
 from sklearn_tickets.training import weighted_loss
 
-# Penalty on the sum of the rows' losses for classes, whose probabilities would become 0 and 1.
-_RIDGE = 0.01
+# Penalty on the sum of the rows' losses for classes, as strong as that of `LogisticRegression`.
+# Without it, probabilities become 0 and 1, and second-order steps learn wrong labels by heart.
+_RIDGE = 1.0
 # A net with another loss may look at its module's weights, which are not those of the chain.
 _NETS = NeuralNet, NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor
 _LOSSES = {net.get_loss for net in _NETS}
