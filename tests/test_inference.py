@@ -1,4 +1,4 @@
-"""Inference in float64, and hidden features."""
+"""Inference, in float64 and of large networks in float32, and hidden features."""
 
 import copy
 import threading
@@ -13,6 +13,7 @@ from sklearn_tickets._network import (
     hidden_features,
     infer,
     normalization_statistics,
+    rows_per_batch,
 )
 from sklearn_tickets._random import seeded
 from sklearn_tickets.masks import TicketMask
@@ -40,6 +41,46 @@ def test_rows_do_not_depend_on_the_rows_beside_them():
         np.testing.assert_allclose(
             infer(module, data[chosen]), whole[chosen], rtol=1e-12, atol=1e-12
         )
+
+
+@pytest.mark.parametrize(
+    ("n_hidden", "dtype"), [(999, torch.float64), (1000, torch.float32)], ids=["below", "from"]
+)
+def test_networks_of_a_million_parameters_compute_in_their_own_dtype(n_hidden, dtype):
+    with seeded(0, "cpu"):
+        module = nn.Linear(1000, n_hidden, bias=False)
+    data = np.random.RandomState(0).randn(200, 1000).astype("float32")
+    outputs, subset = infer(module, data), infer(module, data[50:60])
+    assert outputs.dtype == np.float64
+    assert (outputs == outputs.astype("float32")).all() == (dtype == torch.float32)
+    expected = copy.deepcopy(module).to(dtype)(torch.from_numpy(data).to(dtype)).detach()
+    tolerance = 100 * torch.finfo(dtype).eps
+    np.testing.assert_allclose(outputs, expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(subset, outputs[50:60], rtol=tolerance, atol=tolerance)
+
+
+def test_a_large_network_reads_all_rows_in_small_batches():
+    with seeded(0, "cpu"):
+        module = nn.Sequential(nn.Linear(5000, 200), nn.BatchNorm1d(200), nn.Linear(200, 2))
+    data = np.random.RandomState(0).randn(500, 5000).astype("float32")
+    assert rows_per_batch(module, data) == 128
+    assert rows_per_batch(module, data.reshape(500, 2, 50, 50)) == 32
+    assert rows_per_batch(module, data[:, :8]) == rows_per_batch(nn.Linear(5000, 2), data) == 1024
+    first, last = module[0], module[2]
+    hidden = hidden_features(module, data, ["2.weight"])
+    assert hidden.shape == (500, 200)
+    statistics = normalization_statistics(module, data, {})
+    inside = first(torch.from_numpy(data)).detach()
+    torch.testing.assert_close(statistics["1.running_mean"], inside.mean(dim=0), atol=1e-5, rtol=0)
+    assert statistics["1.num_batches_tracked"] == 4
+    torch.testing.assert_close(torch.from_numpy(hidden), inside / (1 + 1e-5) ** 0.5)
+    expected = last(torch.from_numpy(hidden)).detach()
+    np.testing.assert_allclose(infer(module, data), expected, atol=1e-5)
+
+
+def test_errors_of_a_large_network_are_its_own():
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        infer(nn.Linear(1000, 1000), X)
 
 
 def test_inference_leaves_the_module_as_it_was():

@@ -16,7 +16,6 @@ from sklearn_tickets.pruners.base._output_scale import (
     classification_temperature,
     multilabel_scale,
     regression_scale,
-    rows_to_read,
 )
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=100)
@@ -221,23 +220,6 @@ def test_temperatures_are_bounded():
     assert classification_temperature(logits, y) == pytest.approx(2 / 1000)
     assert classification_temperature(logits, 1 - y) == pytest.approx(2 * 1000)
     assert classification_temperature(np.ones((2, 3)), y) == 1
-
-
-@pytest.mark.parametrize("n_rows", [1, 2, 9_999, 10_000])
-def test_all_of_few_rows_are_read(n_rows):
-    y = np.random.RandomState(0).randint(3, size=n_rows)
-    np.testing.assert_array_equal(rows_to_read(y), np.arange(n_rows))
-
-
-def test_many_rows_are_thinned_out_and_classes_keep_their_shares():
-    """Also if every second row is of the same class, and if rows are sorted."""
-    y = np.arange(40_000) % 4
-    for order in (y, np.sort(y), np.random.RandomState(0).permutation(y)):
-        rows = rows_to_read(order)
-        assert len(np.unique(rows)) == 10_000
-        np.testing.assert_array_equal(np.sort(rows), rows)
-        np.testing.assert_allclose(np.bincount(order[rows]), 2500, atol=1)
-    assert len(rows_to_read(np.zeros((20_001, 2)))) == 10_000
 
 
 def test_reading_leaves_its_input():

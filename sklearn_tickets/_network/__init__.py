@@ -6,7 +6,9 @@ from sklearn_tickets._network._flow import positive_flow, trace_paths
 from sklearn_tickets._network._inference import (
     hidden_features,
     infer,
+    is_large,
     normalization_statistics,
+    rows_per_batch,
 )
 from sklearn_tickets._network._linear_flow import LinearFlow
 from sklearn_tickets._network._linear_map import BATCH_NORMS, LinearMap
@@ -57,6 +59,7 @@ __all__ = [
     "functional_call",
     "hidden_features",
     "infer",
+    "is_large",
     "is_matrix",
     "node_parameters",
     "normalization_statistics",
@@ -66,6 +69,7 @@ __all__ = [
     "positive_flow",
     "prunable_parameters",
     "row_sizes",
+    "rows_per_batch",
     "trace_paths",
     "traced_module",
     "unit_groups",

@@ -20,8 +20,7 @@ from sklearn_tickets._network._rows import Rows, as_tensor
 
 _LARGE = 1_000_000
 # Rows in a batch and, of large networks, numbers in its rows: on a CPU, and on other devices.
-_MAX_ROWS, _MIN_ROWS = 1024, 32
-_CACHED, _ON_DEVICE = 2**17, 2**20
+_MAX_ROWS, _CACHED, _ON_DEVICE = 1024, 2**17, 2**20
 
 
 def is_large(module: nn.Module) -> bool:
@@ -66,7 +65,7 @@ def infer(module: nn.Module, X: Rows, state: Mapping[str, Tensor] | None = None)
         If the module does not return one row of outputs per row of X.
     """
     module = plain_module(module)
-    batches = [*gen_batches(len(X), _batch_size(module, X))]
+    batches = [*gen_batches(len(X), rows_per_batch(module, X))]
     with evaluating(module):
         outputs, _ = _run(module, X, batches, state or {})
     by_row = []
@@ -115,7 +114,7 @@ def normalization_statistics(
         for path, layer in layers.items()
         for name, buffer in layer.named_buffers()
     }
-    batches = [*gen_even_slices(len(X), -(-len(X) // _batch_size(module, X)))]
+    batches = [*gen_even_slices(len(X), -(-len(X) // rows_per_batch(module, X)))]
     with evaluating(module):
         momenta = {layer: layer.momentum for layer in layers.values()}
         for layer in layers.values():
@@ -128,13 +127,27 @@ def normalization_statistics(
     return {name: tensors[name].cpu() for name in fresh}
 
 
-def _batch_size(module: nn.Module, X: Rows) -> int:
-    """Choose how many rows are passed through a module at a time."""
+def rows_per_batch(module: nn.Module, X: Rows) -> int:
+    """Choose how many rows are passed through a module at a time.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+    X : ndarray, Tensor or SparseRows of shape (n_samples, ...)
+        The inputs.
+
+    Returns
+    -------
+    n_rows : int
+        1024; of a large network at least 128, or 32 images, and more only if they are small.
+    """
     if not is_large(module):
         return _MAX_ROWS
     on_cpu = next(module.parameters()).device.type == "cpu"
     n_rows = (_CACHED if on_cpu else _ON_DEVICE) // max(1, prod(X.shape[1:]))
-    return min(_MAX_ROWS, max(_MIN_ROWS, n_rows))
+    # Matrix products of few rows mostly wait for the weights; images have many pixels.
+    return min(_MAX_ROWS, max(128 if X.ndim == 2 else 32, n_rows))
 
 
 def _run(
@@ -159,16 +172,17 @@ def _run_in(
     batches: Sequence[slice],
     state: Mapping[str, Tensor],
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
-    # These name a tied parameter once, and include buffers that no state dictionary has.
-    own = dict(module.named_parameters()) | dict(module.named_buffers())
     device = next(module.parameters()).device
-    # Copies, because the forward may work in place.
+
+    def converted(name: str, own: Tensor, *, copy: bool) -> Tensor:
+        value = state.get(name, own)
+        return value.to(device, dtype if own.is_floating_point() else None, copy=copy)
+
+    # These name a tied parameter once, and include buffers that no state dictionary has. The
+    # forward may write to buffers; one that writes to its parameters was refused in `fit`.
     tensors = {
-        name: state.get(name, value).to(
-            device, dtype if value.is_floating_point() else None, copy=True
-        )
-        for name, value in own.items()
-    }
+        name: converted(name, own, copy=False) for name, own in module.named_parameters()
+    } | {name: converted(name, own, copy=True) for name, own in module.named_buffers()}
     outputs = [
         functional_call(module, tensors, as_tensor(X[rows]).to(device, dtype, copy=True))
         for rows in batches
@@ -210,7 +224,7 @@ def hidden_features(module: nn.Module, X: Rows, names: Iterable[str]) -> np.ndar
         owners = {next(path for path in chain if path in by_row) for chain in chains.values()}
         last = [path for path in by_row if path in owners][-1]
         # One batch at a time, as the inputs read are those of the last one.
-        batches = gen_batches(len(X), _batch_size(module, X))
+        batches = gen_batches(len(X), rows_per_batch(module, X))
         hidden = [_layer_inputs(module, X[rows], {last})[last] for rows in batches]
     return torch.cat([read.reshape(len(read), -1) for read in hidden]).numpy()
 

@@ -13,10 +13,10 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from sklearn_tickets.masks._allocation import Allocation, Scope
-from sklearn_tickets.masks._arrays import as_array, as_floats
+from sklearn_tickets.masks._arrays import as_array
 from sklearn_tickets.masks._file import read_bits, write_bits
+from sklearn_tickets.masks._place import place_of
 from sklearn_tickets.masks._read_only import ReadOnlyTensor
-from sklearn_tickets.masks._top_k import top_k
 
 
 class PackedMask(Mapping[str, Tensor]):
@@ -182,23 +182,27 @@ class PackedMask(Mapping[str, Tensor]):
         >>> mask.shrink(scores, density=0.5)["weight"]
         tensor([[False,  True,  True, False]])
         """
-        values = {name: as_floats(score, f"scores of {name}") for name, score in scores.items()}
-        check_fit(self._shapes, {name: score.shape for name, score in values.items()}, "scores")
+        place = place_of(scores.values())
+        values = {name: place.read(score, f"scores of {name}") for name, score in scores.items()}
+        check_fit(self._shapes, {n: tuple(score.shape) for n, score in values.items()}, "scores")
         random = check_random_state(rng)
-        alive = {name: self._array(name).ravel() for name in self}
         values = {name: score.ravel() for name, score in values.items()}
+        alive = {n: place.unpack(bits, len(values[n])) for n, bits in self._bits.items()}
         for name, score in values.items():
-            if not (np.isfinite(score) | ~alive[name]).all():
+            if not (place.is_finite(score) | ~alive[name]).all():
                 raise ValueError(
                     f"scores of {name} contain NaN or infinite values for kept parameters. "
                     "Look for a diverging loss or overflowing weights."
                 )
-        groups, counts = self.allocation(scope).groups, self.counts(density, scope)
         kept: dict[str, np.ndarray] = {}
-        for names, k in zip(groups, counts, strict=True):
+        counts = self.counts(density, scope)
+        for names, k in zip(self.allocation(scope).groups, counts, strict=True):
             own = [values[name] for name in names], [alive[name] for name in names]
-            kept |= zip(names, top_k(*own, k, random), strict=True)
-        return type(self)({name: kept[name].reshape(self._shapes[name]) for name in self})
+            marked = place.top_k(*own, k, random)
+            kept |= zip(names, map(place.pack, marked), strict=True)
+        shrunk = type(self).__new__(type(self))
+        shrunk._bits, shrunk._shapes = {name: kept[name] for name in self}, self._shapes
+        return shrunk
 
     def shuffled(self, rng: int | np.random.RandomState | None = None) -> Self:
         """Permute the entries within each parameter, which keeps their counts.

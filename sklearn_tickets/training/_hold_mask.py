@@ -118,7 +118,7 @@ class HoldMask(Callback):
         """Name a parameter of which a pruned entry is not 0, if there is one."""
         for (name, factor), weight in zip(self.factors_.items(), self.held_, strict=True):
             # Weights that diverge are left to the check of the training loss.
-            if weight.detach()[factor == 0].nan_to_num().any():
+            if weight.detach().masked_fill(factor != 0, 0).nan_to_num().any():
                 return name
         return None
 

@@ -21,22 +21,17 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import Tags, get_tags
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 
-from sklearn_tickets._network import (
-    SparseRows,
-    hidden_features,
-    infer,
-    normalization_statistics,
-)
+from sklearn_tickets._network import hidden_features
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
 from sklearn_tickets.pruners.base._gradients import check_loss
 from sklearn_tickets.pruners.base._labels import encode_validation_data, score_labels
 from sklearn_tickets.pruners.base._net import check_module, make_net
-from sklearn_tickets.pruners.base._output_scale import rows_to_read, scale_and_temperature
 from sklearn_tickets.pruners.base._parameters import Epochs, ParameterFields, RandomState
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
 from sklearn_tickets.pruners.base._sample_weight import check_sample_weight, encode_sample_weight
+from sklearn_tickets.pruners.base._strong_ticket import read_strong_ticket
 from sklearn_tickets.pruners.base._targets import encode_targets, is_multilabel
 from sklearn_tickets.training import Training, TrainingState, hold_mask, last_train_loss
 
@@ -78,11 +73,12 @@ class BasePruner(
         Weights and buffers at initialization, on the CPU.
     strong_statistics_ : dict of str to Tensor
         Running statistics of batch normalization in the *strong* ticket, estimated on the
-        training data, at most 10,000 rows of all classes; empty without such layers.
+        training data, with networks of a million parameters and more on 128 rows that
+        represent all; empty without such layers.
     output_scale_ : ndarray of shape (n_outputs,)
         Positive factors on the outputs of the *strong* ticket (the mask on the initial
-        weights), estimated on the same rows. The factor of a label, in multilabel
-        classification, changes only its probability.
+        weights), estimated on at most 10,000 rows of the training data. The factor of a
+        label, in multilabel classification, changes only its probability.
     temperature_ : float
         Divisor of the rescaled logits of the *strong* ticket, with which its probabilities
         have the lowest cross entropy on the same rows; 1 for regressors and labels.
@@ -295,26 +291,22 @@ class BasePruner(
 
     def _fitted_attributes(self, run: Run) -> dict[str, Any]:
         """Return the fitted attributes by name."""
-        net, initial, rows = run.net, run.start.module, rows_to_read(run.y)
-        X = run.X.take(rows) if isinstance(run.X, SparseRows) else run.X[rows]
-        weights = None if run.sample_weight is None else run.sample_weight[rows]
+        net, initial = run.net, run.start.module
         # Tied parameters are one tensor, and stay one.
         on_cpu = {id(value): value.cpu() for value in initial.values()}
         strong = run.mask.apply(initial)
-        statistics = normalization_statistics(net.module_, X, strong)
-        outputs = infer(net.module_, X, strong | statistics)
-        scale, temperature = scale_and_temperature(net, outputs, run.y[rows], weights)
+        reading = read_strong_ticket(net, strong, run.X, run.y, run.sample_weight)
         of_classifiers = {} if run.classes is None else {"classes_": run.classes}
         return of_classifiers | {
-            "output_scale_": scale,
-            "temperature_": temperature,
+            "output_scale_": reading.scale,
+            "temperature_": reading.temperature,
             "mask_": run.mask,
             "estimator_": net,
-            "strong_statistics_": statistics,
+            "strong_statistics_": reading.statistics,
             "initial_state_": {name: on_cpu[id(value)] for name, value in initial.items()},
             "rounds_": run.records,
             "input_support_": run.input_support,
-            "_n_features_out": hidden_features(net.module_, X[:1], run.mask).shape[1],
+            "_n_features_out": hidden_features(net.module_, run.X[:1], run.mask).shape[1],
         }
 
 

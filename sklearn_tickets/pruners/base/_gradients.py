@@ -20,6 +20,7 @@ from sklearn_tickets._network import (
     functional_call,
     plain_module,
     row_sizes,
+    rows_per_batch,
 )
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._rounds import Run
@@ -89,7 +90,7 @@ def batch_losses(
     y: Array,
     sample_weight: Array | None = None,
     temperature: float = 1.0,
-    batch_size: int = 512,
+    batch_size: int | None = None,
 ) -> Iterator[Tensor]:
     """Yield losses of batches that sum to the loss of all rows, at given parameters.
 
@@ -110,8 +111,8 @@ def batch_losses(
         The weights, as the loss takes them.
     temperature : float, default=1.0
         Divisor of the outputs.
-    batch_size : int, default=512
-        Number of rows in a batch.
+    batch_size : int or None, default=None
+        Number of rows in a batch; None takes 512, or fewer if the network is large.
 
     Yields
     ------
@@ -123,7 +124,7 @@ def batch_losses(
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     targets = as_tensor(y)
     weights = None if sample_weight is None else as_tensor(sample_weight)
-    for rows in torch.arange(len(X)).split(batch_size):
+    for rows in torch.arange(len(X)).split(batch_size or min(512, rows_per_batch(module, X))):
         # Other kernels of attention cannot be differentiated twice.
         with evaluating(module), sdpa_kernel(SDPBackend.MATH):
             inputs = as_tensor(X[rows.numpy()]).to(net.device)

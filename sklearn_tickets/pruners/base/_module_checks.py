@@ -1,7 +1,7 @@
 """Checks that a net predicts what its module computes, from each row alone.
 
-A pruner evaluates the module itself: in float64, and with other weights than the net's. These
-checks refuse a net for which that would give other numbers than the net does.
+A pruner evaluates the module itself: in float64 unless it is large, and with other weights than
+the net's. These checks refuse a net for which that would give other numbers than the net does.
 """
 
 from typing import Any

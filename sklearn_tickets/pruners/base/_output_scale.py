@@ -14,29 +14,10 @@ from skorch import NeuralNet
 
 from sklearn_tickets.pruners.base._targets import is_multilabel
 
-# More rows or sweeps change a factor by less than its estimation error.
-_MAX_ROWS, _MAX_SWEEPS = 10_000, 20
+# More sweeps change a factor by less than its estimation error.
+_MAX_SWEEPS = 20
 # Limits of the temperature, relative to the size of the logits.
 _MAX_TEMPERATURE = 1e3
-
-
-def rows_to_read(y: np.ndarray) -> np.ndarray:
-    """Choose the rows on which a strong ticket is read: all, or 10,000 that represent all.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        The targets.
-
-    Returns
-    -------
-    rows : int ndarray of shape (min(n_samples, 10_000),)
-        Ascending. They are equally spaced once the rows are sorted by a single target, so that
-        classes keep their shares in whatever order they come.
-    """
-    order = y.argsort(kind="stable") if y.ndim == 1 else np.arange(len(y))
-    spaced = np.linspace(0, len(y) - 1, min(len(y), _MAX_ROWS)).round().astype(int)
-    return np.sort(order[spaced])
 
 
 def scale_and_temperature(

@@ -1,0 +1,52 @@
+"""Reading strong tickets: on which rows, and of large networks on how many."""
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from sklearn_tickets.pruners import RandomPruner
+from sklearn_tickets.pruners.base._strong_ticket import rows_to_read
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 9_999, 10_000])
+def test_all_of_few_rows_are_read(n_rows):
+    y = np.random.RandomState(0).randint(3, size=n_rows)
+    np.testing.assert_array_equal(rows_to_read(y, 10_000), np.arange(n_rows))
+
+
+def test_many_rows_are_thinned_out_and_classes_keep_their_shares():
+    """Also if every second row is of the same class, and if rows are sorted."""
+    y = np.arange(40_000) % 4
+    for order in (y, np.sort(y), np.random.RandomState(0).permutation(y)):
+        rows = rows_to_read(order, 10_000)
+        assert len(np.unique(rows)) == 10_000
+        np.testing.assert_array_equal(np.sort(rows), rows)
+        np.testing.assert_allclose(np.bincount(order[rows]), 2500, atol=1)
+    assert len(rows_to_read(np.zeros((20_001, 2)), 128)) == 128
+
+
+def make_wide(n_features, n_outputs):
+    """A network of a million parameters, with normalization."""
+    return nn.Sequential(
+        nn.Linear(n_features, 1000), nn.BatchNorm1d(1000), nn.ReLU(), nn.Linear(1000, n_outputs)
+    )
+
+
+@pytest.mark.parametrize(("n_features", "n_read"), [(900, 300), (1000, 128)])
+def test_statistics_of_large_networks_are_those_of_some_rows(n_features, n_read):
+    X = np.random.RandomState(0).randn(300, n_features).astype("float32")
+    y = np.arange(300) % 3
+    net = NeuralNetClassifier(
+        make_wide, criterion=nn.CrossEntropyLoss, train_split=None, max_epochs=1, verbose=0
+    )
+    pruner = RandomPruner(net, sparsity=0.5, random_state=0).fit(X, y)
+    first = pruner.mask_.apply(pruner.initial_state_)
+    rows = torch.from_numpy(X[rows_to_read(y, n_read)])
+    hidden = nn.functional.linear(rows, first["0.weight"], first["0.bias"])
+    found = pruner.strong_statistics_
+    torch.testing.assert_close(
+        found["1.running_mean"].float(), hidden.mean(dim=0), rtol=1e-4, atol=1e-4
+    )
+    assert pruner.output_scale_.shape == (3,)
