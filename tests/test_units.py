@@ -5,12 +5,14 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_tickets._network import prunable_parameters, unit_groups
 from sklearn_tickets.export import compact
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.model_selection import BatchedGridSearchCV
 from sklearn_tickets.models import MLP, VGG, LeNet5, ModuleTemplate, ResNet
 from sklearn_tickets.pruners import (
     ACDCPruner,
@@ -222,6 +224,18 @@ def test_rounds_take_units_from_units():
         rows, columns = mask["layers.1.weight"].any(1), mask["layers.1.weight"].any(0)
         assert torch.equal(mask["layers.1.weight"], rows[:, None] & columns)
         assert record["n_effective"] == mask.n_kept
+
+
+def test_stacked_fits_keep_the_same_units():
+    X, y = small_data()
+    net = make_net("classifier", max_epochs=2, module__hidden=(12, 12))
+    pruner = SNIPPruner(net, granularity="unit", random_state=0)
+    grid = {"sparsity": [0.4, 0.6], "scope": ["global", "layer"]}
+    stacked = BatchedGridSearchCV(pruner, grid, cv=2).fit(X, y)
+    single = GridSearchCV(pruner, grid, cv=2).fit(X, y)
+    expected = single.cv_results_["mean_test_score"]
+    np.testing.assert_allclose(stacked.cv_results_["mean_test_score"], expected)
+    assert stacked.best_estimator_.mask_ == single.best_estimator_.mask_
 
 
 def test_only_pruners_that_score_have_it():

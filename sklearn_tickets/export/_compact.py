@@ -99,9 +99,10 @@ def compact(network: Any, X: Any = None) -> fx.GraphModule:
     X has two axes or after ``flatten(1)``. Of inputs with three axes it normalizes the second,
     which need not be the axis of the units.
 
-    A unit is removed if none of its weights is left. A random mask of density d keeps none of n
-    weights with probability :math:`e^{-dn}`. In layers of 1024 units, hardly any unit is removed
-    at a density of 1 %, and `to_sparse` gains more; at 0.1 %, a third of the units read nothing.
+    A unit is removed if none of its weights is left. Pruners with ``granularity="unit"`` leave
+    units whole or nothing of them. A random mask of density d keeps none of n weights with
+    probability :math:`e^{-dn}`. In layers of 1024 units, hardly any unit is removed at a density
+    of 1 %, and `to_sparse` gains more; at 0.1 %, a third of the units read nothing.
 
     References
     ----------
