@@ -12,7 +12,7 @@ import torch
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sklearn_tickets._annealing import Problem, run_chain
+from sklearn_tickets._annealing import Found, Problem, run_chain
 from sklearn_tickets._annealing._evaluation import (
     accept,
     energy,
@@ -30,6 +30,7 @@ from sklearn_tickets._annealing._moves import (
     redirect,
     remove,
     replace,
+    rescale,
     swap,
 )
 from sklearn_tickets._annealing._schedule import max_kept, steps, temperature
@@ -49,7 +50,7 @@ from tests.instances import (
 
 SIZES = 3, 6, 5, 2
 N = 40
-QUICK = {"n_moves": 2000, "mask_epochs": 2, "random_state": 0, "sparsity": 0.9}
+QUICK = {"n_moves": 2000, "n_chains": 1, "mask_epochs": 2, "random_state": 0, "sparsity": 0.9}
 
 
 def problem(is_classifier=True, free=None, always=None, seed=0):
@@ -288,17 +289,34 @@ def test_only_improvements_are_accepted_at_temperature_0_and_all_moves_at_infini
     given = problem()
     rates = {}
     for T in (1e-12, 1e12):
-        state, counts = filled(given), np.zeros(2, dtype=int)
+        state = filled(given)
         before = energy(state, N)
         step = Step(500, (T, T), (60.0, 60.0), 30, False, N)
-        after = anneal(state, 0, step, given.eps, counts)
+        after, rates[T] = anneal(state, 0, step, given.eps)
         assert after == pytest.approx(energy(state, N), rel=1e-4)
-        rates[T] = counts[1] / counts[0]
         if T < 1:
             assert after <= before
         assert 30 <= state.size[0] <= 60
     assert rates[1e12] == 1
     assert rates[1e-12] < 0.5
+
+
+def test_no_factor_drifts_away_from_the_others():
+    state = filled(problem())
+    start = state.log_scale.mean()
+    spread = []
+    for _ in range(2000):
+        rescale(state)
+        spread.append(np.ptp(state.log_scale))
+    # Twice the limit, for two outputs; without it, they are at once much further from each other.
+    assert 3 < max(spread) <= 4
+    # All factors together are free.
+    assert abs(state.log_scale.mean() - start) > 2
+    # What is far away may come back, but not go further.
+    state.log_scale[:] = 0, 20
+    for _ in range(2000):
+        rescale(state)
+    assert np.ptp(state.log_scale) < 20
 
 
 def test_the_schedule_makes_all_moves_and_ends_at_the_ticket():
@@ -331,7 +349,7 @@ def test_no_idle_unit_comes_to_life_in_a_ticket_that_grows():
     state = filled(given, share=0.2)
     live = state.live.copy()
     step = Step(2000, (1e12, 1e12), (60.0, 60.0), 1, True, N)
-    anneal(state, 0, step, given.eps, np.zeros(2, dtype=int))
+    anneal(state, 0, step, given.eps)
     # Connections may be handed over to idle units.
     assert state.live.sum() <= live.sum()
 
@@ -378,6 +396,20 @@ def test_the_result_is_the_same_for_any_number_of_threads():
         for n_jobs in (1, 2)
     ]
     assert masks[0] == masks[1]
+
+
+def test_of_the_chains_that_reach_the_size_the_best_is_kept(monkeypatch):
+    ends = iter([(1, 0.1), (0, 0.3), (-1, 0.2)])
+
+    def ended(problem, bits, log_scale, *, n_kept, **settings):
+        excess, energy = next(ends)
+        idle = np.zeros(len(problem.free), bool)
+        bits = np.linspace(0, len(idle) - 1, n_kept + excess).astype(int)
+        return Found(bits, idle, energy, [{"energy": energy}])
+
+    monkeypatch.setattr("sklearn_tickets._annealing.run_chain", ended)
+    pruner = AnnealingPruner(make_net("classifier"), **QUICK | {"n_chains": 3})
+    assert pruner.fit(*small_data()).rounds_[0]["history"][-1]["energy"] == 0.2
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
