@@ -38,6 +38,7 @@ from sklearn_tickets._annealing._state import begin_move, bit_of, flip, sweep, u
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import AnnealingPruner
+from sklearn_tickets.pruners.base import classification_scale
 from tests.instances import (
     ConvNet,
     assert_refused,
@@ -405,7 +406,7 @@ def test_of_the_chains_that_reach_the_size_the_best_is_kept(monkeypatch):
         excess, energy = next(ends)
         idle = np.zeros(len(problem.free), bool)
         bits = np.linspace(0, len(idle) - 1, n_kept + excess).astype(int)
-        return Found(bits, idle, energy, [{"energy": energy}])
+        return Found(bits, log_scale, idle, energy, [{"energy": energy}])
 
     monkeypatch.setattr("sklearn_tickets._annealing.run_chain", ended)
     pruner = AnnealingPruner(make_net("classifier"), **QUICK | {"n_chains": 3})
@@ -454,6 +455,14 @@ def test_the_weights_that_fit_are_kept():
     net = make_net("regressor", module=ModuleTemplate(module))
     pruner = AnnealingPruner(net, **QUICK | {"sparsity": 0.5}).fit(X, 6 * X[:, 0] - 3 * X[:, 2])
     assert pruner.mask_["0.weight"].tolist() == [[True, False, True, False]]
+
+
+def test_the_annealed_factors_read_the_ticket_no_worse_than_estimated_ones():
+    X, y = small_data()
+    pruner = AnnealingPruner(make_net("classifier"), **QUICK | {"n_moves": 20_000}).fit(X, y)
+    outputs = pruner.strong_output(X)
+    estimated = (outputs * classification_scale(outputs, y)).argmax(axis=1)
+    assert (pruner.strong_predict(X) == y).sum() >= (estimated == y).sum()
 
 
 def test_a_single_logit_is_told_from_a_constant():

@@ -92,6 +92,8 @@ class Found:
     ----------
     bits : int64 ndarray
         Numbers of the kept bits.
+    log_scale : ndarray of shape (n_outputs,)
+        Logarithms of the factors of the outputs.
     idle : bool ndarray of shape (n_bits,)
         Bits that would lead into units without outputs.
     energy : float
@@ -102,6 +104,7 @@ class Found:
     """
 
     bits: NDArray[np.int64]
+    log_scale: NDArray[np.float64]
     idle: NDArray[np.bool_]
     energy: float
     trace: list[dict[str, float]]
@@ -176,6 +179,7 @@ def run_chain(
     hidden = s.target < s.first[-2]
     return Found(
         bits=s.kept[: s.size[0]].copy(),
+        log_scale=s.log_scale,
         idle=hidden & (s.n_out[s.target] == 0),
         energy=energy(s, n_rows),
         trace=trace,

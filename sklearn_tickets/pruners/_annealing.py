@@ -198,6 +198,7 @@ class AnnealingPruner(FrozenGatesPruner):
             )
         # A chain may hold on to a parameter too many, without which its energy would be another.
         best = min(found, key=lambda each: (len(each.bits) > n_kept, each.energy))
+        run.scale = np.exp(best.log_scale - best.log_scale.mean())[host.n_constant :]
         history = run.net.history
         for row in best.trace:
             history.new_epoch()

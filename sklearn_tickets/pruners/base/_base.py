@@ -296,7 +296,9 @@ class BasePruner(
         strong = run.mask.apply(initial)
         statistics = normalization_statistics(net.module_, X, strong)
         outputs = infer(net.module_, X, strong | statistics)
-        scale, temperature = scale_and_temperature(net, outputs, run.y, run.sample_weight)
+        scale, temperature = scale_and_temperature(
+            net, outputs, run.y, run.sample_weight, run.scale
+        )
         of_classifiers = {} if run.classes is None else {"classes_": run.classes}
         return of_classifiers | {
             "output_scale_": scale,

@@ -176,6 +176,8 @@ class Run:
         One per finished round, published as `rounds_`.
     carried : object
         State that an algorithm passes from one round to the next.
+    scale : ndarray of shape (n_outputs,) or None
+        Factors of the strong ticket's outputs that a search has found, if it does.
 
     Attributes
     ----------
@@ -195,6 +197,7 @@ class Run:
     rewind_to: TrainingState
     records: list[dict[str, Any]] = field(default_factory=list)
     carried: Any = None
+    scale: np.ndarray | None = None
     initial_mask: TicketMask = field(init=False)
 
     def __post_init__(self) -> None:
