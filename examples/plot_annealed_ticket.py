@@ -26,14 +26,14 @@ planted.mask
 # Search for tickets of its size
 # ------------------------------
 # All weights are frozen: a ticket is only a mask. Edge-popup learns scores by gradients. Annealing
-# begins with a larger mask of edge-popup and changes it bit by bit; here, it makes far fewer moves
-# than by default.
+# begins with a larger mask of edge-popup and changes it bit by bit; here, in one chain of far fewer
+# moves than by default.
 net = planted.make_net(max_epochs=10)
 params = {"sparsity": planted.mask.sparsity, "prune_bias": True, "random_state": 0}
 pruners = {
     "planted": GivenMaskPruner(net, planted.mask, train_ticket=False, random_state=0),
     "edge-popup": EdgePopupPruner(net, **params),
-    "annealed": AnnealingPruner(net, n_moves=500_000, **params),
+    "annealed": AnnealingPruner(net, n_moves=500_000, n_chains=1, **params),
 }
 rows = {}
 for name, pruner in pruners.items():

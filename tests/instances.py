@@ -78,7 +78,7 @@ SETTINGS = {
     GemMinerPruner: {"sparsity": 0.5, "mask_epochs": 2},
     ConcreteTicketPruner: {"sparsity": 0.5, "mask_epochs": 2},
     BernoulliGatePruner: {"sparsity": 0.5, "mask_epochs": 2},
-    AnnealingPruner: {"sparsity": 0.5, "mask_epochs": 2, "n_moves": 2000},
+    AnnealingPruner: {"sparsity": 0.5, "mask_epochs": 2, "n_moves": 2000, "n_chains": 1},
     RigLPruner: {"sparsity": 0.5, "update_every": 2},
     GeneticPruner: {
         "sparsity": 0.5,

@@ -12,7 +12,7 @@ import torch
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sklearn_tickets._annealing import Problem, run_chain
+from sklearn_tickets._annealing import Found, Problem, run_chain
 from sklearn_tickets._annealing._evaluation import (
     accept,
     energy,
@@ -30,6 +30,7 @@ from sklearn_tickets._annealing._moves import (
     redirect,
     remove,
     replace,
+    rescale,
     swap,
 )
 from sklearn_tickets._annealing._schedule import max_kept, steps, temperature
@@ -37,6 +38,7 @@ from sklearn_tickets._annealing._state import begin_move, bit_of, flip, sweep, u
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import AnnealingPruner
+from sklearn_tickets.pruners.base import classification_scale
 from tests.instances import (
     ConvNet,
     assert_refused,
@@ -49,7 +51,7 @@ from tests.instances import (
 
 SIZES = 3, 6, 5, 2
 N = 40
-QUICK = {"n_moves": 2000, "mask_epochs": 2, "random_state": 0, "sparsity": 0.9}
+QUICK = {"n_moves": 2000, "n_chains": 1, "mask_epochs": 2, "random_state": 0, "sparsity": 0.9}
 
 
 def problem(is_classifier=True, free=None, always=None, seed=0):
@@ -288,17 +290,34 @@ def test_only_improvements_are_accepted_at_temperature_0_and_all_moves_at_infini
     given = problem()
     rates = {}
     for T in (1e-12, 1e12):
-        state, counts = filled(given), np.zeros(2, dtype=int)
+        state = filled(given)
         before = energy(state, N)
         step = Step(500, (T, T), (60.0, 60.0), 30, False, N)
-        after = anneal(state, 0, step, given.eps, counts)
+        after, rates[T] = anneal(state, 0, step, given.eps)
         assert after == pytest.approx(energy(state, N), rel=1e-4)
-        rates[T] = counts[1] / counts[0]
         if T < 1:
             assert after <= before
         assert 30 <= state.size[0] <= 60
     assert rates[1e12] == 1
     assert rates[1e-12] < 0.5
+
+
+def test_no_factor_drifts_away_from_the_others():
+    state = filled(problem())
+    start = state.log_scale.mean()
+    spread = []
+    for _ in range(2000):
+        rescale(state)
+        spread.append(np.ptp(state.log_scale))
+    # Twice the limit, for two outputs; without it, they are at once much further from each other.
+    assert 3 < max(spread) <= 4
+    # All factors together are free.
+    assert abs(state.log_scale.mean() - start) > 2
+    # What is far away may come back, but not go further.
+    state.log_scale[:] = 0, 20
+    for _ in range(2000):
+        rescale(state)
+    assert np.ptp(state.log_scale) < 20
 
 
 def test_the_schedule_makes_all_moves_and_ends_at_the_ticket():
@@ -331,7 +350,7 @@ def test_no_idle_unit_comes_to_life_in_a_ticket_that_grows():
     state = filled(given, share=0.2)
     live = state.live.copy()
     step = Step(2000, (1e12, 1e12), (60.0, 60.0), 1, True, N)
-    anneal(state, 0, step, given.eps, np.zeros(2, dtype=int))
+    anneal(state, 0, step, given.eps)
     # Connections may be handed over to idle units.
     assert state.live.sum() <= live.sum()
 
@@ -380,6 +399,20 @@ def test_the_result_is_the_same_for_any_number_of_threads():
     assert masks[0] == masks[1]
 
 
+def test_of_the_chains_that_reach_the_size_the_best_is_kept(monkeypatch):
+    ends = iter([(1, 0.1), (0, 0.3), (-1, 0.2)])
+
+    def ended(problem, bits, log_scale, *, n_kept, **settings):
+        excess, energy = next(ends)
+        idle = np.zeros(len(problem.free), bool)
+        bits = np.linspace(0, len(idle) - 1, n_kept + excess).astype(int)
+        return Found(bits, log_scale, idle, energy, [{"energy": energy}])
+
+    monkeypatch.setattr("sklearn_tickets._annealing.run_chain", ended)
+    pruner = AnnealingPruner(make_net("classifier"), **QUICK | {"n_chains": 3})
+    assert pruner.fit(*small_data()).rounds_[0]["history"][-1]["energy"] == 0.2
+
+
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_an_interrupt_ends_the_chains_with_the_mask_so_far_or_is_raised(monkeypatch, is_kept):
     n_steps = 0
@@ -422,6 +455,14 @@ def test_the_weights_that_fit_are_kept():
     net = make_net("regressor", module=ModuleTemplate(module))
     pruner = AnnealingPruner(net, **QUICK | {"sparsity": 0.5}).fit(X, 6 * X[:, 0] - 3 * X[:, 2])
     assert pruner.mask_["0.weight"].tolist() == [[True, False, True, False]]
+
+
+def test_the_annealed_factors_read_the_ticket_no_worse_than_estimated_ones():
+    X, y = small_data()
+    pruner = AnnealingPruner(make_net("classifier"), **QUICK | {"n_moves": 20_000}).fit(X, y)
+    outputs = pruner.strong_output(X)
+    estimated = (outputs * classification_scale(outputs, y)).argmax(axis=1)
+    assert (pruner.strong_predict(X) == y).sum() >= (estimated == y).sum()
 
 
 def test_a_single_logit_is_told_from_a_constant():

@@ -108,6 +108,15 @@ def test_scaled_reading_is_never_worse_than_raw(problem):
     assert n_right(outputs, y, scale) >= n_right(outputs, y)
 
 
+@settings(derandomize=True, deadline=None)
+@given(problems, st.tuples(*[st.floats(0.1, 10)] * 3))
+def test_scaled_reading_is_never_worse_than_with_known_factors(problem, start):
+    outputs, y = problem
+    n_best = n_right(outputs, y, classification_scale(outputs, y, start=np.array(start)))
+    assert n_best >= n_right(outputs, y, np.array(start))
+    assert n_best >= n_right(outputs, y, classification_scale(outputs, y))
+
+
 def test_exact_ties_that_are_right_are_kept():
     """Both rows are right only where the classes tie."""
     outputs, y = np.array([[1.0, 1, 0], [0, 1, 1]]), np.array([0, 1])

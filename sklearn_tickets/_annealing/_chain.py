@@ -92,15 +92,19 @@ class Found:
     ----------
     bits : int64 ndarray
         Numbers of the kept bits.
+    log_scale : ndarray of shape (n_outputs,)
+        Logarithms of the factors of the outputs.
     idle : bool ndarray of shape (n_bits,)
         Bits that would lead into units without outputs.
     energy : float
         Energy on the training data, at most 9,000 rows of it.
     trace : list of dict
-        Number of moves, temperature, number of kept bits, and energy after each step.
+        Number of moves, temperature, number of kept bits, and energy after each step, and the
+        share of moves that it accepted.
     """
 
     bits: NDArray[np.int64]
+    log_scale: NDArray[np.float64]
     idle: NDArray[np.bool_]
     energy: float
     trace: list[dict[str, float]]
@@ -147,7 +151,7 @@ def run_chain(
         The same for the same arguments, whatever else runs.
     """
     rng = np.random.RandomState(seed)
-    s, counts = problem.state(bits, log_scale), np.zeros(2, dtype=np.int64)
+    s = problem.state(bits, log_scale)
     if not s.size[0]:
         s = problem.state(np.flatnonzero(problem.free), log_scale)
     n_samples, trace = len(problem.X), list[dict[str, float]]()
@@ -159,13 +163,14 @@ def run_chain(
         if n_samples > FIRST_ROWS:
             rows = rng.permutation(n_samples)
         problem.set_rows(s, rows[: step.n_rows])
-        reached = anneal(s, rng.randint(2**31), step, problem.eps, counts)
+        reached, acceptance = anneal(s, rng.randint(2**31), step, problem.eps)
         trace.append(
             {
                 "n_moves": step.n_moves + (trace[-1]["n_moves"] if trace else 0),
                 "temperature": step.temperature[1],
                 "n_kept": int(s.size[0]),
                 "energy": reached,
+                "acceptance": acceptance,
             }
         )
     n_rows = min(n_samples, MAX_ROWS)
@@ -174,6 +179,7 @@ def run_chain(
     hidden = s.target < s.first[-2]
     return Found(
         bits=s.kept[: s.size[0]].copy(),
+        log_scale=s.log_scale,
         idle=hidden & (s.n_out[s.target] == 0),
         energy=energy(s, n_rows),
         trace=trace,

@@ -4,7 +4,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sklearn_tickets._annealing._evaluation import (
     accept,
@@ -34,8 +33,8 @@ class Step(NamedTuple):
 
 
 @compiled
-def anneal(s: State, seed: int, step: Step, eps: float, counts: NDArray[np.int64]) -> float:
-    """Make moves, and return the energy after them.
+def anneal(s: State, seed: int, step: Step, eps: float) -> tuple[float, float]:
+    """Make moves.
 
     A move is accepted if dE <= -T log u, u ~ U(0, 1). A squared error may be anything from 1 to
     1e-4 of the targets' variance, so that its logarithm takes the place of E.
@@ -50,19 +49,20 @@ def anneal(s: State, seed: int, step: Step, eps: float, counts: NDArray[np.int64
         Number of moves, temperatures and numbers of bits and rows.
     eps : float
         Smoothing of the energy of classes.
-    counts : int64 ndarray of shape (2,)
-        Numbers of proposed moves, and of accepted ones, are added.
 
     Returns
     -------
     energy : float
-        On all rows.
+        After the moves, on all rows.
+    acceptance : float
+        Share of the proposed moves that were accepted; those that find no bits are none.
     """
     np.random.seed(seed)
     refresh(s, step.n_rows, eps)
     e, scales = energy(s, step.n_rows), s.log_scale.copy()
     hot, cold = step.temperature
     most, least = step.max_kept
+    n_proposed = n_accepted = 0
     for i in range(step.n_moves):
         T = hot * (cold / hot) ** (i / step.n_moves)
         max_kept = round(most * (least / most) ** (i / step.n_moves))
@@ -78,7 +78,7 @@ def anneal(s: State, seed: int, step: Step, eps: float, counts: NDArray[np.int64
         if after == 0 or step.min_kept > after < before or max_kept < after > before:
             undo(s)
             continue
-        counts[0] += 1
+        n_proposed += 1
         price = PRICE * (max(0, after - max_kept) - max(0, before - max_kept))
         bar = -T * math.log(1 - np.random.random())
         if s.is_classifier:
@@ -89,11 +89,11 @@ def anneal(s: State, seed: int, step: Step, eps: float, counts: NDArray[np.int64
             n = plan(s)
         accepted, change = is_accepted(s, n, step.n_rows, eps, bar)
         if accepted:
-            counts[1] += 1
+            n_accepted += 1
             accept(s, n)
             e += change
         elif is_scale:
             s.log_scale[:] = scales
         else:
             undo(s)
-    return e
+    return e, n_accepted / max(n_proposed, 1)

@@ -7,6 +7,8 @@ from sklearn_tickets._annealing._state import State, bit_of, compiled, flip, inl
 # Probability of each move.
 SCALE, SWAP, REPLACE, REMOVE, ADD = 0.03, 0.29, 0.13, 0.15, 0.18
 PATH, HAND_OVER, REDIRECT = 0.08, 0.04, 0.10
+# How far the logarithm of a factor may move from the mean of all.
+_SPREAD = 2.0
 # How often to draw again what does not fit.
 _TRIES, _FEW = 64, 8
 
@@ -156,10 +158,17 @@ def redirect(s: State) -> bool:
 
 @compiled
 def rescale(s: State) -> None:
-    """Change the factor of one output, or of all."""
+    """Change the factor of one output, or of all.
+
+    Without a limit, the factor of an output that hardly matters drifts so far that no connection to
+    it is of use any more, and a class is lost.
+    """
     n = len(s.log_scale)
     c, is_common = below(n), np.random.random() < 0.5
     change = 10 ** np.random.uniform(-2, -0.5) * np.random.normal()
+    away = s.log_scale[c] - s.log_scale.mean()
+    if not is_common and abs(away + change) > max(_SPREAD, abs(away)):
+        return
     for k in range(n):
         if is_common or k == c:
             s.log_scale[k] += change

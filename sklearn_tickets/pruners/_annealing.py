@@ -50,7 +50,8 @@ class AnnealingPruner(FrozenGatesPruner):
     ticket grows again within the units that it uses.
 
     Several chains differ only in their random numbers; the one of lowest energy on the training
-    data is kept. If it ends above the number of parameters to keep, the smallest weights are
+    data is kept, of those that do not end above the number of parameters to keep if there are any.
+    If it ends above the number of parameters to keep, the smallest weights are
     removed; if it ends below, parameters that lead nowhere are added, and if there are too few, the
     smallest.
 
@@ -66,7 +67,7 @@ class AnnealingPruner(FrozenGatesPruner):
     n_start : int, default=1000
         Number of parameters that edge-popup keeps; if that is more, twice the smaller of the
         ticket's number and `n_small`.
-    n_moves : int, default=5_000_000
+    n_moves : int, default=2_000_000
         Number of moves of each chain.
     heat : float > 0, default=1.0
         Factor of all temperatures. If it is too high, the energy stays at that of constant
@@ -76,8 +77,9 @@ class AnnealingPruner(FrozenGatesPruner):
         Without effect on regressors.
     n_small : int, default=400
         Number of parameters of the small ticket that grows to the number to keep, if that is more.
-    n_chains : int, default=1
-        Number of chains.
+    n_chains : int, default=4
+        Number of chains. The results of chains differ much, so that the best of a few is better
+        than a longer one.
     n_jobs : int or None, default=None
         Number of threads that run chains, as in scikit-learn. The result is the same for all.
     keep_on_interrupt : bool, default=False
@@ -138,11 +140,11 @@ class AnnealingPruner(FrozenGatesPruner):
     scope: Literal["global"] = "global"
     mask_lr = 0.1
     n_start: Count = 1000
-    n_moves: Count = 5_000_000
+    n_moves: Count = 2_000_000
     heat: Positive = 1.0
     smoothing: Annotated[float, Interval(Real, 0, 1, closed="neither")] = 0.02
     n_small: Count = 400
-    n_chains: Count = 1
+    n_chains: Count = 4
     n_jobs: int | None = None
     keep_on_interrupt: bool = False
 
@@ -194,7 +196,10 @@ class AnnealingPruner(FrozenGatesPruner):
                 )
                 for seed in run.rng.randint(2**31, size=self.n_chains)
             )
-        best, history = min(found, key=lambda each: each.energy), run.net.history
+        # A chain may hold on to a parameter too many, without which its energy would be another.
+        best = min(found, key=lambda each: (len(each.bits) > n_kept, each.energy))
+        run.scale = np.exp(best.log_scale - best.log_scale.mean())[host.n_constant :]
+        history = run.net.history
         for row in best.trace:
             history.new_epoch()
             for name, value in row.items():

@@ -86,8 +86,8 @@ if __name__ == "__main__":
     parser.add_argument("tasks", nargs="*", choices=[*TASKS, []], default=[])
     parser.add_argument("--kept", nargs="*", default=KEPT, type=share)
     parser.add_argument("--seeds", nargs="*", default=SEEDS, type=int)
-    parser.add_argument("--n-moves", type=float, default=5e6)
-    parser.add_argument("--n-chains", type=int, default=1)
+    parser.add_argument("--n-moves", type=float, default=2e6)
+    parser.add_argument("--n-chains", type=int, default=4)
     parser.add_argument("--speed", action="store_true")
     given = parser.parse_args()
     settings = {"n_moves": int(given.n_moves), "n_chains": given.n_chains}

@@ -295,7 +295,7 @@ class BasePruner(
         # Tied parameters are one tensor, and stay one.
         on_cpu = {id(value): value.cpu() for value in initial.values()}
         strong = run.mask.apply(initial)
-        reading = read_strong_ticket(net, strong, run.X, run.y, run.sample_weight)
+        reading = read_strong_ticket(net, strong, run.X, run.y, run.sample_weight, run.scale)
         of_classifiers = {} if run.classes is None else {"classes_": run.classes}
         return of_classifiers | {
             "output_scale_": reading.scale,

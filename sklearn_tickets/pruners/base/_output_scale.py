@@ -21,7 +21,11 @@ _MAX_TEMPERATURE = 1e3
 
 
 def scale_and_temperature(
-    net: NeuralNet, outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
+    net: NeuralNet,
+    outputs: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    start: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float]:
     """Estimate the ``output_scale_`` and the ``temperature_`` of a strong ticket.
 
@@ -35,6 +39,8 @@ def scale_and_temperature(
         The targets, as the net's loss takes them.
     sample_weight : ndarray of shape (n_samples,) or None
         Weights of the rows; None for equal ones.
+    start : ndarray of shape (n_outputs,) or None, default=None
+        See `classification_scale`; without effect on others.
 
     Returns
     -------
@@ -47,7 +53,7 @@ def scale_and_temperature(
         return regression_scale(outputs, y.reshape(outputs.shape), sample_weight), 1.0
     if is_multilabel(net):
         return multilabel_scale(outputs, y, sample_weight), 1.0
-    scale = classification_scale(outputs, y, sample_weight)
+    scale = classification_scale(outputs, y, sample_weight, start)
     return scale, classification_temperature(outputs * scale, y, sample_weight)
 
 
@@ -78,7 +84,10 @@ def regression_scale(
 
 
 def classification_scale(
-    outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
+    outputs: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None = None,
+    start: np.ndarray | None = None,
 ) -> np.ndarray:
     """Find the factors of highest training accuracy by coordinate ascent.
 
@@ -94,6 +103,9 @@ def classification_scale(
         The classes, 0 to n_classes - 1.
     sample_weight : ndarray of shape (n_samples,) or None, default=None
         Weights of the rows in the accuracy; None for equal ones.
+    start : ndarray of shape (n_classes,) or None, default=None
+        Positive factors that are known to be good. The ascent also begins there, because
+        it may end at a local maximum.
 
     Returns
     -------
@@ -108,9 +120,11 @@ def classification_scale(
     size = np.average(np.abs(outputs), axis=1, weights=sample_weight)
     ones = np.ones(n_classes)
     starts = [ones, np.divide(1.0, size, out=ones.copy(), where=size > 0)]
+    if start is not None:
+        starts.append(start)
     share = np.ones(len(y)) if sample_weight is None else sample_weight / sample_weight.sum()
     rows = _Rows(outputs, y, share)
-    return max((_ascend(rows, start) for start in starts), key=rows.accuracy)
+    return max((_ascend(rows, scale) for scale in starts), key=rows.accuracy)
 
 
 def multilabel_scale(

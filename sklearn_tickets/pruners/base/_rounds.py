@@ -181,6 +181,8 @@ class Run:
         The penalty of all rounds, once it is known.
     input_support : bool ndarray of shape X.shape[1:] or None
         The inputs that the mask of the last finished round uses.
+    scale : ndarray of shape (n_outputs,) or None
+        Factors of the strong ticket's outputs that a search has found, if it does.
 
     Attributes
     ----------
@@ -202,6 +204,7 @@ class Run:
     carried: Any = None
     penalty: L1Penalty | None = None
     input_support: np.ndarray | None = None
+    scale: np.ndarray | None = None
     initial_mask: TicketMask = field(init=False)
 
     def __post_init__(self) -> None:

@@ -61,6 +61,7 @@ def read_strong_ticket(
     X: np.ndarray | SparseRows,
     y: np.ndarray,
     sample_weight: np.ndarray | None,
+    start: np.ndarray | None,
 ) -> Reading:
     """Estimate on training data how to read a strong ticket.
 
@@ -76,6 +77,8 @@ def read_strong_ticket(
         The targets, as the net's loss takes them.
     sample_weight : ndarray of shape (n_samples,) or None
         Weights of the rows; None for equal ones.
+    start : ndarray of shape (n_outputs,) or None
+        Factors that are known to be good, as for `classification_scale`.
 
     Returns
     -------
@@ -91,4 +94,4 @@ def read_strong_ticket(
     statistics = normalization_statistics(module, take(few), strong)
     outputs = infer(module, take(rows), {**strong, **statistics})
     weights = None if sample_weight is None else sample_weight[rows]
-    return Reading(statistics, *scale_and_temperature(net, outputs, y[rows], weights))
+    return Reading(statistics, *scale_and_temperature(net, outputs, y[rows], weights, start))
