@@ -3,10 +3,10 @@
 ``python tests/benchmarks/real_data.py [pruner ...]`` (names of classes) prints a Markdown table,
 medians (lowest - highest) over seeds 0 to 2, accuracy or, on diabetes, R2: a quarter is held out
 for testing, features (and diabetes' targets) are standardized, MLP with two hidden layers of 100
-units, Adam at 3e-3, batch size 32, 30 epochs, four fifths of the weights removed. Pruners that do not train their tickets by
-default (``train_ticket=False``) are measured by ``strong_predict``. ``GivenMaskPruner`` has no mask
-and is the dense net; ``RandomPruner`` is the control of trained tickets and, untrained, of strong
-ones.
+units, Adam at 3e-3, batch size 32, 30 epochs, four fifths of the weights removed. Pruners that do
+not train their tickets by default (``train_ticket=False``) are measured by ``strong_predict``.
+``GivenMaskPruner`` has no mask and is the dense net; ``RandomPruner`` is the control of trained
+tickets and, untrained, of strong ones.
 """
 
 import argparse
