@@ -193,6 +193,8 @@ def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int
             with torch.no_grad():
                 for name, parameter in net.module_.named_parameters():
                     parameter.copy_(trained.weights[name])
+                for name, buffer in net.module_.named_buffers():
+                    buffer.copy_(trained.buffers[name])
             groups = net.optimizer_.state_dict()["param_groups"]
             # A copy: fits whose trainings are equal share the results.
             state = copy.deepcopy(trained.state)
