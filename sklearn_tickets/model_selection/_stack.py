@@ -18,7 +18,12 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
 from sklearn_tickets._network import TRACING, functional_call, plain_module
-from sklearn_tickets.model_selection._member import CannotStackError, Member, skeleton
+from sklearn_tickets.model_selection._member import (
+    CannotStackError,
+    Member,
+    is_watched,
+    skeleton,
+)
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 from sklearn_tickets.training import weighted_loss
 
@@ -32,10 +37,9 @@ class Trained:
 
     Attributes
     ----------
-    weights : dict of str to Tensor
-        The weights, by the names of the parameters.
-    buffers : dict of str to Tensor
-        The buffers by name, such as the running statistics of batch normalization.
+    states : list of dict of str to Tensor
+        The weights and buffers by name: at the end of each epoch if the network is watched,
+        otherwise only at the end of the last one.
     state : dict of int to dict
         The state of the optimizer.
     stream : Tensor
@@ -44,8 +48,7 @@ class Trained:
         The losses of all batches, in order.
     """
 
-    weights: dict[str, Tensor]
-    buffers: dict[str, Tensor]
+    states: list[dict[str, Tensor]]
     state: dict[int, dict[str, Any]]
     stream: Tensor
     losses: list[float]
@@ -111,8 +114,10 @@ class Stack:
         held, factors = self._masks()
         penalized = self._penalties()
         streams = [torch.Generator().set_state(member.stream) for member in self.members]
-        losses = []
+        losses, ends = [], []
         compute = self._compute()
+        named = self.weights | self.buffers
+        watched = any(is_watched(member.training) for member in self.members)
         for _ in range(self.first.training.n_epochs):
             for batch in self._batches(streams):
                 loss, *slopes = compute(*batch)
@@ -125,10 +130,14 @@ class Stack:
                     optimizer.step(gradients)
                     torch._foreach_mul_(held, factors)
                 losses.append(loss)
+            if watched:
+                ends.append({name: value.detach().clone() for name, value in named.items()})
         return [
             Trained(
-                {name: weight[i].detach() for name, weight in self.weights.items()},
-                {name: buffer[i] for name, buffer in self.buffers.items()},
+                [
+                    {name: value[i].detach() for name, value in end.items()}
+                    for end in ends or [named]
+                ],
                 optimizer.state(i),
                 streams[i].get_state(),
                 row,
