@@ -68,12 +68,15 @@ class Member:
         tensors = [*module.parameters(), *module.buffers(), *self.batches.tensors, self.stream]
         # Pickles of tensors differ though their numbers are equal.
         numbers = [v.numpy(force=True) if isinstance(v, Tensor) else v for v in tensors + state]
-        return joblib.hash((numbers, self.mask, self.settings, self.training.penalty))
+        training = self.training
+        # Each mask learns for itself.
+        learner = training.learner and id(training.learner)
+        return joblib.hash((numbers, self.mask, self.settings, training.penalty, learner))
 
     @classmethod
     def of(cls, training: Training) -> Self:
         """Read a training, or raise a CannotStackError."""
-        net = training.net
+        net, learner = training.net, training.learner
         _check(training)
         dataset, _ = net.get_split_datasets(training.rows, training.y)
         batches = net.get_iterator(dataset, training=True)
@@ -102,6 +105,7 @@ class Member:
                     [(each.shape, each.dtype) for each in batches.tensors],
                     (batches.batch_size, batches.shuffle, training.n_epochs, training.schedule),
                     past,
+                    learner and learner.kind,
                 )
             )
         except Exception as error:
@@ -118,9 +122,11 @@ def n_bytes(training: Training) -> int:
 def n_step_bytes(training: Training) -> int:
     """Estimate what each step of a training reads and writes, besides the batch.
 
-    This is five times the weights: with gradients, two moments and the mask.
+    This is five times the weights: with gradients, two moments and the mask. Learning a mask
+    takes seven times the weights in addition: scores, two moments, and what gates return.
     """
-    return 5 * sum(p.numel() * p.element_size() for p in training.net.module_.parameters())
+    n_copies = 5 if training.learner is None else 12
+    return n_copies * sum(p.numel() * p.element_size() for p in training.net.module_.parameters())
 
 
 def skeleton(module: nn.Module) -> nn.Module:
@@ -150,6 +156,7 @@ def _check(training: Training) -> None:
         ),
         "the net has callbacks": [type(callback) for callback in others] != [HoldMask],
         "the pruner defines the training itself": bool(training.callbacks),
+        "a mask is learned on a GPU": training.learner is not None and net.device != "cpu",
         "the net has a train_split, which train_split=None turns off": bool(net.train_split),
         "the module is compiled": plain_module(module) is not module,
         "the module has hooks": any(getattr(layer, hook) for layer in layers for hook in _HOOKS),

@@ -17,6 +17,8 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     networks do not keep a processor busy; stacked, as in [1]_, many of them take little longer
     than a few. All fits advance from training to training side by side. Each network has its
     own weights, mask, fold, order of batches, learning rate and penalty.
+    Pruners that learn their masks are stacked, too, so that one network can be searched from many
+    initial scores or with many penalties side by side.
 
     Parameters
     ----------
@@ -75,8 +77,10 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     - skorch's own classifier or regressor without callbacks or ``train_split``, with the default
       iterator, on the CPU or a GPU;
     - cross-entropy or squared error, and SGD, Adam or AdamW;
-    - no batch normalization, no randomness in the module, and no hooks;
-    - trainings of weights. Learned masks are learned one after the other.
+    - no randomness in the module, and no hooks;
+    - weights, or masks that gates learn: each network has its own scores, noise, schedules, penalty
+      and `mask_lr`, and learns the same mask as alone. Only kinds of gates are not mixed, masks are
+      not learned in stacks on a GPU, and `RigLPruner` trains alone.
 
     All other trainings run one by one. If none can be stacked, a warning names the reasons;
     otherwise they are logged once, at level INFO by the logger ``"sklearn_tickets"``. A stack
