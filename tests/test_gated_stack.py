@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
+from skorch.dataset import ValidSplit
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.model_selection import BatchedGridSearchCV, _stack, fit_replicates
@@ -101,3 +102,11 @@ def test_networks_that_diverge_say_so_and_leave_the_others_alone(caplog):
         scores = search.fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
     assert stacked(caplog) == [6]
     assert (scores > 0).tolist() == [True, True, False]
+
+
+def test_masks_are_learned_alone_where_held_out_rows_see_the_gates(caplog):
+    net = CIRCLE.make_net(max_epochs=1, train_split=ValidSplit(3))
+    pruner = EdgePopupPruner(net, sparsity=0.3, random_state=0)
+    with pytest.warns(UserWarning, match="a mask is learned with a train_split"):
+        check_same(pruner, {"mask_lr": [0.1, 0.2]})
+    assert stacked(caplog) == []

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -78,7 +78,7 @@ OBSTACLES = {
     "local class": (make_net(type("Local", (MLP,), {})), "the module cannot be pickled"),
     "callback": (
         CIRCLE.make_net(max_epochs=1, callbacks=[EpochScoring("accuracy", on_train=True)]),
-        "the net has callbacks",
+        "the net has callbacks that do more than read an epoch's results",
     ),
     "criterion": (
         make_net(MLP, criterion=nn.MultiMarginLoss),
@@ -89,7 +89,18 @@ OBSTACLES = {
         make_net(MLP, iterator_train__drop_last=True),
         "batches come from another iterator",
     ),
-    "train_split": (make_net(MLP, train_split=ValidSplit(3)), "the net has a train_split"),
+    "callback with a default's name": (
+        CIRCLE.make_net(max_epochs=2, callbacks__valid_acc=EarlyStopping("train_loss", 1)),
+        "the net has callbacks that do more than read an epoch's results",
+    ),
+    "train_split": (
+        make_net(MLP, train_split=ValidSplit(0.3, stratified=False)),
+        "the net has a train_split that may differ from time to time",
+    ),
+    "iterator_valid": (
+        make_net(MLP, train_split=ValidSplit(3), iterator_valid__num_workers=0),
+        "batches come from another iterator",
+    ),
 }
 
 

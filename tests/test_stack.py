@@ -59,9 +59,7 @@ def weigh_buffers(estimator, X, y):
 
 
 @pytest.mark.parametrize("record_from", [3, 1000])
-def test_batch_normalization_keeps_the_statistics_of_each_network(
-    record_from, caplog, monkeypatch
-):
+def test_batch_normalization_keeps_the_statistics_of_each_network(record_from, caplog, monkeypatch):
     monkeypatch.setattr(_stack, "_RECORD_FROM", record_from)
     net = make_net(Normalized, batch_size=25, optimizer=torch.optim.SGD)
     pruner = IterativeMagnitudePruner(net, n_rounds=2, rewind_epoch=1, random_state=0)

@@ -10,10 +10,12 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
+from skorch.callbacks import ProgressBar
 
 from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets._random import random_streams, set_random_streams
@@ -184,26 +186,37 @@ class Fit(Course):
 
 def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int) -> None:
     """Stand in for skorch's loop over epochs: load the results, and record the history."""
-    net, batches = member.net, member.batches
+    net, batches, losses = member.net, member.batches, iter(trained.losses)
     sizes = [len(rows) for rows in batches.y.split(batches.batch_size)]
-    losses, datasets = iter(trained.losses), {"dataset_train": None, "dataset_valid": None}
+    net.check_data(X, y)
+    dataset, held_out = net.get_split_datasets(X, y)
+    validation = None if held_out is None else net.get_iterator(held_out, training=False)
+    bars = [callback for _, callback in net.callbacks_ if type(callback) is ProgressBar]
     for epoch in range(epochs):
-        net.notify("on_epoch_begin", **datasets)
+        net.notify("on_epoch_begin", dataset_train=dataset, dataset_valid=held_out)
         if not epoch:
-            # Not earlier: it is checked that callbacks leave the weights to begin with alone.
+            # Until here, it is checked that callbacks leave the weights to begin with alone.
+            for _, callback in net.callbacks_:
+                callback.on_batch_begin(net, training=True)
+        if epoch < len(trained.states):
             with torch.no_grad():
-                for name, parameter in net.module_.named_parameters():
-                    parameter.copy_(trained.weights[name])
-                for name, buffer in net.module_.named_buffers():
-                    buffer.copy_(trained.buffers[name])
+                module = net.module_
+                for name, tensor in chain(module.named_parameters(), module.named_buffers()):
+                    tensor.copy_(trained.states[epoch][name])
+        if not epoch:
             groups = net.optimizer_.state_dict()["param_groups"]
             # A copy: fits whose trainings are equal share the results.
             state = copy.deepcopy(trained.state)
             net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
             if trained.learner is not None:
                 vars(member.training.learner).update(vars(trained.learner))
-        net.history[-1]["batches"] += [
-            {"train_loss": next(losses), "train_batch_size": size} for size in sizes
-        ]
+        for size in sizes:
+            row = {"train_loss": next(losses), "train_batch_size": size}
+            net.history[-1]["batches"].append(row)
+            for bar in bars:
+                bar.on_batch_end(net)
         net.history.record("train_batch_count", len(batches))
-        net.notify("on_epoch_end", **datasets)
+        net.run_single_epoch(
+            validation, training=False, prefix="valid", step_fn=net.validation_step
+        )
+        net.notify("on_epoch_end", dataset_train=dataset, dataset_valid=held_out)

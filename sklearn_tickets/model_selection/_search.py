@@ -16,9 +16,9 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     The parameters, attributes and results are those of scikit-learn's ``GridSearchCV``. Small
     networks do not keep a processor busy; stacked, as in [1]_, many of them take little longer
     than a few. All fits advance from training to training side by side. Each network has its
-    own weights, mask, fold, order of batches, learning rate and penalty.
-    Pruners that learn their masks are stacked, too, so that one network can be searched from many
-    initial scores or with many penalties side by side.
+    own weights, mask, fold, order of batches, learning rate and penalty. Pruners that learn their
+    masks are stacked, too, so that one network can be searched from many initial scores, or with
+    many penalties, side by side.
 
     Parameters
     ----------
@@ -74,18 +74,24 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     samples and epochs, batch sizes, losses and kinds of optimizer are the same, and if a stack
     is known to compute the same:
 
-    - skorch's own classifier or regressor without callbacks or ``train_split``, with the default
-      iterator, on the CPU or a GPU;
+    - skorch's own classifier or regressor with the default iterator, on the CPU or a GPU;
+    - no callbacks but those that read an epoch's results (``PrintLog``, ``ProgressBar``,
+      ``PassthroughScoring``, and ``EpochScoring`` of held-out rows with caching), which are
+      called when the stack is done;
+    - as ``train_split`` None, or a ``ValidSplit`` with a whole number of folds or with a
+      ``random_state``, if rows have no weights; weights of each epoch are kept then;
     - cross-entropy or squared error, and SGD, Adam or AdamW;
-    - no randomness in the module, and no hooks;
+    - no randomness in the module, no hooks, and buffers that are changed in place, as by batch
+      normalization;
     - weights, or masks that gates learn: each network has its own scores, noise, schedules, penalty
-      and `mask_lr`, and learns the same mask as alone. Only kinds of gates are not mixed, masks are
-      not learned in stacks on a GPU, and `RigLPruner` trains alone.
+      and `mask_lr`, and learns the same mask as alone. Only kinds of gates are not mixed; with a
+      ``train_split`` or on a GPU, masks are learned one by one, as is that of `RigLPruner`.
 
-    All other trainings run one by one. If none can be stacked, a warning names the reasons;
-    otherwise they are logged once, at level INFO by the logger ``"sklearn_tickets"``. A stack
-    that does not fit into memory is split in two. With several jobs, each gets its share of the
-    fits, and trains stacks of its own.
+    All other trainings run one by one. Equal trainings, such as the first rounds of candidates
+    that differ in their sparsity only, run once. On the CPU, stacks are as large as its cache.
+    If none can be stacked, a warning names the reasons; otherwise they are logged once, at level
+    INFO by the logger ``"sklearn_tickets"``. A stack that does not fit into memory is split in
+    two. With several jobs, each gets its share of the fits, and trains stacks of its own.
 
     References
     ----------

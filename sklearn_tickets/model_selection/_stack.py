@@ -17,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
 from sklearn_tickets._network import TRACING, functional_call
-from sklearn_tickets.model_selection._member import Member, skeleton
+from sklearn_tickets.model_selection._member import Member, is_watched, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 from sklearn_tickets.training import MaskLearner, weighted_loss
 
@@ -31,10 +31,9 @@ class Trained:
 
     Attributes
     ----------
-    weights : dict of str to Tensor
-        The weights, by the names of the parameters.
-    buffers : dict of str to Tensor
-        The buffers by name, such as the running statistics of batch normalization.
+    states : list of dict of str to Tensor
+        The weights and buffers by name: at the end of each epoch if the network is watched,
+        otherwise only at the end of the last one.
     state : dict of int to dict
         The state of the optimizer.
     stream : Tensor
@@ -45,8 +44,7 @@ class Trained:
         The gates of the network, if there are any.
     """
 
-    weights: dict[str, Tensor]
-    buffers: dict[str, Tensor]
+    states: list[dict[str, Tensor]]
     state: dict[int, dict[str, Any]]
     stream: Tensor
     losses: list[float]
@@ -123,8 +121,10 @@ class Stack:
         optimizer = StackedOptimizer(self.members, self.trained)
         held, factors = self._masks()
         penalized = self._penalties()
-        losses = []
+        losses, ends = [], []
         compute = self._compute()
+        named = self.weights | self.buffers
+        watched = any(is_watched(member.training) for member in self.members)
         for _ in range(self.first.training.n_epochs):
             for batch in self._batches():
                 loss, gradients = self._gradients(compute, batch)
@@ -135,10 +135,14 @@ class Stack:
                         optimizer.step(gradients)
                     torch._foreach_mul_(held, factors)
                 losses.append(loss)
+            if watched:
+                ends.append({name: value.detach().clone() for name, value in named.items()})
         return [
             Trained(
-                {name: weight[i].detach() for name, weight in self.weights.items()},
-                {name: buffer[i] for name, buffer in self.buffers.items()},
+                [
+                    {name: value[i].detach() for name, value in end.items()}
+                    for end in ends or [named]
+                ],
                 optimizer.state(i),
                 self.streams[i].get_state(),
                 row,
