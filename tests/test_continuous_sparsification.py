@@ -17,21 +17,23 @@ def data():
 
 
 def test_soft_gates_start_open_and_harden():
-    gates = SoftGates(torch.zeros(2), penalty=0.0, density=None, final_temperature=100.0)
+    gates = SoftGates(
+        torch.zeros(2), penalty=0.0, density=None, initial=0.0, final_temperature=100.0
+    )
     gates.begin_epoch(1, 3)
-    assert gates().tolist() == [1.0, 1.0]
+    assert gates().gate.tolist() == [1.0, 1.0]
     with torch.no_grad():
         gates.scores.copy_(torch.tensor([0.5, -0.5]))
     gates.begin_epoch(2, 3)
     assert gates.temperature == pytest.approx(10)
-    assert gates().tolist() == pytest.approx([2 / (1 + math.exp(-5)), 2 / (1 + math.exp(5))])
+    assert gates().gate.tolist() == pytest.approx([2 / (1 + math.exp(-5)), 2 / (1 + math.exp(5))])
     gates.begin_epoch(3, 3)
-    assert gates().tolist() == pytest.approx([2, 0], abs=1e-6)
+    assert gates().gate.tolist() == pytest.approx([2, 0], abs=1e-6)
     gates.begin_round(None)
     assert gates.scores.tolist() == [0.0, -50.0]
     gates.begin_round(None)
     gates.close_(torch.tensor([True, False]))
-    assert gates().tolist() == [0.0, 0.0]
+    assert gates().gate.tolist() == [0.0, 0.0]
 
 
 def test_density_rises_with_the_initial_scores():

@@ -63,7 +63,7 @@ def gates_of(*scores, density, anneal=False):
 def test_the_best_entry_of_each_weight_is_open():
     gates = gates_of([0.9, 0.8], [0.2, 0.1], density=0.5)
     gates.begin_epoch(1, 1)
-    assert gates().tolist() == [1, 0, 1, 0]
+    assert gates().gate.tolist() == [1, 0, 1, 0]
 
 
 def test_the_density_falls_to_its_target():
@@ -71,7 +71,7 @@ def test_the_density_falls_to_its_target():
     n_open = []
     for epoch in (1, 2, 3, 4):
         gates.begin_epoch(epoch, 4)
-        n_open.append(int(gates().sum()))
+        n_open.append(int(gates().gate.sum()))
     assert n_open == [8, 4, 2, 1]  # 16 rho^(i / E)
 
 
@@ -83,20 +83,20 @@ def test_the_density_falls_from_that_of_the_mask():
     n_open = []
     for epoch in (1, 2, 3, 4):
         gates.begin_epoch(epoch, 4)
-        n_open.append(int(gates()[:16].sum()))
+        n_open.append(int(gates().gate[:16].sum()))
     assert n_open == [8, 4, 2, 1]  # 32 (1/2)^(1 - i / E) (1/32)^(i / E)
 
 
 def test_scores_are_trained_with_momentum_and_decay():
     gates = gates_of([1.0, -1.0], density=0.5)
-    optimizer = gates.optimizer(lr=0.1)
+    gates.begin_epoch(1, 1)
+    optimizer = gates.optimizer()
     expected, velocity = torch.tensor([1.0, -1.0]), torch.zeros(2)
     for _ in range(3):
-        gates.scores.grad = torch.ones(2)
-        optimizer.step()
+        optimizer.step([gates.balance(torch.ones(2), gates().pull)], lr=0.1)
         velocity = 0.9 * velocity + 1 + 5e-4 * expected
         expected = expected - 0.1 * velocity
-    torch.testing.assert_close(gates.scores.detach(), expected)
+    torch.testing.assert_close(gates.scores, expected)
 
 
 @pytest.mark.parametrize(

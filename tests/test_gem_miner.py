@@ -14,13 +14,13 @@ def test_rounded_gates_freeze_the_lowest_for_good():
     scores = torch.tensor([0.9, 0.6, 0.4, 0.2])
     gates = _Rounded(scores, layout=layout, density=0.25, penalty=0.0, freeze_every=1)
     gates.begin_epoch(1, 2)
-    assert gates().tolist() == [1, 1, 0, 0]
+    assert gates().gate.tolist() == [1, 1, 0, 0]
     with torch.no_grad():
         gates.scores.copy_(torch.tensor([0.7, 0.8, 1.3, 1.2]))
         gates.project_()
     assert gates.scores.tolist() == pytest.approx([0.7, 0.8, 0, 0])
     gates.begin_epoch(2, 2)
-    assert gates().tolist() == [0, 1, 0, 0]
+    assert gates().gate.tolist() == [0, 1, 0, 0]
 
 
 def test_the_density_falls_from_that_of_the_mask():

@@ -11,7 +11,7 @@ from sklearn_tickets.pruners._hard_concrete import _HardConcrete
 def test_hard_concrete_gates_are_closed_open_or_between():
     torch.manual_seed(0)
     gates = _HardConcrete(torch.full((100_000,), 0.5), penalty=1.0, density=None, temperature=2 / 3)
-    z = gates()
+    z = gates().gate
     assert (z == 0).any()
     assert (z == 1).any()
     expected = torch.sigmoid(torch.tensor(0.5 - 2 / 3 * math.log(0.1 / 1.1)))

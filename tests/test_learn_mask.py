@@ -10,8 +10,14 @@ from torch import nn
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import ContinuousSparsificationPruner, EdgePopupPruner
-from sklearn_tickets.training import Gates, Layout
-from sklearn_tickets.training._learn_mask import LearnMask
+from sklearn_tickets.training import (
+    FusedSGD,
+    Gates,
+    Gating,
+    Layout,
+    LearnMask,
+    MaskLearner,
+)
 from tests.instances import linear_net, make_net, small_data
 
 
@@ -23,11 +29,11 @@ def data():
 class Linear(Gates):
     """Gates that are their scores, trained by plain gradient descent."""
 
-    def optimizer(self, lr):
-        return torch.optim.SGD([self.scores], lr=lr)
+    def optimizer(self):
+        return FusedSGD(self.learned, momentum=0.0)
 
-    def __call__(self):
-        return 1 * self.scores
+    def __call__(self, generator=None):
+        return Gating(self.scores.clone())
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -38,16 +44,16 @@ def test_gradients_are_those_of_the_gated_network(data, frozen):
     before = {name: p.detach().clone() for name, p in net.module_.named_parameters()}
     layout = Layout(TicketMask.ones_like(net.module_), "global")
     gates = Linear(torch.linspace(0.5, 1.5, 28))
-    s = gates.scores.detach().clone().requires_grad_()
+    s = gates.scores.clone().requires_grad_()
     w = {name: p.clone().requires_grad_() for name, p in before.items()}
     theta = w | {n: w[n] * g for n, g in layout.split(s).items()}
     torch.nn.functional.mse_loss(
         torch.func.functional_call(net.module_, theta, torch.from_numpy(X)), torch.from_numpy(y)
     ).backward()
     criterion = net.criterion_
-    net.callbacks_.append(("mask", LearnMask(gates, layout, lr=1.0, n_epochs=1, frozen=frozen)))
+    net.callbacks_.append(("mask", LearnMask(MaskLearner(gates, layout, 1.0, 1, frozen=frozen))))
     net.partial_fit(X, y)  # one epoch of one batch
-    np.testing.assert_allclose(gates.scores.detach(), (s - s.grad).detach(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(gates.scores, (s - s.grad).detach(), rtol=1e-4, atol=1e-6)
     for name, p in net.module_.named_parameters():
         expected = before[name] if frozen else before[name] - w[name].grad
         np.testing.assert_allclose(p.detach(), expected, rtol=1e-4, atol=1e-6)
@@ -61,7 +67,7 @@ def test_validation_sees_the_gated_network(data):
     )
     net.initialize()
     layout = Layout(TicketMask.ones_like(net.module_), "global")
-    net.callbacks_.append(("mask", LearnMask(closed, layout, lr=1e-9, n_epochs=1, frozen=True)))
+    net.callbacks_.append(("mask", LearnMask(MaskLearner(closed, layout, 1e-9, 1, frozen=True))))
     net.partial_fit(data[0], np.ones((80, 1), dtype=np.float32))
     assert net.history[-1]["valid_loss"] == pytest.approx(1, abs=1e-4)
     assert net.module_.weight.tolist() == [[1.0] * 6]
@@ -70,8 +76,8 @@ def test_validation_sees_the_gated_network(data):
 class Pulled(Linear):
     """Gates whose scores have the gradient 1, whatever the loss."""
 
-    def gradient(self, task):
-        return torch.ones_like(task)
+    def __call__(self, generator=None):
+        return Gating(self.scores.clone(), slope=0 * self.scores, pull=torch.ones(6))
 
 
 @pytest.mark.parametrize("n_steps", [2, 4])
@@ -81,10 +87,10 @@ def test_the_rate_of_the_scores_falls_as_a_cosine(n_steps, data):
     )
     net.initialize()
     gates, layout = Pulled(torch.zeros(6)), Layout(TicketMask.ones_like(net.module_), "global")
-    net.callbacks_.append(("mask", LearnMask(gates, layout, lr=1.0, n_epochs=2, frozen=True)))
+    net.callbacks_.append(("mask", LearnMask(MaskLearner(gates, layout, 1.0, 2, frozen=True))))
     net.partial_fit(data[0], np.ones((80, 1), dtype=np.float32))
     expected = -sum((1 + np.cos(np.pi * t / 4)) / 2 for t in range(n_steps))
-    np.testing.assert_allclose(gates.scores.detach(), [expected] * 6, rtol=1e-6)
+    np.testing.assert_allclose(gates.scores, [expected] * 6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
@@ -108,6 +114,6 @@ def test_a_step_without_notice_of_its_gradients_is_refused(data):
     net = Accumulating(**settings).initialize()
     layout = Layout(TicketMask.ones_like(net.module_), "global")
     gates = Linear(torch.ones(len(layout.join(dict(net.module_.named_parameters())))))
-    net.callbacks_.append(("mask", LearnMask(gates, layout, lr=0.1, n_epochs=1, frozen=True)))
+    net.callbacks_.append(("mask", LearnMask(MaskLearner(gates, layout, 0.1, 1, frozen=True))))
     with pytest.raises(ValueError, match="train_step of estimator=Accumulating did not notify"):
         net.partial_fit(*data)

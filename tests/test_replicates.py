@@ -56,7 +56,7 @@ def stacked(caplog):
         (
             ContinuousSparsificationPruner(NET, n_rounds=1, round_epochs=1),
             CIRCLES,
-            [4],
+            [4, 4],
         ),
     ],
     ids=["magnitude", "SNIP", "rounds", "output scale", "regression", "learned mask"],

@@ -14,9 +14,9 @@ from sklearn.utils.parallel import delayed
 from sklearn_tickets.model_selection import BatchedGridSearchCV, _stack, _together
 from sklearn_tickets.model_selection._together import make_parallel
 from sklearn_tickets.pruners import (
-    EdgePopupPruner,
     IterativeMagnitudePruner,
     MagnitudePruner,
+    RigLPruner,
 )
 from tests.searches import CIRCLE, GRID, check_same, stacked
 
@@ -43,7 +43,7 @@ def test_fits_that_fail_in_another_process_say_where():
 
 
 def test_several_jobs_fit_what_cannot_be_stacked(caplog):
-    pruner = EdgePopupPruner(CIRCLE.make_net(), mask_epochs=1, random_state=0)
+    pruner = RigLPruner(CIRCLE.make_net(), mask_epochs=1, random_state=0)
     with pytest.warns(UserWarning, match="the pruner defines the training itself"):
         check_same(pruner, {"sparsity": [0.4, 0.5]}, n_jobs=2)
     assert caplog.messages == ["Trainings are not stacked: the pruner defines the training itself."]

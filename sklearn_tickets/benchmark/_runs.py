@@ -66,10 +66,10 @@ class SeekRun(NamedTuple):
 
 def _groups(runs: Sequence[SeekRun], n_jobs: int) -> list[list[int]]:
     """Divide the indices of runs into groups to fit side by side, the longest first."""
-    alike: dict[tuple[int, int | None], list[int]] = defaultdict(list)
+    alike: dict[tuple[int, type | None], list[int]] = defaultdict(list)
     for i, run in enumerate(runs):
-        # Trainings that learn masks, each in its own way, are not stacked.
-        alike[run.n_epochs, i if run.mode == "learned" else None].append(i)
+        # Masks are stacked with those that are learned in the same way.
+        alike[run.n_epochs, type(run.pruner) if run.mode == "learned" else None].append(i)
     groups = []
     for group in alike.values():
         n_groups = max(1, -(-len(group) // _MOST), min(n_jobs, len(group) // _FEWEST))

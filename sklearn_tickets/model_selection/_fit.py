@@ -19,8 +19,9 @@ from skorch.callbacks import ProgressBar
 
 from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets._random import random_streams, set_random_streams
+from sklearn_tickets.model_selection._make_stack import try_out
 from sklearn_tickets.model_selection._member import CannotStackError, Member
-from sklearn_tickets.model_selection._stack import Trained, try_out
+from sklearn_tickets.model_selection._stack import Trained
 from sklearn_tickets.pruners.base import BasePruner
 from sklearn_tickets.training import Training
 
@@ -207,6 +208,8 @@ def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int
             # A copy: fits whose trainings are equal share the results.
             state = copy.deepcopy(trained.state)
             net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
+            if trained.learner is not None:
+                vars(member.training.learner).update(vars(trained.learner))
         for size in sizes:
             row = {"train_loss": next(losses), "train_batch_size": size}
             net.history[-1]["batches"].append(row)

@@ -78,12 +78,15 @@ class Member:
         tensors = [*module.parameters(), *module.buffers(), *self.batches.tensors, self.stream]
         # Pickles of tensors differ though their numbers are equal.
         numbers = [v.numpy(force=True) if isinstance(v, Tensor) else v for v in tensors + state]
-        return joblib.hash((numbers, self.mask, self.settings, self.training.penalty))
+        training = self.training
+        # Each mask learns for itself.
+        learner = training.learner and id(training.learner)
+        return joblib.hash((numbers, self.mask, self.settings, training.penalty, learner))
 
     @classmethod
     def of(cls, training: Training) -> Self:
         """Read a training, or raise a CannotStackError."""
-        net = training.net
+        net, learner = training.net, training.learner
         _check(training)
         dataset, held_out = net.get_split_datasets(training.rows, training.y)
         batches = net.get_iterator(dataset, training=True)
@@ -113,6 +116,7 @@ class Member:
                     [(each.shape, each.dtype) for each in batches.tensors],
                     (batches.batch_size, batches.shuffle, training.n_epochs, training.schedule),
                     past,
+                    learner and learner.kind,
                 )
             )
         except Exception as error:
@@ -135,9 +139,10 @@ def n_bytes(training: Training) -> int:
 def n_step_bytes(training: Training) -> int:
     """Estimate what each step of a training reads and writes, besides the batch.
 
-    This is five times the weights: with gradients, two moments and the mask.
+    This is five times the weights: with gradients, two moments and the mask. Learning a mask
+    takes seven times the weights in addition: scores, two moments, and what gates return.
     """
-    return 5 * n_weight_bytes(training)
+    return (5 if training.learner is None else 12) * n_weight_bytes(training)
 
 
 def n_weight_bytes(training: Training) -> int:
@@ -171,6 +176,10 @@ def _check(training: Training) -> None:
         ),
         "the net has callbacks that do more than read an epoch's results": others != [HoldMask],
         "the pruner defines the training itself": bool(training.callbacks),
+        "a mask is learned on a GPU": training.learner is not None and net.device != "cpu",
+        "a mask is learned with a train_split, which sees the network with gates": (
+            training.learner is not None and is_watched(training)
+        ),
         "the net has a train_split that may differ from time to time, unlike ValidSplit with "
         "whole numbers or a random_state": not _is_repeatable(net.train_split),
         "epochs are scored, and rows have weights": (

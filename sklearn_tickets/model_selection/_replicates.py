@@ -21,8 +21,8 @@ def fit_replicates(
     """Fit a pruner to each of several planted tickets, in their host networks.
 
     Finding a single ticket may be luck, so results should come from several hosts. As in
-    `BatchedGridSearchCV`, the networks are trained as one, and each pruner finds what it would
-    have found alone.
+    `BatchedGridSearchCV`, the networks are trained as one, also while they learn masks, and each
+    pruner finds what it would have found alone.
 
     Parameters
     ----------

@@ -16,7 +16,9 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     The parameters, attributes and results are those of scikit-learn's ``GridSearchCV``. Small
     networks do not keep a processor busy; stacked, as in [1]_, many of them take little longer
     than a few. All fits advance from training to training side by side. Each network has its
-    own weights, mask, fold, order of batches, learning rate and penalty.
+    own weights, mask, fold, order of batches, learning rate and penalty. Pruners that learn their
+    masks are stacked, too, so that one network can be searched from many initial scores, or with
+    many penalties, side by side.
 
     Parameters
     ----------
@@ -81,7 +83,9 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     - cross-entropy or squared error, and SGD, Adam or AdamW;
     - no randomness in the module, no hooks, and buffers that are changed in place, as by batch
       normalization;
-    - trainings of weights. Learned masks are learned one after the other.
+    - weights, or masks that gates learn: each network has its own scores, noise, schedules, penalty
+      and `mask_lr`, and learns the same mask as alone. Only kinds of gates are not mixed; with a
+      ``train_split`` or on a GPU, masks are learned one by one, as is that of `RigLPruner`.
 
     All other trainings run one by one. Equal trainings, such as the first rounds of candidates
     that differ in their sparsity only, run once. On the CPU, stacks are as large as its cache.

@@ -5,8 +5,7 @@ step of its own would, bit for bit where possible: rounding errors grow in train
 change some predictions in the end.
 """
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +16,10 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
-from sklearn_tickets._network import TRACING, functional_call, plain_module
-from sklearn_tickets.model_selection._member import (
-    CannotStackError,
-    Member,
-    is_watched,
-    skeleton,
-)
+from sklearn_tickets._network import TRACING, functional_call
+from sklearn_tickets.model_selection._member import Member, is_watched, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
-from sklearn_tickets.training import weighted_loss
+from sklearn_tickets.training import MaskLearner, weighted_loss
 
 # A recorded step runs faster, but recording takes as long as many steps.
 _RECORD_FROM = 150
@@ -46,12 +40,15 @@ class Trained:
         The state of the random stream.
     losses : list of float
         The losses of all batches, in order.
+    learner : MaskLearner or None, default=None
+        The gates of the network, if there are any.
     """
 
     states: list[dict[str, Tensor]]
     state: dict[int, dict[str, Any]]
     stream: Tensor
     losses: list[float]
+    learner: MaskLearner | None = None
 
 
 class Stack:
@@ -76,8 +73,14 @@ class Stack:
             )
             for name, parameter in parameters[0].items()
         }
+        self.trained = {
+            index: weight
+            for index, weight in enumerate(self.weights.values())
+            if weight.requires_grad
+        }
         buffers = [dict(module.named_buffers()) for module in modules]
         self.buffers = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
+        self.streams = [torch.Generator().set_state(member.stream) for member in members]
 
     def step(self, *tensors: Tensor) -> list[Tensor]:
         """Compute the loss of each network on its own batch, and the gradients.
@@ -88,7 +91,7 @@ class Stack:
         n_batch = len(tensors) - len(self.weights) - len(self.buffers)
         batch, states = tensors[:n_batch], tensors[n_batch:]
         named = dict(zip([*self.weights, *self.buffers], states, strict=True))
-        with _StackedLinears():
+        with StackedLinears():
             losses = vmap(self._loss)(named, *batch)
         weights = states[: len(self.weights)]
         trained = [weight for weight in weights if weight.requires_grad]
@@ -98,36 +101,38 @@ class Stack:
         self, state: dict[str, Tensor], X: Tensor, y: Tensor, *sample_weight: Tensor
     ) -> Tensor:
         """Compute the loss of one network."""
-        outputs, criterion = functional_call(self.skeleton, state, X), self.criterion
+        outputs, criterion = self._outputs(state, X), self.criterion
         if not sample_weight:
             return criterion(outputs, y)
         return weighted_loss(criterion, outputs, y, *sample_weight)
 
-    def train(self) -> list[Trained]:
-        """Train all networks. The nets of the members are not changed."""
-        trained = {
-            index: weight
-            for index, weight in enumerate(self.weights.values())
-            if weight.requires_grad
-        }
-        optimizer = StackedOptimizer(self.members, trained)
+    def _outputs(self, state: dict[str, Tensor], X: Tensor) -> Tensor:
+        """Compute the outputs of one network."""
+        return functional_call(self.skeleton, state, X)
+
+    def train(self) -> list[Trained | None]:
+        """Train all networks. The nets of the members are not changed.
+
+        Returns
+        -------
+        trained : list of (Trained or None)
+            The results; None for a network that diverged, which is to be trained alone.
+        """
+        optimizer = StackedOptimizer(self.members, self.trained)
         held, factors = self._masks()
         penalized = self._penalties()
-        streams = [torch.Generator().set_state(member.stream) for member in self.members]
         losses, ends = [], []
         compute = self._compute()
         named = self.weights | self.buffers
         watched = any(is_watched(member.training) for member in self.members)
         for _ in range(self.first.training.n_epochs):
-            for batch in self._batches(streams):
-                loss, *slopes = compute(*batch)
+            for batch in self._batches():
+                loss, gradients = self._gradients(compute, batch)
                 with torch.no_grad():
-                    # Fused optimizers need contiguous memory.
-                    contiguous = (slope.contiguous() for slope in slopes)
-                    gradients = dict(zip(trained, contiguous, strict=True))
                     for index, weight, strength in penalized:
                         gradients[index] = gradients[index].addcmul(weight.sign(), strength)
-                    optimizer.step(gradients)
+                    if gradients:
+                        optimizer.step(gradients)
                     torch._foreach_mul_(held, factors)
                 losses.append(loss)
             if watched:
@@ -139,11 +144,20 @@ class Stack:
                     for end in ends or [named]
                 ],
                 optimizer.state(i),
-                streams[i].get_state(),
+                self.streams[i].get_state(),
                 row,
             )
             for i, row in enumerate(torch.stack(losses, dim=1).tolist())
         ]
+
+    def _gradients(
+        self, compute: Callable[..., list[Tensor]], batch: Sequence[Tensor]
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """Compute the losses, and the gradients of the weights to train by their indices."""
+        loss, *slopes = compute(batch, self.weights.values())
+        # Fused optimizers need contiguous memory.
+        contiguous = (slope.contiguous() for slope in slopes)
+        return loss, dict(zip(self.trained, contiguous, strict=True))
 
     def _masks(self) -> tuple[list[Tensor], list[Tensor]]:
         """Collect the weights that a mask covers, and the factors that hold the masks."""
@@ -167,13 +181,17 @@ class Stack:
                 penalized.append((index, weight.detach(), strength))
         return penalized
 
-    def _batches(self, streams: list[torch.Generator]) -> Iterator[tuple[Tensor, ...]]:
+    def with_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return a batch with the targets that the loss compares outputs with."""
+        return tuple(batch)
+
+    def _batches(self) -> Iterator[tuple[Tensor, ...]]:
         """Yield the batches of an epoch, with a separate order for each network."""
         batches, device = self.first.batches, self.first.net.device
         in_order = torch.arange(len(batches.X))
         orders = [
             torch.randperm(len(in_order), generator=stream) if batches.shuffle else in_order
-            for stream in streams
+            for stream in self.streams
         ]
         kinds = zip(*(member.batches.tensors for member in self.members), strict=True)
         stacked = [
@@ -190,19 +208,20 @@ class Stack:
         n_steps = {batches.batch_size: n_full * n_epochs, n_rest: n_epochs}
         recorded: dict[int, GraphModule] = {}
 
-        states = [*self.weights.values(), *self.buffers.values()]
+        buffers = [*self.buffers.values()]
 
-        def compute(*batch: Tensor) -> list[Tensor]:
+        def compute(batch: Sequence[Tensor], weights: Iterable[Tensor]) -> list[Tensor]:
             n_rows = batch[0].shape[1]
             if n_steps[n_rows] < _RECORD_FROM:
-                return self.step(*batch, *states)
+                return self.step(*batch, *weights, *buffers)
             if n_rows not in recorded:
                 # Recording is a step, too, which must not change the networks' buffers.
-                copies = [*self.weights.values(), *(b.clone() for b in self.buffers.values())]
+                copies = [buffer.clone() for buffer in buffers]
                 with TRACING:
-                    recorded[n_rows] = _without_aliases(make_fx(self.step)(*batch, *copies))
+                    traced = make_fx(self.step)(*batch, *weights, *copies)
+                recorded[n_rows] = _without_aliases(traced)
             with torch.no_grad():
-                return recorded[n_rows](*batch, *states)
+                return recorded[n_rows](*batch, *weights, *buffers)
 
         return compute
 
@@ -215,24 +234,6 @@ def _without_aliases(recorded: GraphModule) -> GraphModule:
     recorded.graph.eliminate_dead_code()
     recorded.recompile()
     return recorded
-
-
-def try_out(member: Member) -> None:
-    """Raise a CannotStackError if a stack of one cannot compute a step as the module does."""
-    module = copy.deepcopy(plain_module(member.net.module_)).train()
-    try:
-        stack, device = Stack([member]), member.net.device
-        X, *others = [tensor[:2].to(device) for tensor in member.batches.tensors]
-        batch = [tensor[None] for tensor in (X, *others)]
-        stack.step(*batch, *stack.weights.values(), *stack.buffers.values())
-        with torch.no_grad():
-            module(X)
-    except Exception as error:
-        reason = str(error).partition(". ")[0]
-        raise CannotStackError(f"torch cannot stack the module: {reason}") from error
-    for name, buffer in module.named_buffers():
-        if not torch.allclose(stack.buffers[name][0], buffer, equal_nan=True):
-            raise CannotStackError(f"a stack changes the module's buffer {name} in another way")
 
 
 class _StackedLinear(torch.autograd.Function):
@@ -273,7 +274,7 @@ class _StackedLinear(torch.autograd.Function):
         return _StackedLinear.apply(X, weight, bias), 0
 
 
-class _StackedLinears(TorchFunctionMode):
+class StackedLinears(TorchFunctionMode):
     """Compute the linear layers called in a block by `_StackedLinear`."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -16,13 +16,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_tickets.model_selection._fit import Course, Fit
+from sklearn_tickets.model_selection._make_stack import make_stack
 from sklearn_tickets.model_selection._member import (
     CannotStackError,
     Member,
     n_bytes,
     n_step_bytes,
 )
-from sklearn_tickets.model_selection._stack import Stack
 from sklearn_tickets.training import Training
 
 LOGGER = logging.getLogger("sklearn_tickets")
@@ -310,7 +310,7 @@ def _train(stack: list[list[tuple[Course, Member]]], log: Callable[[int, str], N
     began = time.perf_counter()
     problem = None
     try:
-        trained = Stack([pairs[0][1] for pairs in stack]).train()
+        trained = make_stack([pairs[0][1] for pairs in stack]).train()
     except Exception as error:
         problem = str(error) or type(error).__name__
     # At this point, a stack that has failed no longer occupies memory.
@@ -321,7 +321,10 @@ def _train(stack: list[list[tuple[Course, Member]]], log: Callable[[int, str], N
         log(logging.DEBUG, f"Trained {len(fits)} fits as one network.")
         for pairs, own in zip(stack, trained, strict=True):
             for fit, member in pairs:
-                fit.load(member, own)
+                if own is None:
+                    fit.train()
+                else:
+                    fit.load(member, own)
     elif "memory" in problem.lower() and len(stack) > 1:
         log(logging.INFO, f"A stack of {len(fits)} fits is split: {problem}")
         half = len(stack) // 2

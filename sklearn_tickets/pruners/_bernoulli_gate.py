@@ -1,12 +1,13 @@
 """Continuously relaxed Bernoulli gates: find a strong ticket with frozen weights."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sklearn_tickets.pruners.base import FrozenGatesPruner, PenalizedGatesPruner, Positive
-from sklearn_tickets.training import Gates, Layout, PenalizedGates, geometric_density
+from sklearn_tickets.training import Gates, Gating, Layout, PenalizedGates, geometric_density
 
 # What penalty="auto" allows: frozen weights cannot make up for gates that close too soon.
 CEILING = 0.5
@@ -91,7 +92,6 @@ class _ClippedNormal(PenalizedGates):
     ceiling: float | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         self.target = self.density
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
@@ -99,17 +99,20 @@ class _ClippedNormal(PenalizedGates):
             share = min(1.0, 2 * epoch / n_epochs)
             self.density = geometric_density(self.initial, self.target, share)
 
-    def __call__(self) -> Tensor:
-        return (self.scores + self.noise * torch.randn_like(self.scores)).clamp(0, 1)
+    def __call__(self, generator: torch.Generator | None = None) -> Gating:
+        noisy = torch.empty_like(self.scores).normal_(generator=generator)
+        noisy.mul_(self.noise).add_(self.scores)
+        gate = noisy.clamp(0, 1)
+        scaled = self.scores * (math.sqrt(0.5) / self.noise)
+        openness = torch.erf(scaled).add_(1).div_(2)
+        bell = scaled.square_().neg_().exp_().div_(self.noise * math.sqrt(2 * math.pi))
+        # The slope is 1 where nothing was clipped.
+        return Gating(gate, noisy.eq_(gate), self.pull(openness, bell))
 
     def expected(self) -> Tensor:
-        return self.scores.detach().clamp(0, 1)
+        return self.scores.clamp(0, 1)
 
-    def openness(self) -> Tensor:
-        return torch.special.ndtr(self.scores / self.noise)
-
-    def gradient(self, task: Tensor) -> Tensor:
-        pull = super().gradient(torch.zeros_like(task))
+    def balance(self, task: Tensor, pull: Tensor) -> Tensor:
         if self.ceiling is not None:
             share = self.ceiling * task.norm() / pull.norm().clamp(min=TINY)
             pull = pull * share.clamp(max=1)

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from sklearn.base import is_classifier
-from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sklearn_tickets._network import evaluating
 from sklearn_tickets.pruners.base import Epochs, FrozenGatesPruner, Positive, is_multilabel
-from sklearn_tickets.training import Gates, Layout, Loss
+from sklearn_tickets.training import Gates, Gating, Layout, Loss
 
 # The density that is free of penalty, in units of the target; the weight of the newest ratio.
 SLACK, AVERAGING = 1.1, 0.01
@@ -99,40 +96,38 @@ class _Concrete(Gates):
 
     density: float
     temperature: float
-    balance: Tensor | None = None
+    # Norm of the loss's gradient in units of the penalty's, a moving average.
+    ratio: Tensor | None = None
 
-    def __call__(self) -> Tensor:
-        noise = torch.rand_like(self.scores).logit(eps=1e-6)
-        return torch.sigmoid((noise + self.scores) / self.temperature)
+    def __call__(self, generator: torch.Generator | None = None) -> Gating:
+        noise = self.uniform(generator).logit_(eps=1e-6)
+        gate = torch.sigmoid((noise + self.scores) / self.temperature)
+        kept = self.expected()
+        pull = kept * (1 - kept) if kept.mean() > SLACK * self.density else None
+        return Gating(gate, gate * (1 - gate) / self.temperature, pull)
 
     def expected(self) -> Tensor:
-        return torch.sigmoid(self.scores.detach())
+        return torch.sigmoid(self.scores)
 
-    def gradient(self, task: Tensor) -> Tensor:
-        kept = self.expected()
-        if kept.mean() <= SLACK * self.density:
-            return task
-        pull = kept * (1 - kept)
+    def balance(self, task: Tensor, pull: Tensor) -> Tensor:
         ratio = task.norm() / pull.norm()
-        self.balance = ratio if self.balance is None else self.balance.lerp(ratio, AVERAGING)
-        return task + self.balance * pull
+        self.ratio = ratio if self.ratio is None else self.ratio.lerp(ratio, AVERAGING)
+        return task + self.ratio * pull
 
 
 @dataclass(eq=False, kw_only=True)
 class _LikeDense(_Concrete):
     """The same gates, with the dense network's outputs as targets instead of labels."""
 
+    imitates = True
+
     distance: Distance
 
-    def begin_batch(self, net: NeuralNet, X: Any) -> None:
-        with evaluating(net.module_), torch.no_grad():
-            self.dense = net.infer(X)
-
-    def loss(self, criterion: Loss, output: Tensor, y: Tensor) -> Tensor:
+    def loss(self, criterion: Loss, output: Tensor, target: Tensor) -> Tensor:
         # Where rows have weights, the criterion does not reduce their losses at all.
         given = getattr(criterion, "reduction", "mean")
         reduction = given if given in ("none", "sum") else "mean"
-        return super().loss(partial(self.distance, reduction=reduction), output, self.dense)
+        return self.distance(output, target, reduction=reduction)
 
 
 def _reverse_kl(output: Tensor, dense: Tensor, reduction: str) -> Tensor:

@@ -1,5 +1,6 @@
 """Continuous sparsification: train weights together with a soft mask that hardens."""
 
+import math
 from dataclasses import dataclass
 from numbers import Real
 from typing import Annotated
@@ -9,7 +10,7 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from sklearn_tickets.pruners.base import JointGatesPruner
-from sklearn_tickets.training import Gates, Layout, PenalizedGates
+from sklearn_tickets.training import Gates, Gating, Layout, PenalizedGates
 
 
 class ContinuousSparsificationPruner(JointGatesPruner):
@@ -70,32 +71,42 @@ class ContinuousSparsificationPruner(JointGatesPruner):
     final_temperature: Annotated[float, Interval(Real, 1, None, closed="neither")] = 200.0
 
     def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:
-        last = self.final_temperature
-        return self._begin(SoftGates, weights, density, final_temperature=last)
+        return self._begin(SoftGates, weights, density, **self._soft())
+
+    def _soft(self) -> dict[str, float]:
+        """Return the settings of soft gates."""
+        return {"initial": self.mask_init, "final_temperature": self.final_temperature}
 
 
 @dataclass(eq=False, kw_only=True)
 class SoftGates(PenalizedGates):
     """Sigmoids of the scores at a rising temperature, scaled to be 1 at the beginning."""
 
+    initial: float
     final_temperature: float
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.initial = self.scores.detach().clone()
-        self.scale = 1 / torch.sigmoid(self.initial)
+    @property
+    def scale(self) -> float:
+        """What makes the initial gates 1."""
+        return 1 + math.exp(-self.initial)
 
     def begin_round(self, density: float | None) -> None:
-        with torch.no_grad():
-            self.scores.mul_(self.final_temperature).clamp_(max=self.initial)
+        self.scores.mul_(self.final_temperature).clamp_(max=self.initial)
         super().begin_round(density)
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         share = (epoch - 1) / (n_epochs - 1) if n_epochs > 1 else 1.0
         self.temperature = self.final_temperature**share
 
-    def openness(self) -> Tensor:
-        return torch.sigmoid(self.temperature * self.scores)
+    def soft(self) -> Tensor:
+        """Compute the soft mask."""
+        return (self.temperature * self.scores).sigmoid_()
 
-    def __call__(self) -> Tensor:
-        return self.openness() * self.scale
+    def slope(self, soft: Tensor) -> Tensor:
+        """Compute the derivative of the scaled soft mask, beta soft (1 - soft) times the scale."""
+        return torch.addcmul(soft, soft, soft, value=-1).mul_(self.temperature * self.scale)
+
+    def __call__(self, generator: torch.Generator | None = None) -> Gating:
+        soft = self.soft()
+        slope = self.slope(soft)
+        return Gating(soft * self.scale, slope, self.pull(soft, slope, self.scale))

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from sklearn_tickets.pruners.base import FrozenGatesPruner
-from sklearn_tickets.training import Gates, Layout, geometric_density
+from sklearn_tickets.training import Border, FusedSGD, Gates, Gating, Layout, geometric_density
+
+WEIGHT_DECAY = 5e-4
 
 
 class EdgePopupPruner(FrozenGatesPruner):
@@ -73,21 +75,30 @@ class BestScored(Gates):
     density: float
     anneal: bool
 
-    def optimizer(self, lr: float) -> torch.optim.Optimizer:
-        groups = [{"params": [self.scores], "weight_decay": 5e-4}]
-        if self.log_scale is not None:
-            groups.append({"params": [self.log_scale]})
-        return torch.optim.SGD(groups, lr=lr, momentum=0.9, fused=True)
+    def __post_init__(self) -> None:
+        self.borders = [Border() for _ in self.layout.groups]
+        self.tops = self.layout.tops(self.scores)
+
+    def optimizer(self) -> FusedSGD:
+        return FusedSGD(self.learned, momentum=0.9)
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         share = epoch / n_epochs if self.anneal else 1.0
         density = geometric_density(self.layout.density, self.density, share)
         self.counts = self.layout.counts(density)
 
-    def __call__(self) -> Tensor:
-        scores = self.layout.with_footholds(self.scores.detach())
-        kept = self.layout.best(scores, self.counts)
-        return kept + self.scores - self.scores.detach()
+    def __call__(self, generator: torch.Generator | None = None) -> Gating:
+        kept = torch.zeros_like(self.scores)
+        for group, k, border in zip(self.layout.groups, self.counts, self.borders, strict=True):
+            if k:
+                part = self.scores[group]
+                torch.ge(part, border.find(part, k), out=kept[group])
+        # Usually these are the best, with one of each weight among them.
+        if kept.sum().item() != sum(self.counts) or not kept[self.tops].all():
+            self.tops = self.layout.tops(self.scores)
+            scores = self.layout.with_footholds(self.scores)
+            kept = self.layout.best(scores, self.counts).to(scores)
+        return Gating(kept, pull=WEIGHT_DECAY * self.scores)
 
 
 def initial_scores(weight: Tensor) -> Tensor:

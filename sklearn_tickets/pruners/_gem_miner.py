@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sklearn_tickets.pruners.base import Count, FrozenGatesPruner, NonNegative
-from sklearn_tickets.training import Gates, Layout, geometric_density
+from sklearn_tickets.training import Gates, Gating, Layout, geometric_density
 
 
 class GemMinerPruner(FrozenGatesPruner):
@@ -83,10 +83,8 @@ class _Rounded(Gates):
     freeze_every: int
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        self.active = torch.ones_like(self.scores.detach())
+        self.active = torch.ones_like(self.scores)
 
-    @torch.no_grad()
     def close_(self, pruned: Tensor) -> None:
         self.active.masked_fill_(pruned, 0)
         self.project_()
@@ -95,16 +93,13 @@ class _Rounded(Gates):
         if epoch % self.freeze_every and epoch < n_epochs:
             return
         density = geometric_density(self.layout.density, self.density, epoch / n_epochs)
-        left = self.layout.best(self.scores.detach(), self.layout.counts(density))
+        left = self.layout.best(self.scores, self.layout.counts(density))
         # Scores that fell to 0 in training tie with the frozen ones.
         self.active = self.active * left
 
-    def __call__(self) -> Tensor:
-        rounded = (self.scores.detach() >= 0.5) * self.active
-        return rounded + (self.scores - self.scores.detach()) * self.active
-
-    def gradient(self, task: Tensor) -> Tensor:
-        return task + 2 * self.penalty / task.numel() * self.scores.detach()
+    def __call__(self, generator: torch.Generator | None = None) -> Gating:
+        rounded = (self.scores >= 0.5) * self.active
+        return Gating(rounded, self.active, 2 * self.penalty / len(self.scores) * self.scores)
 
     def project_(self) -> None:
         self.scores.clamp_(0, 1).mul_(self.active)

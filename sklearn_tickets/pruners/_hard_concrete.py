@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sklearn_tickets.pruners.base import JointGatesPruner, Positive
-from sklearn_tickets.training import Gates, Layout, PenalizedGates
+from sklearn_tickets.training import Gates, Gating, Layout, PenalizedGates
 
 # Ends of the interval that a concrete variable is stretched to before it is clipped.
 GAMMA, ZETA = -0.1, 1.1
@@ -72,16 +72,23 @@ class _HardConcrete(PenalizedGates):
 
     temperature: float
 
-    def __call__(self) -> Tensor:
-        noise = torch.rand_like(self.scores).logit(eps=1e-6)
-        return _stretched(torch.sigmoid((noise + self.scores) / self.temperature))
+    def __call__(self, generator: torch.Generator | None = None) -> Gating:
+        noise = self.uniform(generator).logit_(eps=1e-6)
+        concrete = torch.sigmoid((noise + self.scores) / self.temperature)
+        stretched = _stretched(concrete)
+        gate = stretched.clamp(0, 1)
+        slope = (1 - concrete).mul_(concrete).mul_((ZETA - GAMMA) / self.temperature)
+        openness = torch.sigmoid(self.scores - self.temperature * self.threshold)
+        # The slope is 0 where the gate was clipped.
+        return Gating(
+            gate,
+            slope.mul_(stretched.eq_(gate)),
+            self.pull(openness, openness * (1 - openness)),
+        )
 
     def expected(self) -> Tensor:
-        return _stretched(torch.sigmoid(self.scores.detach()))
-
-    def openness(self) -> Tensor:
-        return torch.sigmoid(self.scores - self.temperature * self.threshold)
+        return _stretched(torch.sigmoid(self.scores)).clamp(0, 1)
 
 
 def _stretched(concrete: Tensor) -> Tensor:
-    return (concrete * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
+    return concrete * (ZETA - GAMMA) + GAMMA

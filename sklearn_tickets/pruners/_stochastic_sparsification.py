@@ -7,7 +7,7 @@ from sklearn_tickets.pruners._continuous_sparsification import (
     ContinuousSparsificationPruner,
     SoftGates,
 )
-from sklearn_tickets.training import Gates, Layout
+from sklearn_tickets.training import Gates, Gating, Layout
 
 
 class StochasticSparsificationPruner(ContinuousSparsificationPruner):
@@ -52,17 +52,16 @@ class StochasticSparsificationPruner(ContinuousSparsificationPruner):
     """
 
     def _gates(self, weights: Tensor, layout: Layout, density: float | None) -> Gates:
-        last = self.final_temperature
-        return self._begin(_DrawnGates, weights, density, final_temperature=last)
+        return self._begin(_DrawnGates, weights, density, **self._soft())
 
 
 class _DrawnGates(SoftGates):
     """Open with the probability of the soft mask, with straight-through gradients."""
 
-    def __call__(self) -> Tensor:
-        soft = self.openness()
-        drawn = torch.rand_like(soft) < soft
-        return (drawn + soft - soft.detach()) * self.scale
+    def __call__(self, generator: torch.Generator | None = None) -> Gating:
+        soft = self.soft()
+        drawn, slope = self.uniform(generator).lt_(soft), self.slope(soft)
+        return Gating(drawn.mul_(self.scale), slope, self.pull(soft, slope, self.scale))
 
     def expected(self) -> Tensor:
-        return super().__call__().detach()
+        return super().__call__().gate

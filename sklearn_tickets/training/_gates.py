@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import torch
-from skorch import NeuralNet
 from torch import Tensor
+
+from sklearn_tickets.training._fused_optimizers import FusedAdam, FusedOptimizer
 
 # A criterion, or a function (output, target) -> loss.
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -15,11 +16,30 @@ Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 _CLOSED = -1e3
 
 
+class Gating(NamedTuple):
+    """The gates of one training step, and what their scores learn from.
+
+    Parameters
+    ----------
+    gate : Tensor of shape (n_parameters,)
+        The factors on the parameters.
+    slope : Tensor of shape (n_parameters,) or None, default=None
+        The derivative of each gate by its score. None passes gradients straight through, as 1
+        would.
+    pull : Tensor of shape (n_parameters,) or None, default=None
+        The gradient of the penalty; None if nothing is penalized.
+    """
+
+    gate: Tensor
+    slope: Tensor | None = None
+    pull: Tensor | None = None
+
+
 @dataclass(eq=False, kw_only=True)
 class Gates:
-    """Factors on the parameters that are a differentiable function of learned scores.
+    """Factors on the parameters of a network, each a function of a learned score.
 
-    Calling an instance returns the gates of one training step. `LearnMask` trains them.
+    Calling an instance returns the gates of one training step. `MaskLearner` trains them.
 
     Parameters
     ----------
@@ -36,29 +56,27 @@ class Gates:
 
     # If no density is given, parameters with higher scores are kept.
     threshold: ClassVar[float] = 0.0
+    # Whether the targets are the outputs of the network without gates, in evaluation mode.
+    imitates: ClassVar[bool] = False
 
     scores: Tensor = field(kw_only=False)
     log_scale: Tensor | None = field(default=None, init=False)
     closed: Tensor | None = field(default=None, init=False)
 
-    def __post_init__(self) -> None:
-        self.scores.requires_grad_()
-
-    def optimizer(self, lr: float) -> torch.optim.Optimizer:
+    def optimizer(self) -> FusedOptimizer:
         """Make the optimizer of the scores and the output factors.
-
-        Parameters
-        ----------
-        lr : float
-            The learning rate.
 
         Returns
         -------
-        optimizer : Optimizer
+        optimizer : FusedOptimizer
             It trains the scores, and `log_scale` unless it is None.
         """
-        learned = [self.scores] if self.log_scale is None else [self.scores, self.log_scale]
-        return torch.optim.Adam(learned, lr=lr, fused=True)
+        return FusedAdam(self.learned)
+
+    @property
+    def learned(self) -> list[Tensor]:
+        """The scores, and the logarithms of the output factors if there are any."""
+        return [self.scores] if self.log_scale is None else [self.scores, self.log_scale]
 
     def begin_round(self, density: float | None) -> None:
         """Prepare for another round.
@@ -69,7 +87,6 @@ class Gates:
             The target density of the round.
         """
 
-    @torch.no_grad()
     def close_(self, pruned: Tensor) -> None:
         """Close gates for a whole training, at its beginning.
 
@@ -92,20 +109,35 @@ class Gates:
             The total number of epochs.
         """
 
-    def begin_batch(self, net: NeuralNet, X: Any) -> None:
-        """Inspect the net before its weights are gated.
+    def __call__(self, generator: torch.Generator | None = None) -> Gating:
+        """Open the gates for a training step.
 
         Parameters
         ----------
-        net : NeuralNet
-            The net in training.
-        X : Tensor
-            The inputs of the batch.
-        """
+        generator : torch.Generator or None, default=None
+            The source of random gates; None for torch's own.
 
-    def __call__(self) -> Tensor:
-        """Return the gates of a training step, differentiable with respect to the scores."""
+        Returns
+        -------
+        gating : Gating
+            The gates, their slopes, and the gradient of the penalty.
+        """
         raise NotImplementedError
+
+    def uniform(self, generator: torch.Generator | None) -> Tensor:
+        """Draw a number from 0 to 1 for each score.
+
+        Parameters
+        ----------
+        generator : torch.Generator or None
+            As given to the call.
+
+        Returns
+        -------
+        numbers : Tensor of shape (n_parameters,)
+            A new tensor.
+        """
+        return torch.empty_like(self.scores).uniform_(generator=generator)
 
     def expected(self) -> Tensor:
         """Compute the gates without randomness.
@@ -113,11 +145,11 @@ class Gates:
         Returns
         -------
         gates : Tensor of shape (n_parameters,)
-            Detached from the graph.
+            Those of evaluation.
         """
-        return self().detach()
+        return self().gate
 
-    def loss(self, criterion: Loss, output: Tensor, y: Tensor) -> Tensor:
+    def loss(self, criterion: Loss, output: Tensor, target: Tensor) -> Tensor:
         """Compute the loss without penalties.
 
         Parameters
@@ -125,31 +157,33 @@ class Gates:
         criterion : callable (output, target) -> Tensor
             The net's criterion.
         output : Tensor
-            Output of the gated module.
-        y : Tensor
-            The targets.
+            Output of the gated module, times the learned factors.
+        target : Tensor
+            The labels or, if the class `imitates`, the output of the module without gates.
 
         Returns
         -------
         loss : Tensor of shape ()
-            By default, the criterion of the outputs times the learned factors.
+            The criterion by default.
         """
-        return criterion(output if self.log_scale is None else output * self.log_scale.exp(), y)
+        return criterion(output, target)
 
-    def gradient(self, task: Tensor) -> Tensor:
-        """Compute the gradient with respect to the scores.
+    def balance(self, task: Tensor, pull: Tensor) -> Tensor:
+        """Join the gradients of the loss and of the penalty.
 
         Parameters
         ----------
         task : Tensor of shape (n_parameters,)
-            The gradient of the loss.
+            The gradient of the loss with respect to the scores.
+        pull : Tensor of shape (n_parameters,)
+            That of the penalty.
 
         Returns
         -------
         gradient : Tensor of shape (n_parameters,)
-            The gradient of the loss and the penalties.
+            Their sum by default.
         """
-        return task
+        return task + pull
 
     def project_(self) -> None:
         """Project the scores onto their feasible set after a step, in place."""
@@ -174,24 +208,27 @@ class PenalizedGates(Gates):
     penalty: float
     density: float | None
 
-    def openness(self) -> Tensor:
-        """Compute how open each gate is, or the probability that it is open.
-
-        Returns
-        -------
-        openness : Tensor of shape (n_parameters,)
-            Differentiable with respect to the scores.
-        """
-        raise NotImplementedError
-
     def begin_round(self, density: float | None) -> None:
         """Prepare for another round, with a new density."""
         self.density = density
 
-    def gradient(self, task: Tensor) -> Tensor:
-        """Add the gradient of the penalty."""
-        openness = self.openness().mean()
-        if not self.penalty or openness <= (self.density or 0.0):
-            return task
-        (pull,) = torch.autograd.grad(openness, self.scores)
-        return task.add(pull, alpha=self.penalty)
+    def pull(self, openness: Tensor, slope: Tensor, scale: float = 1.0) -> Tensor | None:
+        """Compute the gradient of the penalty.
+
+        Parameters
+        ----------
+        openness : Tensor of shape (n_parameters,)
+            How open each gate is, or the probability that it is open.
+        slope : Tensor of shape (n_parameters,)
+            The derivative of each gate by its score.
+        scale : float, default=1.0
+            How many times that of the openness this is.
+
+        Returns
+        -------
+        pull : Tensor of shape (n_parameters,) or None
+            None if nothing is penalized.
+        """
+        if not self.penalty or openness.mean().item() <= (self.density or 0.0):
+            return None
+        return slope * (self.penalty / len(slope) / scale)

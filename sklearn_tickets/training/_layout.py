@@ -82,16 +82,16 @@ class Layout:
 
         Parameters
         ----------
-        vector : Tensor of shape (n_parameters,)
-            A vector as returned by `join`.
+        vector : Tensor of shape (..., n_parameters)
+            A vector as returned by `join`, or several.
 
         Returns
         -------
         tensors : dict of str to Tensor
-            Views with the parameters' shapes.
+            Views with the parameters' shapes, after the other axes of the vector.
         """
-        parts = vector.split(self._sizes)
-        return {n: part.view(s) for n, part, s in zip(self.names, parts, self._shapes, strict=True)}
+        parts = zip(self.names, vector.split(self._sizes, dim=-1), self._shapes, strict=True)
+        return {name: part.view(*vector.shape[:-1], *shape) for name, part, shape in parts}
 
     def counts(self, density: float) -> list[int]:
         """Compute how many entries each group keeps at a density.
@@ -130,6 +130,21 @@ class Layout:
                 marked[group] = part >= part.topk(k, sorted=False).values.min()
         return marked
 
+    def tops(self, scores: Tensor) -> Tensor:
+        """Find the best entry of each weight.
+
+        Parameters
+        ----------
+        scores : Tensor of shape (n_parameters,)
+            Higher is better.
+
+        Returns
+        -------
+        positions : int64 Tensor of shape (n_weights,)
+            Without weights that the mask prunes.
+        """
+        return torch.stack([part.start + scores[part].argmax() for part in self.weights])
+
     def with_footholds(self, scores: Tensor, above: float = 0.0) -> Tensor:
         """Raise the best entry of each weight above all others, so that no layer is emptied.
 
@@ -145,8 +160,7 @@ class Layout:
         scores : Tensor of shape (n_parameters,)
             A copy with raised entries.
         """
-        tops = torch.stack([part.start + scores[part].argmax() for part in self.weights])
-        return scores.index_fill(0, tops, scores.max().clamp(min=above) + 1)
+        return scores.index_fill(0, self.tops(scores), scores.max().clamp(min=above) + 1)
 
 
 def _consecutive(sizes: Iterable[int]) -> list[slice]:

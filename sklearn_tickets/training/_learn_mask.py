@@ -1,29 +1,46 @@
 """`LearnMask`: a skorch callback that trains gates, with or without the weights."""
 
-import math
 from typing import Any
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sklearn_tickets._network import plain_module
+from sklearn_tickets._network import evaluating, plain_module
 from sklearn_tickets.training._batches import n_batches
-from sklearn_tickets.training._gates import Gates
-from sklearn_tickets.training._layout import Layout
+from sklearn_tickets.training._gates import Gates, Gating
+from sklearn_tickets.training._mask_learner import MaskLearner
 from sklearn_tickets.training._weighted_loss import parts
 
 
-class _GatedLoss(nn.Module):
-    """The criterion as computed by the gates."""
+class GatedLoss(nn.Module):
+    """The criterion as computed by the gates.
+
+    Parameters
+    ----------
+    gates : Gates
+        The gates, or any with the same `Gates.loss`.
+    criterion : torch.nn.Module
+        The net's criterion.
+    log_scale : Tensor of shape (n_outputs,) or None, default=None
+        Logarithms of factors on the outputs.
+    dense : Tensor of shape (n_samples, ...) or None, default=None
+        Targets in place of the labels.
+    """
 
     criterion: Any
 
-    def __init__(self, gates: Gates, criterion: nn.Module) -> None:
+    def __init__(
+        self,
+        gates: Gates,
+        criterion: nn.Module,
+        log_scale: Tensor | None = None,
+        dense: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.gates, self.criterion = gates, criterion
+        self.log_scale, self.dense = log_scale, dense
 
     @property
     def reduction(self) -> str:
@@ -35,71 +52,67 @@ class _GatedLoss(nn.Module):
         self.criterion.reduction = reduction
 
     def forward(self, output: Tensor, y: Tensor) -> Tensor:
-        return self.gates.loss(self.criterion, output, y)
+        """Compute the loss."""
+        if self.log_scale is not None:
+            output = output * self.log_scale.exp()
+        return self.gates.loss(self.criterion, output, y if self.dense is None else self.dense)
 
 
 class LearnMask(Callback):
     """Multiply the parameters of a skorch net by gates, and train the gates.
 
-    During a batch the module's parameters are multiplied by their gates in place. By the
-    chain rule, the gradients of the products yield those of the scores and the weights.
-    Parameter names and the net's optimizer, callbacks and schedules do not change. Gates of
-    parameters that the layout's mask prunes stay closed.
+    During a batch the module's parameters are multiplied by their gates in place, so parameter
+    names and the net's optimizer, callbacks and schedules do not change.
 
     Parameters
     ----------
-    gates : Gates
-        The gates, trained in place.
-    layout : Layout
-        Maps gates to parameters.
-    lr : float
-        Learning rate of the scores, with cosine annealing.
-    n_epochs : int
-        Number of epochs of the training.
-    frozen : bool
-        Whether the net's parameters are frozen.
+    learner : MaskLearner
+        Trains the gates.
     """
 
-    def __init__(
-        self, gates: Gates, layout: Layout, *, lr: float, n_epochs: int, frozen: bool
-    ) -> None:
-        self.gates = gates
-        self.layout = layout
-        self.lr = lr
-        self.n_epochs = n_epochs
-        self.frozen = frozen
+    def __init__(self, learner: MaskLearner) -> None:
+        self.learner = learner
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Wrap the criterion, and make the optimizer of the gates."""
+        """Wrap the criterion, and begin to learn."""
         parameters = dict(plain_module(net.module_).named_parameters())
-        self.gated_ = {name: parameters[name] for name in self.layout.names}
+        layout = self.learner.layout
+        self.gated_: list[Tensor] = [parameters[name] for name in layout.names]
+        # As vectors, all parameters are one operation, and views of them are made once.
+        vectors = layout.join(parameters).detach().expand(3, -1).clone()
+        self.weights_, self.products_, self.by_product_ = vectors
+        self.each_weight_, self.each_product_, self.each_gradient_ = (
+            [*layout.split(vector).values()] for vector in vectors
+        )
+        self.frozen_ = [*net.module_.parameters()] if self.learner.frozen else []
         self.is_gated_ = False
-        self.buffer_ = self.layout.join(self.gated_).detach()
-        self.views_ = list(self.layout.split(self.buffer_).values())
-        if self.layout.pruned.any():
-            self.gates.close_(self.layout.pruned.to(self.buffer_.device))
+        self.learner.begin(n_batches(net, X, y))
+        gates = self.learner.gates
         self.criterion_ = net.criterion_
-        net.criterion_ = _GatedLoss(self.gates, self.criterion_)
-        n_steps = self.n_epochs * n_batches(net, X, y)
-        self.optimizer_ = self.gates.optimizer(self.lr)
-        self.schedule_ = CosineAnnealingLR(self.optimizer_, n_steps)
-        self.epoch_ = 0
+        has_own_loss = gates.imitates or type(gates).loss is not Gates.loss
+        if has_own_loss or gates.log_scale is not None:
+            net.criterion_ = GatedLoss(gates, self.criterion_, gates.log_scale)
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Update the schedules of the gates."""
-        self.epoch_ += 1
-        self.gates.begin_epoch(self.epoch_, self.n_epochs)
+        self.learner.begin_epoch()
 
+    @torch.no_grad()
     def on_batch_begin(
         self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
         """Multiply the parameters by their gates."""
-        self.gates.begin_batch(net, parts(batch[0])[0])
-        self.weights_ = self.layout.join(self.gated_).detach()
-        self.gate_ = self.gates() if training else self.gates.expected()
-        self._set(self.weights_ * self.gate_.detach())
+        gates = self.learner.gates
+        if gates.imitates:
+            with evaluating(net.module_):
+                net.criterion_.dense = net.infer(parts(batch[0])[0])
+        self.gating_ = gates() if training else Gating(gates.expected())
+        torch._foreach_copy_(self.each_weight_, self.gated_)
+        torch.mul(self.weights_, self.gating_.gate, out=self.products_)
+        torch._foreach_copy_(self.gated_, self.each_product_)
         self.is_gated_ = True
 
+    @torch.no_grad()
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Pass the gradients on to the scores and the weights."""
         if not self.is_gated_:
@@ -107,33 +120,23 @@ class LearnMask(Callback):
                 f"The mask learns once in a step, but optimizer={type(net.optimizer_).__name__} of "
                 "estimator evaluates the loss several times. Use another, such as Adam."
             )
-        by_product = self.layout.join(
-            {
-                name: torch.zeros_like(p) if p.grad is None else p.grad
-                for name, p in self.gated_.items()
-            }
-        )
-        by_gate = by_product * self.weights_
-        (task,) = torch.autograd.grad(self.gate_, self.gates.scores, by_gate)
-        if not math.isfinite(task.sum()):
+        learner, log_scale = self.learner, self.learner.gates.log_scale
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.gated_]
+        torch._foreach_copy_(self.each_gradient_, gradients)
+        by_scale = None if log_scale is None else log_scale.grad
+        if not learner.learn(self.by_product_ * self.weights_, self.gating_, by_scale):
             raise ValueError(
-                f"The gradient of the mask's scores is not finite in epoch {self.epoch_}: training "
-                f"diverges. Lower mask_lr={self.lr!r} or estimator's learning rate (lr="
-                f"{net.lr!r}), or scale X."
+                f"The gradient of the mask's scores is not finite in epoch {learner.epoch}: "
+                f"training diverges. Lower mask_lr={learner.lr!r} or estimator's learning rate "
+                f"(lr={net.lr!r}), or scale X."
             )
-        self.gates.scores.grad = self.gates.gradient(task)
-        self.optimizer_.step()
-        self.optimizer_.zero_grad()
-        self.schedule_.step()
-        with torch.no_grad():
-            self.gates.project_()
-        if self.frozen:
-            for parameter in net.module_.parameters():
-                parameter.grad = None
-        else:
-            by_weight = self.layout.split(by_product * self.gate_.detach())
-            for name, parameter in self.gated_.items():
-                parameter.grad = by_weight[name]
+        if log_scale is not None:
+            log_scale.grad = None
+        for parameter in self.frozen_:
+            parameter.grad = None
+        if not learner.frozen:
+            self.by_product_ *= self.gating_.gate
+            torch._foreach_copy_(gradients, self.each_gradient_)
         self._put_back()
 
     def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
@@ -151,12 +154,8 @@ class LearnMask(Callback):
         self._put_back()
         net.criterion_ = self.criterion_
 
+    @torch.no_grad()
     def _put_back(self) -> None:
         if self.is_gated_:
-            self._set(self.weights_)
+            torch._foreach_copy_(self.gated_, self.each_weight_)
             self.is_gated_ = False
-
-    @torch.no_grad()
-    def _set(self, vector: Tensor) -> None:
-        self.buffer_.copy_(vector)
-        torch._foreach_copy_(list(self.gated_.values()), self.views_)

@@ -13,6 +13,8 @@ from skorch.callbacks import Callback
 from sklearn_tickets._network import SparseRows, row_sizes
 from sklearn_tickets.training._batches import check_batches
 from sklearn_tickets.training._l1_penalty import L1Penalty
+from sklearn_tickets.training._learn_mask import LearnMask
+from sklearn_tickets.training._mask_learner import MaskLearner
 from sklearn_tickets.training._one_cycle import one_cycle
 from sklearn_tickets.training._quick_loop import quick_loop
 from sklearn_tickets.training._same_start import SameStart
@@ -62,6 +64,8 @@ class Training:
         gradients and of the end of a batch before those, and of everything else after them.
     sample_weight : ndarray of shape (n_samples,) or None, default=None
         Weights of the losses of the rows; see `weighted_loss`.
+    learner : MaskLearner or None, default=None
+        Gates in front of the weights, which learn with them or in their place.
 
     Attributes
     ----------
@@ -93,6 +97,7 @@ class Training:
     penalty: L1Penalty | None = None
     callbacks: Mapping[str, Callback] = field(default_factory=dict)
     sample_weight: np.ndarray | None = None
+    learner: MaskLearner | None = None
     passed: TrainingState | None = field(default=None, init=False)
 
     @property
@@ -118,6 +123,8 @@ class Training:
             If the user interrupts the training. skorch alone would only end it.
         """
         callbacks = dict(self.callbacks)
+        if self.learner is not None:
+            callbacks["learn_mask"] = LearnMask(self.learner)
         if self.schedule == "one-cycle" and self.n_epochs:
             callbacks["one_cycle"] = one_cycle(self.net, self.X, self.y, self.n_epochs)
         if self.penalty is not None:

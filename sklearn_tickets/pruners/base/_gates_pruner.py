@@ -23,7 +23,7 @@ from sklearn_tickets.pruners.base._sparsity import SparsityPruner
 from sklearn_tickets.training import (
     Gates,
     Layout,
-    LearnMask,
+    MaskLearner,
     PenalizedGates,
     Training,
     TrainingState,
@@ -56,7 +56,7 @@ class GatesPruner(SparsityPruner):
 
     def _choose(self, run: Run, gates: Gates, layout: Layout, density: float | None) -> TicketMask:
         """Keep the highest scores or, without a density, the scores above the threshold."""
-        scores = gates.scores.detach()
+        scores = gates.scores
         scores = scores.masked_fill(layout.pruned.to(scores.device), scores.min() - 1)
         scores = layout.with_footholds(scores, above=gates.threshold)
         if density is None:
@@ -128,16 +128,16 @@ class FrozenGatesPruner(GatesPruner):
             n_outputs = infer(net.module_, run.X[:1]).shape[1]
             gates.log_scale = torch.zeros(n_outputs, device=net.device, requires_grad=True)
         n_epochs = run.rounds.n_epochs(self.mask_epochs)
-        learn = LearnMask(gates, layout, lr=self.mask_lr, n_epochs=n_epochs, frozen=True)
-        yield run.training(until=len(net.history) + n_epochs, learn_mask=learn)
-        return self._choose(run, gates, layout, density)
+        learner = MaskLearner(gates, layout, lr=self.mask_lr, n_epochs=n_epochs, frozen=True)
+        yield replace(run.training(until=len(net.history) + n_epochs), learner=learner)
+        return self._choose(run, learner.gates, layout, density)
 
 
 @dataclass
 class _Learned:
     """State that passes from one round of mask learning to the next."""
 
-    gates: Gates
+    learner: MaskLearner
     state: TrainingState
 
 
@@ -169,18 +169,19 @@ class JointGatesPruner(PenalizedGatesPruner, RoundPruner):
         layout = Layout(run.mask, self.scope)
         if run.carried is None:
             gates = self._gates(_weights(run.net, layout), layout, density)
-            run.carried = _Learned(gates, run.start)
+            state = run.start
         else:
-            gates = run.carried.gates
-            run.carried.state.restore(run.net)
+            gates, state = run.carried.learner.gates, run.carried.state
+            state.restore(run.net)
             hold_mask(run.net, run.mask)
             gates.begin_round(density)
         n_epochs = run.rounds.n_epochs(self.round_epochs)
-        learn = LearnMask(gates, layout, lr=self.mask_lr, n_epochs=n_epochs, frozen=False)
-        return run.training(until=n_epochs, learn_mask=learn)
+        learner = MaskLearner(gates, layout, lr=self.mask_lr, n_epochs=n_epochs, frozen=False)
+        run.carried = _Learned(learner, state)
+        return replace(run.training(until=n_epochs), learner=learner)
 
     def _search(self, run: Run, density: Any) -> TicketMask:
-        gates, layout = run.carried.gates, Layout(run.mask, self.scope)
+        gates, layout = run.carried.learner.gates, Layout(run.mask, self.scope)
         run.carried.state = replace(run.start, module=TrainingState.of(run.net).module)
         # Without gates the net computes the same, except for what is pruned.
         with torch.no_grad():
