@@ -3,7 +3,7 @@
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -58,7 +58,7 @@ class SeekRun(NamedTuple):
     n_epochs: int
 
 
-def _execute(index: int, run: SeekRun, data: SeekData) -> tuple[int, dict[str, Any]]:
+def execute(index: Any, run: SeekRun, data: SeekData) -> tuple[Any, dict[str, Any]]:
     """Return the index and the row of a run. The row of a failed run has an "error" instead."""
     pruner = run.pruner
     row: dict[str, Any] = {"pruner": run.name, "mode": run.mode, "density": run.density}
@@ -77,6 +77,7 @@ def _execute(index: int, run: SeekRun, data: SeekData) -> tuple[int, dict[str, A
             for column, scorer in _SCORERS[data.metric].items()
         }
         row |= qualities | {
+            "trained_from": _trained_from(pruner),
             "n_kept": pruner.mask_.n_kept,
             "overlap": ticket_overlap_score(data.ticket, pruner.mask_),
             "chance": ticket_chance_level(data.ticket, pruner.mask_),
@@ -89,6 +90,13 @@ def _execute(index: int, run: SeekRun, data: SeekData) -> tuple[int, dict[str, A
     finally:
         torch.set_num_threads(n_threads)
     return index, row
+
+
+def _trained_from(pruner: BasePruner) -> str:
+    """Tell from which weights a pruner trained its ticket, if it did."""
+    if not pruner.train_ticket:
+        return "strong"
+    return "sparse net" if getattr(pruner, "rewind_epoch", 0) is None else "weak"
 
 
 def run_all(
@@ -125,12 +133,18 @@ def run_all(
     order = sorted(range(len(runs)), key=lambda i: -runs[i].n_epochs)
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     n_done, n_epochs = 0, sum(run.n_epochs for run in runs)
-    for index, row in parallel(delayed(_execute)(i, runs[i], data) for i in order):
+    for index, row in parallel(delayed(execute)(i, runs[i], data) for i in order):
         rows[index] = row
         n_done += runs[index].n_epochs
         if callback is not None:
             callback(n_done, n_epochs)
-    failed = [row for row in rows if "error" in row]
+    warn_of_failures(rows, stacklevel=4)
+    return rows
+
+
+def warn_of_failures(rows: Sequence[Mapping[str, Any]], stacklevel: int) -> None:
+    """Warn of the rows that have an "error", and quote the first."""
+    failed = [row for row in rows if row.get("error")]
     if failed:
         first = failed[0]
         warnings.warn(
@@ -138,6 +152,5 @@ def run_all(
             f"is {first['pruner']} ({first['mode']}) at density {first['density']:.4g}:\n"
             f"{first['error']}",
             FitFailedWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
-    return rows
