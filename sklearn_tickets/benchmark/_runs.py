@@ -138,17 +138,16 @@ def run_all(
         n_done += runs[index].n_epochs
         if callback is not None:
             callback(n_done, n_epochs)
-    warn_of_failures(rows, stacklevel=4)
+    warn_of_failures([row for row in rows if "error" in row], len(rows), stacklevel=4)
     return rows
 
 
-def warn_of_failures(rows: Sequence[Mapping[str, Any]], stacklevel: int) -> None:
-    """Warn of the rows that have an "error", and quote the first."""
-    failed = [row for row in rows if row.get("error")]
+def warn_of_failures(failed: Sequence[Mapping[str, Any]], n_rows: int, stacklevel: int) -> None:
+    """Warn of failed rows, if there are any, and quote the first."""
     if failed:
         first = failed[0]
         warnings.warn(
-            f"{len(failed)} of {len(rows)} runs failed; their rows have missing values. The first "
+            f"{len(failed)} of {n_rows} runs failed; their rows have missing values. The first "
             f"is {first['pruner']} ({first['mode']}) at density {first['density']:.4g}:\n"
             f"{first['error']}",
             FitFailedWarning,

@@ -209,7 +209,7 @@ def seek(
     planted = clone(generator).set_params(random_state=seed).generate(n_samples)
     data = split(planted)
     runs = list(reference_runs(planted, final_epochs))
-    for density in _numeric_densities(densities, planted.mask):
+    for density in numeric_densities(densities, planted.mask):
         for name, make_pruner in chosen.items():
             runs.extend(
                 search_run(planted, name, make_pruner, mode, density, budget)
@@ -240,7 +240,7 @@ def _named_pruners(
     return {name: PRUNERS[name] for name in names}
 
 
-def _numeric_densities(
+def numeric_densities(
     densities: Iterable[float | Literal["ticket"]], ticket: TicketMask
 ) -> list[float]:
     """Check the densities, replace "ticket" by the ticket's density, and drop duplicates."""
