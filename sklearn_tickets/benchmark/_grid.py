@@ -1,5 +1,6 @@
 """`run_grid`: run what a grid lists and a store has not, and `plan_grid`: list it."""
 
+import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -147,22 +148,19 @@ def _count_epochs(keys: Iterable[str], rows: Mapping[str, GridRow]) -> int:
     return sum(rows[key].n_epochs for key in keys)
 
 
-def plan_grid(grid: Grid, store: Store | None = None) -> pd.DataFrame:
+def plan_grid(grid: Grid) -> pd.DataFrame:
     """Check a grid, and list its rows without running any.
 
     Parameters
     ----------
     grid : mapping or sequence of mappings
         The grid, as for `run_grid`.
-    store : Store or None, default=None
-        The store that tells what is finished.
 
     Returns
     -------
-    plan : DataFrame of shape (n_rows, 18)
-        The rows in the order in which they would run, indexed by their keys. The columns are
-        ``state``: "new", "done", "failed", or "running" if a run is, or was, at the row; and
-        what is known of the row, as in `Store.to_frame`.
+    plan : DataFrame of shape (n_rows, 17)
+        The rows in the order in which they run, indexed by their keys, with what is known of
+        them, as in `Store.to_frame`. `Store.states` tells which are finished.
 
     Raises
     ------
@@ -173,11 +171,10 @@ def plan_grid(grid: Grid, store: Store | None = None) -> pd.DataFrame:
     Examples
     --------
     >>> from sklearn_tickets.benchmark import plan_grid
-    >>> grid = {"pruners": ["snip", "synflow"], "densities": [0.1, 0.01], "seeds": [0, 1, 2]}
+    >>> grid = {"pruners": ["snip", "synflow"], "references": "dense", "seeds": [0, 1, 2]}
     >>> plan_grid(grid)["pruner"].value_counts().to_dict()
-    {'snip': 12, 'synflow': 12, 'planted': 3, 'dense': 3, 'scaled': 3, 'shuffled': 3, 'constant': 3}
+    {'snip': 18, 'synflow': 18, 'dense': 3}
     """
-    rows = expand(grid)
-    states = {} if store is None else store.states()
-    plan = [{"key": key, "state": states.get(key, "new"), **row.setup} for key, row in rows.items()]
-    return pd.DataFrame(plan).set_index("key").drop(columns="settings")
+    plan = pd.DataFrame([{"key": key, **row.setup} for key, row in expand(grid).items()])
+    plan["parameters"] = plan["parameters"].map(json.dumps)
+    return plan.set_index("key").drop(columns="settings")

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from sklearn_tickets.benchmark._runs import SeekRun
 from sklearn_tickets.benchmark._searches import (
     MODES,
@@ -55,7 +57,13 @@ _VERSIONS = {
 }
 
 # Parameters of pruners that other axes set.
-_SET_BY_AXES = {"estimator": "tasks", "sparsity": "densities", "random_state": "seeds"}
+_AXIS_OF = {
+    "estimator": "tasks",
+    "sparsity": "densities",
+    "random_state": "seeds",
+    "round_epochs": "epochs",
+    "final_epochs": "final_epochs",
+}
 
 
 @dataclass(frozen=True)
@@ -168,7 +176,7 @@ def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
     problems = [Problem(*values) for values in product(*(axes[name] for name in _PROBLEM_AXES))]
     # Neither the width that a ticket needs nor the references depend on the seed.
     specimens = {problem: replace(problem, seed=0, n_samples=100) for problem in problems}
-    searches = _searches(problems[0], axes) if problems else []
+    searches = list(_searches(specimens[problems[0]], axes)) if problems else []
     references = {
         specimen: [
             GridRow(specimen, run.name, "given", Budget(1, 0, final_epochs))
@@ -182,46 +190,50 @@ def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
         yield from (replace(row, problem=problem) for row in references[specimen] + searches)
 
 
-def _searches(problem: Problem, axes: Mapping[str, Sequence[Any]]) -> list[GridRow]:
-    """Return the searches for the ticket of one problem, whose pruners are set up to check them."""
+def _searches(problem: Problem, axes: Mapping[str, Sequence[Any]]) -> Iterator[GridRow]:
+    """Yield the searches for the ticket of one problem, whose pruners are set up to check them."""
     planted = problem.plant()
     numeric_densities(axes["densities"], planted.mask)
     budgets = [Budget(*values) for values in product(*(axes[name] for name in _BUDGET_AXES))]
-    rows = []
     for density, entry in product(axes["densities"], axes["pruners"]):
-        name, parameter_axes = _parse_pruner(entry)
-        possible = modes_of(name, find_pruner(name), planted)
-        modes = [mode for mode in axes["modes"] if mode in possible]
-        if not modes:
+        name, parameters = _parse_pruner(entry)
+        try:
+            possible = modes_of(name, find_pruner(name), planted)
+            modes = [mode for mode in axes["modes"] if mode in possible]
+            if not modes:
+                raise ValueError(
+                    f"modes={axes['modes']} has none of pruner {name!r}, which are {possible}."
+                )
+            for mode, budget, *values in product(modes, budgets, *parameters.values()):
+                default = GridRow(problem, name, mode, budget, density)
+                yield _set_up(default, dict(zip(parameters, values, strict=True)))
+        except TypeError as error:
             raise ValueError(
-                f"modes={list(axes['modes'])} has none of pruner {name!r}, which are {possible}."
-            )
-        for mode, budget, *values in product(modes, budgets, *parameter_axes.values()):
-            default = GridRow(problem, name, mode, budget, density)
-            rows.append(_set_up(default, dict(zip(parameter_axes, values, strict=True))))
-    return rows
+                f"pruners contains {entry!r}, which cannot be set up ({error}); it must take a net "
+                "and the parameters of `SparsityPruner`."
+            ) from error
 
 
 def _set_up(default: GridRow, parameters: Mapping[str, Any]) -> GridRow:
     """Give a row the parameters that are not its pruner's own already, and check them."""
-    name = default.pruner
+    axis_of = _AXIS_OF | ({"n_rounds": "rounds"} if default.mode == "multi" else {})
+    for name in parameters:
+        if name in axis_of:
+            raise ValueError(f"pruners sets {name!r}; use the key {axis_of[name]!r} of the grid.")
     pruner = default.make_run().pruner
     known = pruner.get_params()
-    _check_names(f"pruner {name!r}", parameters, known)
-    changed = {key: value for key, value in parameters.items() if value != known[key]}
+    _check_names(f"pruner {default.pruner!r}", parameters, known)
+    changed = {name: value for name, value in parameters.items() if value != known[name]}
     pruner.set_params(**changed)
     pruner._validate_params()
-    settings = {
-        key: value
-        for key, value in pruner.get_params(deep=False).items()
-        if key not in _SET_BY_AXES
-    }
+    settings = pruner.get_params(deep=False)
+    settings = {name: value for name, value in settings.items() if name not in axis_of}
     try:
         json.dumps(settings)
     except TypeError as error:
         raise ValueError(
-            f"pruner {name!r} has a parameter that is no plain value, by which its rows could be "
-            f"known again ({error}): {settings}."
+            f"pruner {default.pruner!r} has a parameter that is no plain value, by which its rows "
+            f"could be known again ({error}): {settings}."
         ) from error
     return replace(default, parameters=changed, settings=settings)
 
@@ -234,13 +246,12 @@ def _parse_pruner(entry: Any) -> tuple[str, dict[str, list[Any]]]:
         raise ValueError(
             f"pruners contains {entry!r}; give a name, or a table whose key 'pruner' is a name."
         )
-    axes = {key: _values(value) for key, value in entry.items() if key != "pruner"}
-    for parameter, axis in _SET_BY_AXES.items():
-        if parameter in axes:
-            raise ValueError(f"pruners sets {parameter!r}; use the key {axis!r} of the grid.")
-    # TOML has no word for it.
-    values = {key: [None if value == "None" else value for value in axes[key]] for key in axes}
-    return entry["pruner"], values
+    return entry["pruner"], {
+        # TOML has no word for None.
+        name: [None if value == "None" else value for value in _values(values)]
+        for name, values in entry.items()
+        if name != "pruner"
+    }
 
 
 def find_pruner(name: str) -> Callable[..., BasePruner]:
@@ -260,7 +271,8 @@ def find_pruner(name: str) -> Callable[..., BasePruner]:
 def _values(axis: Any) -> list[Any]:
     """Return the values of an axis; a single one needs no list."""
     is_single = isinstance(axis, str | Mapping) or not isinstance(axis, Iterable)
-    return [axis] if is_single else list(axis)
+    values = [axis] if is_single else axis
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def _check_names(where: str, names: Iterable[Any], known: Iterable[str]) -> None:

@@ -187,4 +187,4 @@ class Store:
             ]
         frame = pd.DataFrame(records, columns=["key", *COLUMNS, *_MORE_COLUMNS]).set_index("key")
         frame["parameters"] = frame["parameters"].map(json.dumps)
-        return frame.astype({"n_rounds": "Int64", "round_epochs": "Int64"})
+        return frame.astype({"density": float, "n_rounds": "Int64", "round_epochs": "Int64"})
