@@ -116,7 +116,8 @@ def test_no_row_is_taken_twice_while_its_owner_lives(tmp_path):
 
 def test_rows_of_the_dead_are_freed(tmp_path):
     with Store(tmp_path / "store.sqlite") as store:
-        dead = Claims(store)  # its lock is not held
+        dead = Claims(store).__enter__()
+        dead._lock.release()  # as if its process had been killed
         assert dead.take("a", {})
         with Claims(store) as claims:
             assert not claims.take("a", {})

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
@@ -38,21 +37,19 @@ class Claims:
 
     def __enter__(self) -> Self:
         self._lock.acquire()
+        self._execute("INSERT INTO owner VALUES (?)", (self._owner,))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._free(self._owner)
         self._lock.release()
 
     def _free(self, owner: str) -> None:
-        """Free the rows of a run whose lock this process holds, and remove the lock's file."""
+        """Free the rows of a run whose lock this process holds, and forget the run."""
         self._execute("DELETE FROM run WHERE owner = ?", (owner,))
-        Path(self._lock_of(owner).lock_file).unlink(missing_ok=True)
+        with suppress(OSError):  # Windows removes the file when it is closed.
+            Path(self._lock_of(owner).lock_file).unlink()
+        self._execute("DELETE FROM owner WHERE id = ?", (owner,))
 
     def forget_failures(self, keys: Iterable[str]) -> None:
         """Remove failed rows, so that they can be taken again."""
@@ -66,9 +63,7 @@ class Claims:
 
     def free_abandoned(self) -> None:
         """Free the rows of runs that have died."""
-        others = self._execute(
-            "SELECT DISTINCT owner FROM run WHERE owner != ?", (self._owner,)
-        ).fetchall()
+        others = self._execute("SELECT id FROM owner WHERE id != ?", (self._owner,)).fetchall()
         for (owner,) in others:
             with suppress(Timeout), self._lock_of(owner):  # of a run that lives
                 self._free(owner)

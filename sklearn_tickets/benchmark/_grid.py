@@ -139,7 +139,7 @@ def _run(key: str, row: GridRow) -> tuple[str, dict[str, Any]]:
     try:
         run, data = row.make_run(), split(row.problem.plant())
     except Exception:
-        return key, {"density": None, "error": traceback.format_exc()}
+        return key, {"error": traceback.format_exc()}
     _, result = execute(key, run, data)
     return key, {"metric": data.metric, **result}
 

@@ -5,7 +5,6 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 import pandas as pd
@@ -29,13 +28,18 @@ _MORE_COLUMNS = (
 
 _APPLICATION_ID = int.from_bytes(b"tick")
 _SCHEMA_VERSION = 1
-_SCHEMA = """CREATE TABLE run (
-    key TEXT PRIMARY KEY,  -- hash of the setup
-    setup TEXT NOT NULL,   -- JSON: what is run
-    owner TEXT,            -- the run that is at it, or NULL once it is finished
-    result TEXT,           -- JSON: what was measured
-    error TEXT             -- the traceback, if it failed
-)"""
+_SCHEMA = (
+    """CREATE TABLE run (
+        key TEXT PRIMARY KEY,  -- hash of the setup
+        setup TEXT NOT NULL,   -- JSON: what is run
+        owner TEXT,            -- the process that is at it, or NULL once it is finished
+        result TEXT,           -- JSON: what was measured
+        error TEXT             -- the traceback, if it failed
+    )""",
+    "CREATE TABLE owner (id TEXT PRIMARY KEY)",  # processes that have not ended cleanly
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_SCHEMA_VERSION}",
+)
 
 
 class Store:
@@ -55,9 +59,9 @@ class Store:
     path : Path
         The absolute path of the file.
     connection : sqlite3.Connection
-        The connection to the database, for SQL of your own. Its one table ``run`` has the columns
+        The connection to the database, for SQL of your own. The table ``run`` has the columns
         ``key``, ``setup`` and ``result`` (JSON), ``error`` (NULL unless the row failed), and
-        ``owner`` (NULL unless a run is at the row).
+        ``owner`` (NULL unless a process is at the row).
 
     Raises
     ------
@@ -109,9 +113,8 @@ class Store:
         if create:
             execute("BEGIN IMMEDIATE")  # fails if the file cannot be written
             if not execute("SELECT * FROM sqlite_master").fetchall():
-                execute(_SCHEMA)
-                execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+                for statement in _SCHEMA:
+                    execute(statement)
         ((application,), (version,)) = (
             execute(f"PRAGMA {pragma}").fetchone() for pragma in ("application_id", "user_version")
         )
@@ -132,12 +135,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -182,7 +180,10 @@ class Store:
         )
         with closing(finished):
             records = [
-                {"key": key} | json.loads(setup) | json.loads(result) | {"error": error}
+                {"key": key, "error": error}
+                | json.loads(setup)
+                | {"density": None}  # as a number, if it was measured
+                | json.loads(result)
                 for key, setup, result, error in finished
             ]
         frame = pd.DataFrame(records, columns=["key", *COLUMNS, *_MORE_COLUMNS]).set_index("key")
