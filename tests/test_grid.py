@@ -194,7 +194,9 @@ def test_rows_are_those_of_seek(store):
     table = run_grid(grid, store)
     expected = seek(GENERATOR, pruners=grid["pruners"], densities=grid["densities"], **TINY)
     pd.testing.assert_frame_equal(
-        table.reset_index()[[*COLUMNS]].drop(columns="seconds"),
+        table.reset_index()[[*COLUMNS]]
+        .drop(columns="seconds")
+        .astype({"collapsed": bool, "n_kept": int}),
         expected.drop(columns="seconds"),
         check_exact=True,
     )
@@ -244,6 +246,8 @@ def test_failed_rows_are_recorded_and_retried_on_request(store, monkeypatch):
     assert table["error"].notna().tolist() == [True, False, False, False]
     assert "RuntimeError: no luck today" in table["error"].iloc[0]
     assert np.isnan(table["weak"].iloc[0])
+    assert "failed" in format_report(table)
+    SeekDisplay(table).plot()
     assert set(store.states().values()) == {"done", "failed"}
     monkeypatch.setattr(BrokenPruner, "fit", RandomPruner.fit)
     with pytest.warns(FitFailedWarning, match="1 of 4 runs failed"):
@@ -294,6 +298,14 @@ def test_what_is_no_toml_is_named(text, tmp_path):
     file = tmp_path / "grid.toml"
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=r"grid.toml' cannot be read as TOML"):
+        load_grid(file)
+
+
+@pytest.mark.parametrize("text", ["grid = 5", "grid = [5]"])
+def test_products_are_tables(text, tmp_path):
+    file = tmp_path / "grid.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"a value named 'grid'; begin products by \[\[grid\]\]"):
         load_grid(file)
 
 

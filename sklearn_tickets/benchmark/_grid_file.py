@@ -59,7 +59,10 @@ def load_grid(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         shared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"path={str(path)!r} cannot be read as TOML ({error}).") from error
-    blocks = shared.pop("grid", [{}])
-    if not isinstance(blocks, list):
-        blocks = [blocks]  # [grid] for [[grid]]
+    blocks = shared.pop("grid", {})
+    blocks = blocks if isinstance(blocks, list) else [blocks]
+    if not all(isinstance(block, dict) for block in blocks):
+        raise ValueError(
+            f"path={str(path)!r} has a value named 'grid'; begin products by [[grid]]."
+        )
     return [shared | block for block in blocks]

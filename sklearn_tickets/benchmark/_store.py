@@ -3,9 +3,10 @@
 import json
 import os
 import sqlite3
+from collections.abc import Hashable
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import pandas as pd
 
@@ -25,6 +26,15 @@ _MORE_COLUMNS = (
     "torch_version",
     "error",
 )
+
+# Types that do not depend on which values are missing.
+_TYPES: dict[Hashable, Any] = {
+    "density": float,
+    "collapsed": "boolean",
+    "n_rounds": "Int64",
+    "round_epochs": "Int64",
+    "error": "string",
+}
 
 _APPLICATION_ID = int.from_bytes(b"tick")
 _SCHEMA_VERSION = 1
@@ -188,4 +198,4 @@ class Store:
             ]
         frame = pd.DataFrame(records, columns=["key", *COLUMNS, *_MORE_COLUMNS]).set_index("key")
         frame["parameters"] = frame["parameters"].map(json.dumps)
-        return frame.astype({"density": float, "n_rounds": "Int64", "round_epochs": "Int64"})
+        return frame.astype(_TYPES)
