@@ -14,10 +14,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from sklearn_tickets._command_line import (
+    connect,
     integer,
-    jobs_option,
     number,
     output_file,
+    parallel_options,
     training_progress,
 )
 from sklearn_tickets._grid_command import grid_command, report_command
@@ -147,7 +148,7 @@ def _make_parser(name: str) -> argparse.ArgumentParser:
         metavar="N",
         help=f"training epochs in each round (default: {_FULL['epochs']})",
     )
-    jobs_option(search)
+    parallel_options(search)
     search.add_argument(
         "--quick",
         action="store_true",
@@ -210,11 +211,12 @@ def _seek_command(argv: Sequence[str], name: str) -> int:
     )
     try:
         generator.generate(1)
+        cluster = connect(args.scheduler)
     except ValueError as error:
         parser.error(str(error))
 
     try:
-        with training_progress() as callback:
+        with cluster, training_progress() as callback:
             table = seek(
                 generator,
                 sizes["n_samples"],

@@ -5,10 +5,11 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from joblib import parallel_config
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -47,8 +48,8 @@ def output_file(text: str) -> Path:
     return path
 
 
-def jobs_option(parser: argparse._ActionsContainer) -> None:
-    """Add the option ``--jobs``."""
+def parallel_options(parser: argparse._ActionsContainer) -> None:
+    """Add the options ``--jobs`` and ``--scheduler``."""
     parser.add_argument(
         "--jobs",
         type=number(int, lambda n: n == -1 or n >= 1, "an integer of at least 1, or -1"),
@@ -56,6 +57,38 @@ def jobs_option(parser: argparse._ActionsContainer) -> None:
         metavar="N",
         help="number of parallel processes; -1 means one per core (default: %(default)s)",
     )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers are the processes",
+    )
+
+
+def connect(address: str | None) -> AbstractContextManager[object]:
+    """Connect to a Dask scheduler, if any, and let joblib run on its workers until the exit."""
+    if address is None:
+        return nullcontext()
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ValueError(
+            "--scheduler needs Dask, which is not installed: pip install 'sklearn-tickets[dask]'"
+        ) from error
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"--scheduler: no Dask scheduler answers at {address!r} ({error})"
+        ) from error
+    with ExitStack() as stack:
+        stack.enter_context(client)
+        if not client.nthreads():
+            raise ValueError(
+                f"--scheduler: the scheduler at {address!r} has no workers; start some by "
+                f"'dask worker {address} --nthreads 1'"
+            )
+        stack.enter_context(parallel_config("dask"))
+        return stack.pop_all()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sklearn_tickets._command_line import jobs_option, output_file, training_progress
+from sklearn_tickets._command_line import connect, output_file, parallel_options, training_progress
 from sklearn_tickets.benchmark import EXAMPLE, Store, load_grid, plan_grid, run_grid
 
 _DESCRIPTION = """Run pruners on planted problems: all combinations that a TOML file lists. Each row
@@ -46,7 +46,7 @@ def grid_command(argv: Sequence[str], name: str) -> int:
         metavar="FILE.sqlite",
         help="the results; a new file is created (default: %(default)s)",
     )
-    jobs_option(parser)
+    parallel_options(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="only list the rows, and which of them are stored"
     )
@@ -69,11 +69,12 @@ def grid_command(argv: Sequence[str], name: str) -> int:
         if args.dry_run:
             print(_list_rows(plan, args.store))
             return 0
+        cluster = connect(args.scheduler)
         store = Store(args.store)
     except ValueError as error:
         parser.error(str(error))
     try:
-        with store, training_progress() as callback:
+        with cluster, store, training_progress() as callback:
             table = run_grid(
                 grid,
                 store,
