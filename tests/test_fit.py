@@ -7,14 +7,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import EpochScoring, ProgressBar
+from skorch.dataset import ValidSplit
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.metrics import sparse_r2, strong_r2
-from sklearn_tickets.model_selection import BatchedGridSearchCV, _fit
+from sklearn_tickets.model_selection import BatchedGridSearchCV, _fit, _together
 from sklearn_tickets.pruners import (
     ACDCPruner,
     EdgePopupPruner,
@@ -24,7 +27,7 @@ from sklearn_tickets.pruners import (
     RigLPruner,
     SNIPPruner,
 )
-from tests.searches import CIRCLE, check_same, stacked
+from tests.searches import CIRCLE, check_same, stacked, weigh
 
 
 @pytest.fixture(autouse=True)
@@ -143,13 +146,55 @@ def test_what_rounds_leave_is_the_same(caplog):
 def test_the_time_of_a_fit_is_that_of_all_its_parts(monkeypatch):
     monkeypatch.setattr(_fit, "time", SimpleNamespace(perf_counter=count().__next__))
     pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), sparsity=0.5, random_state=0)
-    fit = _fit.Fit(pruner)
-    fit.start(CIRCLE.X, CIRCLE.y)
+    fit = _fit.Fit(pruner, CIRCLE.X, CIRCLE.y)
     for n_trainings in range(2):
         assert fit.seconds == 1 + n_trainings
         fit.train()
     assert fit.training is None
     assert fit.seconds == 3
+
+
+@pytest.mark.parametrize("split", [ValidSplit(3), ValidSplit(0.3, random_state=1), None])
+def test_callbacks_that_read_epochs_see_what_they_would_see(split, caplog, capsys, monkeypatch):
+    n_updates = []
+    monkeypatch.setattr(ProgressBar, "on_batch_end", lambda *args, **kwargs: n_updates.append(1))
+    scoring = EpochScoring("neg_log_loss", lower_is_better=False, name="nll")
+    net = CIRCLE.make_net(
+        max_epochs=3, train_split=split, verbose=1, callbacks=[scoring, ProgressBar()]
+    )
+    pruner = SNIPPruner(net, random_state=0)
+    tasks = [_together.Task(pruner, {"sparsity": s}, CIRCLE.X, CIRCLE.y) for s in (0.1, 0.2, 0.3)]
+    outcomes = [*_together.fit_in_batches(tasks, 2**30, _together.Log())]
+    assert stacked(caplog) == [3]
+    printed, n_stacked = capsys.readouterr().out, len(n_updates)
+    for task, outcome in zip(tasks, outcomes, strict=True):
+        history = outcome.estimator.estimator_.history
+        alone = clone(pruner).set_params(**task.parameters).fit(CIRCLE.X, CIRCLE.y)
+        expected = alone.estimator_.history
+        assert [row.keys() for row in history] == [row.keys() for row in expected]
+        names = ["train_loss", "train_loss_best"]
+        names += ["valid_loss", "valid_acc", "nll", "nll_best"] * bool(split)
+        assert_allclose(history[:, names], expected[:, names], rtol=1e-5)
+        batches, others = ([row for b in h[:, "batches"] for row in b] for h in (history, expected))
+        assert [row.keys() for row in batches] == [row.keys() for row in others]
+        assert_allclose(
+            *([value for row in rows for value in row.values()] for rows in (batches, others)),
+            rtol=1e-5,
+        )
+    assert len(n_updates) == 2 * n_stacked > 0
+    assert printed.count("train_loss") == capsys.readouterr().out.count("train_loss") == 3
+
+
+def test_weights_of_rows_and_scores_of_epochs_are_not_stacked():
+    net = CIRCLE.make_net(max_epochs=1, train_split=ValidSplit(3))
+    pruner = MagnitudePruner(net, random_state=0)
+    with pytest.warns(UserWarning, match="epochs are scored, and rows have weights"):
+        check_same(
+            pruner,
+            {"sparsity": [0.1, 0.2]},
+            scoring=weigh,
+            fit_params={"sample_weight": 1 + CIRCLE.X[:, 0] ** 2},
+        )
 
 
 class OwnFit(MagnitudePruner):

@@ -22,6 +22,7 @@ from sklearn_tickets.inspection import (
     instability_analysis,
 )
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.model_selection import _stack
 from sklearn_tickets.pruners import MagnitudePruner
 from tests.test_connectivity import BLOBS, COLORS, make_net
 
@@ -105,6 +106,26 @@ def test_rows_are_reproducible_and_do_not_depend_on_each_other():
     alone = analyze(net, TARGETS, start_epochs=[1], n_pairs=1)
     row = table.query("start_epoch == 1 and pair == 0").reset_index(drop=True)
     assert_frame_equal(alone, row)
+
+
+def test_copies_are_trained_as_one_network(monkeypatch):
+    net = make_net(NeuralNetRegressor)
+    sizes, train = [], _stack.Stack.train
+
+    def note(stack):
+        sizes.append(len(stack.members))
+        return train(stack)
+
+    monkeypatch.setattr(_stack.Stack, "train", note)
+    table = analyze(net, TARGETS, n_pairs=3)
+    # Three networks up to epochs 1 and 4, and their copies from epochs 0 and 1 on.
+    assert sizes == [3, 3, 6, 6]
+
+    def fail(stack):
+        raise RuntimeError("one by one")
+
+    monkeypatch.setattr(_stack.Stack, "train", fail)
+    assert_frame_equal(table, analyze(net, TARGETS, n_pairs=3))
 
 
 def test_batch_normalization_is_part_of_the_copies():

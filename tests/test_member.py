@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -60,24 +60,28 @@ class Scaled(nn.Module):
         return self.layers(self._scale * X)
 
 
-class Normalized(nn.Sequential):
+class Centered(nn.Module):
+    """Replaces its buffer instead of changing it in place."""
+
     def __init__(self, n_features, n_outputs):
-        super().__init__(
-            nn.Linear(n_features, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, n_outputs)
-        )
+        super().__init__()
+        self.layer = nn.Linear(n_features, n_outputs)
+        self.register_buffer("mean", torch.zeros(n_features))
+
+    def forward(self, X):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * X.detach().mean(dim=0)
+        return self.layer(X - self.mean)
 
 
 OBSTACLES = {
     "training is random": (make_net(Noisy), "torch cannot stack the module: vmap: "),
-    "batch normalization": (
-        make_net(Normalized),
-        "the module changes its buffers, as batch normalization does",
-    ),
+    "buffer": (make_net(Centered), "a stack changes the module's buffer mean in another way"),
     "unused": (make_net(Idle), "torch cannot stack the module: "),
     "local class": (make_net(type("Local", (MLP,), {})), "the module cannot be pickled"),
     "callback": (
         CIRCLE.make_net(max_epochs=1, callbacks=[EpochScoring("accuracy", on_train=True)]),
-        "the net has callbacks",
+        "the net has callbacks that do more than read an epoch's results",
     ),
     "criterion": (
         make_net(MLP, criterion=nn.MultiMarginLoss),
@@ -88,7 +92,18 @@ OBSTACLES = {
         make_net(MLP, iterator_train__drop_last=True),
         "batches come from another iterator",
     ),
-    "train_split": (make_net(MLP, train_split=ValidSplit(3)), "the net has a train_split"),
+    "callback with a default's name": (
+        CIRCLE.make_net(max_epochs=2, callbacks__valid_acc=EarlyStopping("train_loss", 1)),
+        "the net has callbacks that do more than read an epoch's results",
+    ),
+    "train_split": (
+        make_net(MLP, train_split=ValidSplit(0.3, stratified=False)),
+        "the net has a train_split that may differ from time to time",
+    ),
+    "iterator_valid": (
+        make_net(MLP, train_split=ValidSplit(3), iterator_valid__num_workers=0),
+        "batches come from another iterator",
+    ),
 }
 
 

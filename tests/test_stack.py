@@ -14,6 +14,7 @@ from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.model_selection import _stack
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import (
+    IterativeMagnitudePruner,
     LearningRateRewindingPruner,
     MagnitudePruner,
 )
@@ -35,6 +36,36 @@ class Convolutional(nn.Sequential):
             nn.Flatten(),
             nn.Linear(6, n_outputs, bias=False),
         )
+
+
+class Normalized(nn.Sequential):
+    def __init__(self, n_outputs):
+        super().__init__(
+            nn.Unflatten(1, (2, 1)),
+            nn.Conv1d(2, 6, 1, bias=False),
+            nn.BatchNorm1d(6),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(6, 5),
+            nn.BatchNorm1d(5, momentum=0.3),
+            nn.Linear(5, n_outputs),
+        )
+
+
+def weigh_buffers(estimator, X, y):
+    """A sum of the running statistics, with factors that tell them apart."""
+    values = torch.cat([b.flatten() for b in estimator.estimator_.module_.buffers()]).double()
+    return float(values @ torch.arange(1.0, len(values) + 1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("record_from", [3, 1000])
+def test_batch_normalization_keeps_the_statistics_of_each_network(record_from, caplog, monkeypatch):
+    monkeypatch.setattr(_stack, "_RECORD_FROM", record_from)
+    net = make_net(Normalized, batch_size=25, optimizer=torch.optim.SGD)
+    pruner = IterativeMagnitudePruner(net, n_rounds=2, rewind_epoch=1, random_state=0)
+    scores = {"weights": weigh, "buffers": weigh_buffers, "quality": "accuracy"}
+    check_same(pruner, {"sparsity": [0.3, 0.6], "scope": ["global", "layer"]}, scoring=scores)
+    assert set(stacked(caplog)) == {8}
 
 
 def test_recorded_steps_are_those_of_grid_search(caplog, monkeypatch):

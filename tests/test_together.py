@@ -11,10 +11,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.parallel import delayed
 
-from sklearn_tickets.model_selection import BatchedGridSearchCV, _stack
+from sklearn_tickets.model_selection import BatchedGridSearchCV, _stack, _together
 from sklearn_tickets.model_selection._together import make_parallel
 from sklearn_tickets.pruners import (
     EdgePopupPruner,
+    IterativeMagnitudePruner,
     MagnitudePruner,
 )
 from tests.searches import CIRCLE, GRID, check_same, stacked
@@ -90,6 +91,35 @@ def test_too_few_networks_alike_are_not_stacked():
     pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), sparsity=0.3, random_state=0)
     with pytest.warns(UserWarning, match="fewer than 3 have the same network"):
         check_same(pruner, {"estimator__batch_size": [20, 30]})
+
+
+@pytest.fixture
+def sizes(monkeypatch):
+    """The numbers of networks in the stacks so far."""
+    found, train = [], _stack.Stack.train
+
+    def note(stack):
+        found.append(len(stack.members))
+        return train(stack)
+
+    monkeypatch.setattr(_stack.Stack, "train", note)
+    return found
+
+
+def test_equal_trainings_are_trained_once(sizes, caplog):
+    # Candidates differ only after the first round; momentum is a state of the optimizer.
+    net = CIRCLE.make_net(max_epochs=2)
+    pruner = IterativeMagnitudePruner(net, n_rounds=2, rewind_epoch=1, random_state=0)
+    check_same(pruner, {"sparsity": [0.4, 0.6], "scope": ["global", "layer"]})
+    assert stacked(caplog) == [8] * len(sizes)
+    assert sizes == [2, 2, 8, 8]
+
+
+def test_stacks_fit_into_the_cache(sizes, monkeypatch):
+    monkeypatch.setattr(_together, "_CACHE_BYTES", 3 * 5 * 4 * CIRCLE.mask.n_parameters)
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    check_same(pruner, GRID | {"estimator__lr": [1e-2, 1e-3]})
+    assert sizes == [4, 3, 3, 3, 3]
 
 
 @pytest.mark.parametrize(

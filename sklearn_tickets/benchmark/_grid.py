@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 
 from sklearn_tickets.benchmark._claims import Claims
 from sklearn_tickets.benchmark._grid_rows import Grid, GridRow, expand
-from sklearn_tickets.benchmark._runs import execute, warn_of_failures
+from sklearn_tickets.benchmark._runs import MAX_BYTES, execute, warn_of_failures
 from sklearn_tickets.benchmark._searches import split
 from sklearn_tickets.benchmark._store import Store
 
@@ -138,9 +138,9 @@ def _run(key: str, row: GridRow) -> tuple[str, dict[str, Any]]:
     """Return the key and the result of a row. That of a failed row has an "error"."""
     try:
         run, data = row.make_run(), split(row.problem.plant())
+        _, (result,) = execute(key, [run], data, MAX_BYTES)
     except Exception:
         return key, {"error": traceback.format_exc()}
-    _, result = execute(key, run, data)
     return key, {"metric": data.metric, **result}
 
 

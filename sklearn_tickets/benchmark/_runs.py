@@ -1,13 +1,14 @@
-"""Fit and score pruners in parallel."""
+"""Fit and score pruners: in parallel, and side by side where their trainings can be stacked."""
 
-import time
+import threading
 import traceback
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.exceptions import FitFailedWarning
 
@@ -21,7 +22,15 @@ from sklearn_tickets.metrics import (
     ticket_chance_level,
     ticket_overlap_score,
 )
+from sklearn_tickets.model_selection import Log, Outcome, Task, fit_in_batches
 from sklearn_tickets.pruners.base import BasePruner
+
+# With more networks, a stack is hardly faster per network; with fewer, it is slower.
+_MOST, _FEWEST = 16, 4
+# Memory limit for all fits in progress.
+MAX_BYTES = 2**30
+# Threads share the global random streams, which fits side by side seed in turns.
+_FITS = threading.Lock()
 
 _SCORERS = {
     "accuracy": {
@@ -58,38 +67,66 @@ class SeekRun(NamedTuple):
     n_epochs: int
 
 
-def execute(index: Any, run: SeekRun, data: SeekData) -> tuple[Any, dict[str, Any]]:
-    """Return the index and the row of a run. The row of a failed run has an "error" instead."""
-    pruner = run.pruner
-    row: dict[str, Any] = {"pruner": run.name, "mode": run.mode, "density": run.density}
+def _groups(runs: Sequence[SeekRun], n_jobs: int) -> list[list[int]]:
+    """Divide the indices of runs into groups to fit side by side, the longest first."""
+    alike: dict[tuple[int, int | None], list[int]] = defaultdict(list)
+    for i, run in enumerate(runs):
+        # Trainings that learn masks, each in its own way, are not stacked.
+        alike[run.n_epochs, i if run.mode == "learned" else None].append(i)
+    groups = []
+    for group in alike.values():
+        n_groups = max(1, -(-len(group) // _MOST), min(n_jobs, len(group) // _FEWEST))
+        groups += [group[start::n_groups] for start in range(n_groups)]
+    # No core waits for a long run at the end.
+    return sorted(groups, key=lambda group: -sum(runs[i].n_epochs for i in group))
+
+
+@torch.inference_mode(False)  # As in a pruner's fit.
+def execute(
+    label: Any, runs: Sequence[SeekRun], data: SeekData, max_batch_bytes: int
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Return a label, and the rows of some runs, which are fitted side by side."""
+    tasks = [Task(run.pruner, {}, data.X_train, data.y_train) for run in runs]
     # With one thread each, runs do not compete for cores, and all sums have the same order.
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        began = time.perf_counter()
         # The table has a column for collapsed networks.
-        with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
-            pruner.fit(data.X_train, data.y_train)
-        seconds = time.perf_counter() - began
+        with _FITS, warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
+            outcomes = [*fit_in_batches(tasks, max_batch_bytes, Log())]
+        rows = [_measure(run, outcome, data) for run, outcome in zip(runs, outcomes, strict=True)]
+        return label, rows
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def _measure(run: SeekRun, outcome: Outcome, data: SeekData) -> dict[str, Any]:
+    """Return the row of a run; that of a failed run has an "error" instead of measurements."""
+    pruner: Any = outcome.estimator
+    row: dict[str, Any] = {"pruner": run.name, "mode": run.mode, "density": run.density}
+    try:
+        if outcome.error is not None:
+            raise outcome.error
         # Scores of errors are negative, so that higher is better.
         qualities = {
             column: abs(scorer(pruner, data.X_test, data.y_test))
             for column, scorer in _SCORERS[data.metric].items()
         }
-        row |= qualities | {
-            "trained_from": _trained_from(pruner),
-            "n_kept": pruner.mask_.n_kept,
-            "overlap": ticket_overlap_score(data.ticket, pruner.mask_),
-            "chance": ticket_chance_level(data.ticket, pruner.mask_),
-            "effective_density": pruner.rounds_[-1]["n_effective"] / pruner.mask_.n_parameters,
-            "collapsed": pruner.rounds_[-1]["collapsed"],
-            "seconds": round(seconds, 3),
-        }
+        return (
+            row
+            | qualities
+            | {
+                "trained_from": _trained_from(pruner),
+                "n_kept": pruner.mask_.n_kept,
+                "overlap": ticket_overlap_score(data.ticket, pruner.mask_),
+                "chance": ticket_chance_level(data.ticket, pruner.mask_),
+                "effective_density": pruner.rounds_[-1]["n_effective"] / pruner.mask_.n_parameters,
+                "collapsed": pruner.rounds_[-1]["collapsed"],
+                "seconds": round(outcome.seconds, 3),
+            }
+        )
     except Exception:
-        row["error"] = traceback.format_exc()
-    finally:
-        torch.set_num_threads(n_threads)
-    return index, row
+        return row | {"error": traceback.format_exc()}
 
 
 def _trained_from(pruner: BasePruner) -> str:
@@ -116,7 +153,7 @@ def run_all(
     n_jobs : int or None, default=None
         Number of parallel jobs of joblib; None means 1.
     callback : callable ``(n_epochs_done, n_epochs)``, default=None
-        The function to call after each run.
+        The function to call for each run, once the runs beside it are done, too.
 
     Returns
     -------
@@ -129,15 +166,18 @@ def run_all(
         If runs fail. The message has the error of the first.
     """
     rows: list[dict[str, Any]] = [{} for _ in runs]
-    # The longest runs start first, so that no core waits for a long run at the end.
-    order = sorted(range(len(runs)), key=lambda i: -runs[i].n_epochs)
+    n_at_a_time = effective_n_jobs(n_jobs)
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     n_done, n_epochs = 0, sum(run.n_epochs for run in runs)
-    for index, row in parallel(delayed(execute)(i, runs[i], data) for i in order):
-        rows[index] = row
-        n_done += runs[index].n_epochs
-        if callback is not None:
-            callback(n_done, n_epochs)
+    for group, group_rows in parallel(
+        delayed(execute)(group, [runs[i] for i in group], data, MAX_BYTES // n_at_a_time)
+        for group in _groups(runs, n_at_a_time)
+    ):
+        for i, row in zip(group, group_rows, strict=True):
+            rows[i] = row
+            n_done += runs[i].n_epochs
+            if callback is not None:
+                callback(n_done, n_epochs)
     warn_of_failures([row for row in rows if "error" in row], len(rows), stacklevel=4)
     return rows
 

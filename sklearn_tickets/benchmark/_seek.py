@@ -125,8 +125,8 @@ def seek(
         Number of parallel processes; None means 1, and -1 one per core. Only ``seconds``
         depends on it.
     callback : callable ``(n_epochs_done, n_epochs)``, default=None
-        The function to call after each run, with the training epochs of the completed runs
-        and of all runs.
+        The function to call for each run, once the runs beside it are done, too, with the
+        training epochs of the completed runs and of all runs.
 
     Returns
     -------
@@ -148,7 +148,8 @@ def seek(
           a random mask with as many entries in every parameter;
         - ``effective_density``: fraction on a path from an input to an output;
           ``collapsed``: whether there is no such path;
-        - ``seconds``: wall time of the fit, on one thread.
+        - ``seconds``: wall time of the fit, on one thread. Trainings that run as one network
+          share its time equally.
 
     Raises
     ------
@@ -167,6 +168,10 @@ def seek(
 
     Notes
     -----
+    Trainings of weights run side by side as one network, as in `BatchedGridSearchCV`; equal
+    trainings, such as the first rounds of all pruners, run once. Pruners that learn their masks
+    run one by one.
+
     The single mode uses each pruner's default number of rounds; SynFlow, for example, scores
     the untrained network 100 times. Magnitude pruning in rounds is iterative magnitude
     pruning, so ``"magnitude"`` only has the single mode and ``"imp"`` only the multi mode.

@@ -1,6 +1,7 @@
 """Instability analysis: from which epoch on does the noise of training not matter anymore?"""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Generator, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_consistent_length, check_scalar
 from skorch import NeuralNet
-from torch import Tensor
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.inspection._labeled import labeled
 from sklearn_tickets.inspection._line import error_function, errors_on_line, find_network
 from sklearn_tickets.inspection._style import INK, Display, add_legend, styles, tidy
+from sklearn_tickets.model_selection import train_together
 from sklearn_tickets.pruners import GivenMaskPruner
 from sklearn_tickets.pruners.base import BasePruner, Rounds, encode_targets
 from sklearn_tickets.training import Training, TrainingState, one_cycle
@@ -92,6 +93,12 @@ def instability_analysis(
     InstabilityDisplay : Plot the table.
     linear_mode_connectivity : The barrier between two given networks.
 
+    Notes
+    -----
+    The networks of all pairs are trained side by side, as one network where
+    `BatchedGridSearchCV` could stack them, so that more pairs cost little more. As many
+    networks are in memory.
+
     References
     ----------
     .. [1] Frankle, Dziugaite, Roy and Carbin, "Linear mode connectivity and the lottery
@@ -135,21 +142,31 @@ def instability_analysis(
     )
 
     rng = independent_rng(random_state)
+    seeds = [rng.randint(np.iinfo(np.int32).max, size=4).tolist() for _ in range(n_pairs)]
+    networks = [_at_start(estimator, X, y, init_seed) for init_seed, *_ in seeds]
+    X_train, targets = _training_data(networks[0], X, y)
+    inputs, evaluate = networks[0]._check_inputs(X_test), error_function(networks[0], y_test)
+    nets = [network.estimator_ for network in networks]
+    shared: list[dict[int, TrainingState]] = [{} for _ in nets]
+    train_together(
+        _shared_epochs(net, X_train, targets, start_epochs, seed, states)
+        for net, (_, seed, *_), states in zip(nets, seeds, shared, strict=True)
+    )
     rows = []
-    for pair in range(n_pairs):
-        init_seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=4).tolist()
-        network = _at_start(estimator, X, y, init_seed)
-        X_train, targets = _training_data(network, X, y)
-        inputs, evaluate = network._check_inputs(X_test), error_function(network, y_test)
-        net = network.estimator_
-        pairs = _trained_pairs(net, X_train, targets, start_epochs, seeds)
-        for k, (a, b) in pairs.items():
+    for k in sorted(set(start_epochs)):
+        copies = [(copy.deepcopy(net), copy.deepcopy(net)) for net in nets]
+        train_together(
+            _own_epochs(net, X_train, targets, states[k], seed)
+            for pair, (*_, a, b), states in zip(copies, seeds, shared, strict=True)
+            for net, seed in zip(pair, (a, b), strict=True)
+        )
+        for i, (net, pair) in enumerate(zip(nets, copies, strict=True)):
+            a, b = (TrainingState.of(end).module for end in pair)
             line = errors_on_line(
                 net.module_, a, b, inputs, evaluate, n_points=n_points, X_train=X_train
             )
-            rows.append((k, pair, line.errors[0], line.errors[-1], line.barrier))
-    table = pd.DataFrame(rows, columns=["start_epoch", "pair", "error_a", "error_b", "barrier"])
-    return table.sort_values(["start_epoch", "pair"], ignore_index=True)
+            rows.append((k, i, line.errors[0], line.errors[-1], line.barrier))
+    return pd.DataFrame(rows, columns=["start_epoch", "pair", "error_a", "error_b", "barrier"])
 
 
 def _at_start(
@@ -178,30 +195,36 @@ def _training_data(
     return inputs, encode_targets(network.estimator_, inputs, y, classes)
 
 
-def _trained_pairs(
-    net: NeuralNet, X: NDArray, y: NDArray, start_epochs: Sequence[int], seeds: list[int]
-) -> dict[int, list[dict[str, Tensor]]]:
-    """Return the final states of two copies that share the first k epochs, by k."""
-    shared_seed, *own_seeds = seeds
-    ends: dict[int, list[dict[str, Tensor]]] = {}
-    with seeded(shared_seed, net.device):
+def _shared_epochs(
+    net: NeuralNet,
+    X: NDArray,
+    y: NDArray,
+    start_epochs: Sequence[int],
+    seed: int,
+    states: dict[int, TrainingState],
+) -> Generator[Training, None, None]:
+    """Train for the epochs that copies share, and note the states at which they separate."""
+    with seeded(seed, net.device):
         for k in sorted(set(start_epochs)):
             shared = Training(net, X, y, until=k, snapshot=k)
-            shared.run()
+            yield shared
             state = shared.passed if k else TrainingState.of(net)
             if state is None:
                 raise ValueError(
                     f"start_epochs={start_epochs} contains {k}, but a callback of the net stopped "
                     f"the training after {len(net.history)} epochs. Remove the callback or {k}."
                 )
-            ends[k] = []
-            for seed in own_seeds:
-                state.restore(net)
-                with seeded(seed, net.device):
-                    Training(net, X, y, until=net.max_epochs).run()
-                ends[k].append(TrainingState.of(net).module)
+            states[k] = state
             state.restore(net)
-    return ends
+
+
+def _own_epochs(
+    net: NeuralNet, X: NDArray, y: NDArray, start: TrainingState, seed: int
+) -> Generator[Training, None, None]:
+    """Train a copy from the state at which it separates to the end."""
+    start.restore(net)
+    with seeded(seed, net.device):
+        yield Training(net, X, y, until=net.max_epochs)
 
 
 class InstabilityDisplay(Display):

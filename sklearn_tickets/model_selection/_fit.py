@@ -1,18 +1,21 @@
-"""`Fit`: a fit of a pruner that pauses before each of its trainings.
+"""`Course`: trainings that pause before each of them; `Fit`: those of a pruner's fit.
 
 The caller runs the trainings. This lets many fits advance side by side, with their trainings run
 as one.
 """
 
+import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
+from skorch.callbacks import ProgressBar
 
 from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets._random import random_streams, set_random_streams
@@ -22,51 +25,31 @@ from sklearn_tickets.pruners.base import BasePruner
 from sklearn_tickets.training import Training
 
 
-class Fit:
-    """A fit that advances from training to training.
+class Course:
+    """A sequence of trainings that pauses before each of them.
 
     Parameters
     ----------
-    estimator : estimator
-        The estimator, which is fitted in place.
+    trainings : generator of Training
+        Yields each training, which is run before it resumes.
 
     Attributes
     ----------
     training : Training or None
-        The next training; None when the fit is complete.
+        The next training; None at the end.
     error : Exception or None
-        The error that ended the fit.
+        The error that ended the sequence.
     seconds : float
-        Time that the fit has taken so far.
+        Time that it has taken so far.
     """
 
-    def __init__(self, estimator: BaseEstimator) -> None:
-        self.estimator = estimator
+    def __init__(self, trainings: Generator[Training, None, None]) -> None:
         self.training: Any = None
         self.error: Exception | None = None
         self.seconds = 0.0
         self._streams: Any = None
-        self._trainings: Any = None
-
-    def start(self, X: Any, y: Any, **params: Any) -> None:
-        """Fit up to the first training, with parameters of the estimator's ``fit``."""
-        pruner = pruner_of(self.estimator)
+        self._trainings = trainings
         with self._recorded():
-            is_plain = isinstance(pruner, BasePruner) and type(pruner).fit is BasePruner.fit
-            if not is_plain or getattr(pruner, "_skl_callbacks", None):
-                self.estimator.fit(X, y, **params)
-                return
-            # Transformers of inputs and targets are fitted here. The pruner only records its
-            # data, also where scikit-learn would fit a clone.
-            data: list[Any] = []
-            pruner.fit = lambda X, y=None, sample_weight=None: data.extend((X, y, sample_weight))
-            pruner.__sklearn_clone__ = lambda: pruner
-            try:
-                self.estimator.fit(X, y, **params)
-            finally:
-                del pruner.fit, pruner.__sklearn_clone__
-            pruner._validate_params()
-            self._trainings = pruner._trainings(*data)
             self._advance()
 
     def segment(self) -> Training:
@@ -102,13 +85,13 @@ class Fit:
         return member
 
     def train(self) -> None:
-        """Train with skorch, then fit up to the next training."""
+        """Train with skorch, then continue up to the next training."""
         with self._recorded():
             self.training.run()
             self._advance()
 
     def load(self, member: Member, trained: Trained) -> None:
-        """Load a segment that a stack has trained, then fit up to the next training."""
+        """Load a segment that a stack has trained, then continue up to the next training."""
         with self._recorded():
             # Everything but the loop over epochs runs as usual: history, checks and callbacks.
             member.training.run_loop(partial(_replay_epochs, member, trained))
@@ -118,23 +101,11 @@ class Fit:
                 self._advance()
 
     def _advance(self) -> None:
-        """Fit up to the next training, or to the end."""
+        """Continue up to the next training, or to the end."""
         self.training = next(self._trainings, None)
-        if self.training is None:
-
-            def no_trainings(*data: Any) -> Iterator[Training]:
-                yield from ()
-
-            # The trainings are done, but scikit-learn's wrapper of `fit` has work of its own.
-            pruner = pruner_of(self.estimator)
-            pruner._trainings = no_trainings
-            try:
-                pruner.fit(None)
-            finally:
-                del pruner._trainings
 
     def close(self) -> None:
-        """Abandon an unfinished fit, which would otherwise reset the random streams later."""
+        """Abandon what is unfinished, which would otherwise reset the random streams later."""
         if self.training is not None:
             with self._own_streams():
                 self._trainings.close()
@@ -154,7 +125,7 @@ class Fit:
 
     @contextmanager
     def _own_streams(self) -> Iterator[None]:
-        """Give the fit the random streams as it left them, and restore the caller's."""
+        """Give the sequence the random streams as it left them, and restore the caller's."""
         others = random_streams()
         if self._streams is not None:
             set_random_streams(self._streams)
@@ -165,22 +136,84 @@ class Fit:
             set_random_streams(others)
 
 
+class Fit(Course):
+    """A fit of a pruner, alone or at the end of a pipeline, up to its first training.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator, which is fitted in place.
+    X, y : array-like
+        The data.
+    **params : dict
+        Parameters of the estimator's ``fit``.
+    """
+
+    def __init__(self, estimator: BaseEstimator, X: Any, y: Any, **params: Any) -> None:
+        self.estimator = estimator
+        super().__init__(self._fit(X, y, **params))
+
+    def _fit(self, X: Any, y: Any, **params: Any) -> Generator[Training, None, None]:
+        """Fit, and yield the trainings."""
+        pruner = pruner_of(self.estimator)
+        is_plain = isinstance(pruner, BasePruner) and type(pruner).fit is BasePruner.fit
+        if not is_plain or getattr(pruner, "_skl_callbacks", None):
+            self.estimator.fit(X, y, **params)
+            return
+        # Transformers of inputs and targets are fitted here. The pruner only records its data,
+        # also where scikit-learn would fit a clone.
+        data: list[Any] = []
+        pruner.fit = lambda X, y=None, sample_weight=None: data.extend((X, y, sample_weight))
+        pruner.__sklearn_clone__ = lambda: pruner
+        try:
+            self.estimator.fit(X, y, **params)
+        finally:
+            del pruner.fit, pruner.__sklearn_clone__
+        pruner._validate_params()
+        yield from pruner._trainings(*data)
+
+        def no_trainings(*data: Any) -> Iterator[Training]:
+            yield from ()
+
+        # The trainings are done, but scikit-learn's wrapper of `fit` has work of its own.
+        pruner._trainings = no_trainings
+        try:
+            pruner.fit(None)
+        finally:
+            del pruner._trainings
+
+
 def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int) -> None:
     """Stand in for skorch's loop over epochs: load the results, and record the history."""
-    net, batches = member.net, member.batches
+    net, batches, losses = member.net, member.batches, iter(trained.losses)
     sizes = [len(rows) for rows in batches.y.split(batches.batch_size)]
-    losses, datasets = iter(trained.losses), {"dataset_train": None, "dataset_valid": None}
+    net.check_data(X, y)
+    dataset, held_out = net.get_split_datasets(X, y)
+    validation = None if held_out is None else net.get_iterator(held_out, training=False)
+    bars = [callback for _, callback in net.callbacks_ if type(callback) is ProgressBar]
     for epoch in range(epochs):
-        net.notify("on_epoch_begin", **datasets)
+        net.notify("on_epoch_begin", dataset_train=dataset, dataset_valid=held_out)
         if not epoch:
-            # Not earlier: it is checked that callbacks leave the weights to begin with alone.
+            # Until here, it is checked that callbacks leave the weights to begin with alone.
+            for _, callback in net.callbacks_:
+                callback.on_batch_begin(net, training=True)
+        if epoch < len(trained.states):
             with torch.no_grad():
-                for name, parameter in net.module_.named_parameters():
-                    parameter.copy_(trained.weights[name])
+                module = net.module_
+                for name, tensor in chain(module.named_parameters(), module.named_buffers()):
+                    tensor.copy_(trained.states[epoch][name])
+        if not epoch:
             groups = net.optimizer_.state_dict()["param_groups"]
-            net.optimizer_.load_state_dict({"state": trained.state, "param_groups": groups})
-        net.history[-1]["batches"] += [
-            {"train_loss": next(losses), "train_batch_size": size} for size in sizes
-        ]
+            # A copy: fits whose trainings are equal share the results.
+            state = copy.deepcopy(trained.state)
+            net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
+        for size in sizes:
+            row = {"train_loss": next(losses), "train_batch_size": size}
+            net.history[-1]["batches"].append(row)
+            for bar in bars:
+                bar.on_batch_end(net)
         net.history.record("train_batch_count", len(batches))
-        net.notify("on_epoch_end", **datasets)
+        net.run_single_epoch(
+            validation, training=False, prefix="valid", step_fn=net.validation_step
+        )
+        net.notify("on_epoch_end", dataset_train=dataset, dataset_valid=held_out)

@@ -3,10 +3,21 @@
 import copy
 import pickle
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Self
 
+import joblib
 import torch
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import (
+    Callback,
+    EpochScoring,
+    EpochTimer,
+    PassthroughScoring,
+    PrintLog,
+    ProgressBar,
+)
+from skorch.dataset import ValidSplit
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
@@ -56,14 +67,28 @@ class Member:
         """The net that is trained."""
         return self.training.net
 
+    @property
+    def fingerprint(self) -> str:
+        """Equal for trainings with the same result, among those with the same `key`.
+
+        Candidates of a search often differ in what matters only later, such as the sparsity.
+        """
+        module = self.net.module_
+        state = [value for values in self.state.values() for value in values.values()]
+        tensors = [*module.parameters(), *module.buffers(), *self.batches.tensors, self.stream]
+        # Pickles of tensors differ though their numbers are equal.
+        numbers = [v.numpy(force=True) if isinstance(v, Tensor) else v for v in tensors + state]
+        return joblib.hash((numbers, self.mask, self.settings, self.training.penalty))
+
     @classmethod
     def of(cls, training: Training) -> Self:
         """Read a training, or raise a CannotStackError."""
         net = training.net
         _check(training)
-        dataset, _ = net.get_split_datasets(training.rows, training.y)
+        dataset, held_out = net.get_split_datasets(training.rows, training.y)
         batches = net.get_iterator(dataset, training=True)
-        if type(batches) is not ArrayBatches:
+        is_other = held_out is not None and type(net.get_iterator(held_out)) is not ArrayBatches
+        if is_other or type(batches) is not ArrayBatches:
             raise CannotStackError("batches come from another iterator")
         _, settings = net.get_params_for_optimizer("optimizer", net.get_all_learnable_params())
         state = net.optimizer_.state_dict()["state"]
@@ -96,13 +121,28 @@ class Member:
         return cls(training, mask, batches, torch.get_rng_state(), settings, state, key)
 
 
-def n_bytes(training: Training) -> int:
-    """Estimate the memory of a training in a stack.
+def is_watched(training: Training) -> bool:
+    """Whether the network is needed at the end of each epoch, and not only of the last one."""
+    return bool(training.net.train_split)
 
-    This is twice the data, and five times the weights: with gradients, two moments and the mask.
+
+def n_bytes(training: Training) -> int:
+    """Estimate the memory of a training in a stack, with its data twice."""
+    states = training.n_epochs * n_weight_bytes(training) if is_watched(training) else 0
+    return n_step_bytes(training) + states + 2 * (training.X.nbytes + training.y.nbytes)
+
+
+def n_step_bytes(training: Training) -> int:
+    """Estimate what each step of a training reads and writes, besides the batch.
+
+    This is five times the weights: with gradients, two moments and the mask.
     """
-    weights = sum(p.numel() * p.element_size() for p in training.net.module_.parameters())
-    return 5 * weights + 2 * (training.X.nbytes + training.y.nbytes)
+    return 5 * n_weight_bytes(training)
+
+
+def n_weight_bytes(training: Training) -> int:
+    """Count the memory of the weights."""
+    return sum(p.numel() * p.element_size() for p in training.net.module_.parameters())
 
 
 def skeleton(module: nn.Module) -> nn.Module:
@@ -124,15 +164,18 @@ def _check(training: Training) -> None:
     net = training.net
     module, criterion, optimizer = net.module_, net.criterion_, net.optimizer_
     layers = list(module.modules())
-    default = {name for name, _ in net.get_default_callbacks()}
-    others = [callback for name, callback in net.callbacks_ if name not in default]
+    others = [type(each) for _, each in net.callbacks_ if not _is_reader(each, net)]
     obstacles = {
         "the net's class is not one of skorch's own": (
             type(net) not in (NeuralNetClassifier, NeuralNetRegressor)
         ),
-        "the net has callbacks": [type(callback) for callback in others] != [HoldMask],
+        "the net has callbacks that do more than read an epoch's results": others != [HoldMask],
         "the pruner defines the training itself": bool(training.callbacks),
-        "the net has a train_split, which train_split=None turns off": bool(net.train_split),
+        "the net has a train_split that may differ from time to time, unlike ValidSplit with "
+        "whole numbers or a random_state": not _is_repeatable(net.train_split),
+        "epochs are scored, and rows have weights": (
+            is_watched(training) and training.sample_weight is not None
+        ),
         "the module is compiled": plain_module(module) is not module,
         "the module has hooks": any(getattr(layer, hook) for layer in layers for hook in _HOOKS),
         "the criterion is not CrossEntropyLoss, BCEWithLogitsLoss or MSELoss with a reduction": (
@@ -146,3 +189,23 @@ def _check(training: Training) -> None:
     for obstacle, is_there in obstacles.items():
         if is_there:
             raise CannotStackError(obstacle)
+
+
+def _is_reader(callback: Callback, net: NeuralNet) -> bool:
+    """Whether a callback only reads the record of an epoch, or the network at its end."""
+    if type(callback) is EpochScoring:
+        uses_caching = callback.use_caching if net.use_caching == "auto" else net.use_caching
+        # Cached predictions for training rows are those of each step. Others may draw a seed.
+        return uses_caching and not callback.on_train
+    return type(callback) in (EpochTimer, PassthroughScoring, PrintLog, ProgressBar)
+
+
+def _is_repeatable(split: Any) -> bool:
+    """Whether a train_split holds out the same rows each time."""
+    return not split or (
+        type(split) is ValidSplit
+        and (
+            isinstance(split.random_state, Integral)
+            or (isinstance(split.cv, Real) and float(split.cv).is_integer())
+        )
+    )

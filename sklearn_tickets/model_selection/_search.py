@@ -72,16 +72,22 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     samples and epochs, batch sizes, losses and kinds of optimizer are the same, and if a stack
     is known to compute the same:
 
-    - skorch's own classifier or regressor without callbacks or ``train_split``, with the default
-      iterator, on the CPU or a GPU;
+    - skorch's own classifier or regressor with the default iterator, on the CPU or a GPU;
+    - no callbacks but those that read an epoch's results (``PrintLog``, ``ProgressBar``,
+      ``PassthroughScoring``, and ``EpochScoring`` of held-out rows with caching), which are
+      called when the stack is done;
+    - as ``train_split`` None, or a ``ValidSplit`` with a whole number of folds or with a
+      ``random_state``, if rows have no weights; weights of each epoch are kept then;
     - cross-entropy or squared error, and SGD, Adam or AdamW;
-    - no batch normalization, no randomness in the module, and no hooks;
+    - no randomness in the module, no hooks, and buffers that are changed in place, as by batch
+      normalization;
     - trainings of weights. Learned masks are learned one after the other.
 
-    All other trainings run one by one. If none can be stacked, a warning names the reasons;
-    otherwise they are logged once, at level INFO by the logger ``"sklearn_tickets"``. A stack
-    that does not fit into memory is split in two. With several jobs, each gets its share of the
-    fits, and trains stacks of its own.
+    All other trainings run one by one. Equal trainings, such as the first rounds of candidates
+    that differ in their sparsity only, run once. On the CPU, stacks are as large as its cache.
+    If none can be stacked, a warning names the reasons; otherwise they are logged once, at level
+    INFO by the logger ``"sklearn_tickets"``. A stack that does not fit into memory is split in
+    two. With several jobs, each gets its share of the fits, and trains stacks of its own.
 
     References
     ----------

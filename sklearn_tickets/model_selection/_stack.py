@@ -5,6 +5,7 @@ step of its own would, bit for bit where possible: rounding errors grow in train
 change some predictions in the end.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,13 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
-from sklearn_tickets._network import TRACING, functional_call
-from sklearn_tickets.model_selection._member import CannotStackError, Member, skeleton
+from sklearn_tickets._network import TRACING, functional_call, plain_module
+from sklearn_tickets.model_selection._member import (
+    CannotStackError,
+    Member,
+    is_watched,
+    skeleton,
+)
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 from sklearn_tickets.training import weighted_loss
 
@@ -31,8 +37,9 @@ class Trained:
 
     Attributes
     ----------
-    weights : dict of str to Tensor
-        The weights, by the names of the parameters.
+    states : list of dict of str to Tensor
+        The weights and buffers by name: at the end of each epoch if the network is watched,
+        otherwise only at the end of the last one.
     state : dict of int to dict
         The state of the optimizer.
     stream : Tensor
@@ -41,7 +48,7 @@ class Trained:
         The losses of all batches, in order.
     """
 
-    weights: dict[str, Tensor]
+    states: list[dict[str, Tensor]]
     state: dict[int, dict[str, Any]]
     stream: Tensor
     losses: list[float]
@@ -76,26 +83,22 @@ class Stack:
         """Compute the loss of each network on its own batch, and the gradients.
 
         The tensors are those of the batch (X, y and sample weights, if any), then the networks'
-        weights.
+        weights and buffers. Buffers are changed in place, as by batch normalization.
         """
-        n_weights = len(self.weights)
-        batch, weights = tensors[:-n_weights], tensors[-n_weights:]
-        named = dict(zip(self.weights, weights, strict=True))
+        n_batch = len(tensors) - len(self.weights) - len(self.buffers)
+        batch, states = tensors[:n_batch], tensors[n_batch:]
+        named = dict(zip([*self.weights, *self.buffers], states, strict=True))
         with _StackedLinears():
-            losses = vmap(self._loss)(named, self.buffers, *batch)
+            losses = vmap(self._loss)(named, *batch)
+        weights = states[: len(self.weights)]
         trained = [weight for weight in weights if weight.requires_grad]
         return [losses.detach(), *torch.autograd.grad(losses.sum(), trained)]
 
     def _loss(
-        self,
-        weights: dict[str, Tensor],
-        buffers: dict[str, Tensor],
-        X: Tensor,
-        y: Tensor,
-        *sample_weight: Tensor,
+        self, state: dict[str, Tensor], X: Tensor, y: Tensor, *sample_weight: Tensor
     ) -> Tensor:
         """Compute the loss of one network."""
-        outputs, criterion = functional_call(self.skeleton, weights | buffers, X), self.criterion
+        outputs, criterion = functional_call(self.skeleton, state, X), self.criterion
         if not sample_weight:
             return criterion(outputs, y)
         return weighted_loss(criterion, outputs, y, *sample_weight)
@@ -111,11 +114,13 @@ class Stack:
         held, factors = self._masks()
         penalized = self._penalties()
         streams = [torch.Generator().set_state(member.stream) for member in self.members]
-        losses = []
+        losses, ends = [], []
         compute = self._compute()
+        named = self.weights | self.buffers
+        watched = any(is_watched(member.training) for member in self.members)
         for _ in range(self.first.training.n_epochs):
             for batch in self._batches(streams):
-                loss, *slopes = compute(*batch, *self.weights.values())
+                loss, *slopes = compute(*batch)
                 with torch.no_grad():
                     # Fused optimizers need contiguous memory.
                     contiguous = (slope.contiguous() for slope in slopes)
@@ -125,9 +130,14 @@ class Stack:
                     optimizer.step(gradients)
                     torch._foreach_mul_(held, factors)
                 losses.append(loss)
+            if watched:
+                ends.append({name: value.detach().clone() for name, value in named.items()})
         return [
             Trained(
-                {name: weight[i].detach() for name, weight in self.weights.items()},
+                [
+                    {name: value[i].detach() for name, value in end.items()}
+                    for end in ends or [named]
+                ],
                 optimizer.state(i),
                 streams[i].get_state(),
                 row,
@@ -180,15 +190,19 @@ class Stack:
         n_steps = {batches.batch_size: n_full * n_epochs, n_rest: n_epochs}
         recorded: dict[int, GraphModule] = {}
 
-        def compute(*tensors: Tensor) -> list[Tensor]:
-            n_rows = tensors[0].shape[1]
+        states = [*self.weights.values(), *self.buffers.values()]
+
+        def compute(*batch: Tensor) -> list[Tensor]:
+            n_rows = batch[0].shape[1]
             if n_steps[n_rows] < _RECORD_FROM:
-                return self.step(*tensors)
+                return self.step(*batch, *states)
             if n_rows not in recorded:
+                # Recording is a step, too, which must not change the networks' buffers.
+                copies = [*self.weights.values(), *(b.clone() for b in self.buffers.values())]
                 with TRACING:
-                    recorded[n_rows] = _without_aliases(make_fx(self.step)(*tensors))
+                    recorded[n_rows] = _without_aliases(make_fx(self.step)(*batch, *copies))
             with torch.no_grad():
-                return recorded[n_rows](*tensors)
+                return recorded[n_rows](*batch, *states)
 
         return compute
 
@@ -205,18 +219,20 @@ def _without_aliases(recorded: GraphModule) -> GraphModule:
 
 def try_out(member: Member) -> None:
     """Raise a CannotStackError if a stack of one cannot compute a step as the module does."""
+    module = copy.deepcopy(plain_module(member.net.module_)).train()
     try:
         stack, device = Stack([member]), member.net.device
-        batch = [tensor[:2][None].to(device) for tensor in member.batches.tensors]
-        stack.step(*batch, *stack.weights.values())
+        X, *others = [tensor[:2].to(device) for tensor in member.batches.tensors]
+        batch = [tensor[None] for tensor in (X, *others)]
+        stack.step(*batch, *stack.weights.values(), *stack.buffers.values())
+        with torch.no_grad():
+            module(X)
     except Exception as error:
         reason = str(error).partition(". ")[0]
         raise CannotStackError(f"torch cannot stack the module: {reason}") from error
-    if any(
-        not torch.equal(stack.buffers[name][0], buffer)
-        for name, buffer in member.net.module_.named_buffers()
-    ):
-        raise CannotStackError("the module changes its buffers, as batch normalization does")
+    for name, buffer in module.named_buffers():
+        if not torch.allclose(stack.buffers[name][0], buffer, equal_nan=True):
+            raise CannotStackError(f"a stack changes the module's buffer {name} in another way")
 
 
 class _StackedLinear(torch.autograd.Function):

@@ -5,22 +5,31 @@ import time
 import traceback
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils import gen_even_slices
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_tickets.model_selection._fit import Fit
-from sklearn_tickets.model_selection._member import CannotStackError, Member, n_bytes
+from sklearn_tickets.model_selection._fit import Course, Fit
+from sklearn_tickets.model_selection._member import (
+    CannotStackError,
+    Member,
+    n_bytes,
+    n_step_bytes,
+)
 from sklearn_tickets.model_selection._stack import Stack
+from sklearn_tickets.training import Training
 
 LOGGER = logging.getLogger("sklearn_tickets")
 # Smaller stacks are slower than skorch.
 _MIN_MEMBERS = 3
+# Half of a processor's shared cache. Larger stacks are slower, as each step reads all weights.
+_CACHE_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,7 @@ class Task:
         data = self.X, self.y
         if self.rows is not None:
             data = _safe_split(estimator, *data, self.rows)
-        fit = Fit(estimator)
-        fit.start(*data, **_check_method_params(self.X, self.fit_params, self.rows))
-        return fit
+        return Fit(estimator, *data, **_check_method_params(self.X, self.fit_params, self.rows))
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,18 @@ class Outcome:
         if self.error is not None:
             self.error.add_note("".join(traceback.format_exception(self.error)))
         return vars(self)
+
+
+class Log:
+    """Logs what is said about stacks, each message of level INFO only once."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, int] = {}
+
+    def __call__(self, level: int, message: str) -> None:
+        if level < logging.INFO or message not in self.messages:
+            LOGGER.log(level, message)
+        self.messages[message] = level
 
 
 def make_parallel(n_jobs: int | None) -> Parallel:
@@ -118,22 +137,15 @@ def fit_together(
     UserWarning
         If none of the first fits could be stacked; names the causes.
     """
-    logged: dict[str, int] = {}
-
-    def log(level: int, message: str) -> None:
-        """Log each message of level INFO only once."""
-        if level < logging.INFO or message not in logged:
-            LOGGER.log(level, message)
-        logged[message] = level
-
+    log = Log()
     if n_jobs == 1 or len(tasks) < 2:
-        outcomes = _fit_in_batches(tasks, max_batch_bytes, log)
+        outcomes = fit_in_batches(tasks, max_batch_bytes, log)
     else:
         outcomes = _fit_in_jobs(tasks, parallel, n_jobs, max_batch_bytes, log)
     for i, outcome in enumerate(outcomes):
         # The messages of a batch come before its outcomes.
-        if i == 0 and logged and min(logged.values()) >= logging.INFO:
-            causes = " ".join(logged)
+        if i == 0 and log.messages and min(log.messages.values()) >= logging.INFO:
+            causes = " ".join(log.messages)
             warnings.warn(
                 f"No networks are stacked, so the fits run one after the other. {causes}",
                 stacklevel=2,
@@ -177,14 +189,29 @@ def _fit_part(
 ) -> tuple[list[Outcome], list[tuple[int, str]]]:
     """Fit in another process, and return the messages to log with the outcomes."""
     messages: list[tuple[int, str]] = []
-    outcomes = [*_fit_in_batches(tasks, max_batch_bytes, lambda *pair: messages.append(pair))]
+    outcomes = [*fit_in_batches(tasks, max_batch_bytes, lambda *pair: messages.append(pair))]
     return outcomes, messages
 
 
-def _fit_in_batches(
+def fit_in_batches(
     tasks: Sequence[Task], max_batch_bytes: int, log: Callable[[int, str], None]
 ) -> Iterator[Outcome]:
-    """Start fits until their trainings fill the memory, finish them, and continue."""
+    """Start fits until their trainings fill the memory, finish them, and continue.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        The fits.
+    max_batch_bytes : int
+        Memory limit for their trainings.
+    log : callable ``(level, message)``
+        Gets the messages about stacks, as `Log` does.
+
+    Yields
+    ------
+    outcome : Outcome
+        The results, in order.
+    """
     waiting, taken = [], 0
     for i, task in enumerate(tasks, 1):
         fit = task.start()
@@ -202,12 +229,33 @@ def _fit_in_batches(
             waiting, taken = [], 0
 
 
-def _finish(fits: list[Fit], log: Callable[[int, str], None]) -> None:
-    """Finish fits that have started."""
+def train_together(sequences: Iterable[Generator[Training, None, None]]) -> None:
+    """Run sequences of trainings side by side, in stacks where possible.
+
+    Parameters
+    ----------
+    sequences : iterable of generator
+        Each yields its trainings, of a net of its own, to be run before it resumes. Its random
+        streams are its own as well.
+
+    Raises
+    ------
+    Exception
+        The error of the first sequence that fails.
+    """
+    courses = [Course(trainings) for trainings in sequences]
+    _finish(courses, Log())
+    for course in courses:
+        if course.error is not None:
+            raise course.error
+
+
+def _finish(fits: Sequence[Course], log: Callable[[int, str], None]) -> None:
+    """Run all trainings."""
     obstacles: dict[bytes, str | None] = {}
     try:
         while waiting := [fit for fit in fits if fit.training is not None]:
-            groups: dict[bytes, list[tuple[Fit, Member]]] = defaultdict(list)
+            groups: dict[bytes, list[tuple[Course, Member]]] = defaultdict(list)
             for fit in waiting:
                 if not fit.training.n_epochs:
                     fit.train()
@@ -226,39 +274,60 @@ def _finish(fits: list[Fit], log: Callable[[int, str], None]) -> None:
                     "optimizer, loss, batch size and numbers of samples and epochs.",
                 )
             for group in groups.values():
-                _train(group, log)
+                for stack in _stacks(group):
+                    _train(stack, log)
     finally:
         for fit in fits:
             fit.close()
 
 
-def _train(group: list[tuple[Fit, Member]], log: Callable[[int, str], None]) -> None:
-    """Train as one network, as several if memory is short, or one by one."""
-    if len(group) < _MIN_MEMBERS:
-        for fit, _ in group:
+def _stacks(group: list[tuple[Course, Member]]) -> Iterator[list[list[tuple[Course, Member]]]]:
+    """Divide trainings into stacks that the cache holds, with equal trainings side by side."""
+    group.sort(key=lambda pair: repr(pair[1].settings))
+    equal = defaultdict(list)
+    for pair in group:
+        equal[pair[1].fingerprint].append(pair)
+    different = [*equal.values()]
+    first = group[0][1]
+    n_stacks = 1
+    if first.net.device == "cpu":
+        n_stacks = -(-len(different) * n_step_bytes(first.training) // _CACHE_BYTES)
+    n_stacks = max(1, min(n_stacks, len(different) // _MIN_MEMBERS))
+    for part in gen_even_slices(len(different), n_stacks):
+        yield different[part]
+
+
+def _train(stack: list[list[tuple[Course, Member]]], log: Callable[[int, str], None]) -> None:
+    """Train as one network, as several if memory is short, or one by one.
+
+    Each entry of the stack has the fits of one training.
+    """
+    fits = [fit for pairs in stack for fit, _ in pairs]
+    if len(fits) < _MIN_MEMBERS:
+        for fit in fits:
             fit.train()
         return
-    group.sort(key=lambda pair: repr(pair[1].settings))
     began = time.perf_counter()
     problem = None
     try:
-        trained = Stack([member for _, member in group]).train()
+        trained = Stack([pairs[0][1] for pairs in stack]).train()
     except Exception as error:
         problem = str(error) or type(error).__name__
     # At this point, a stack that has failed no longer occupies memory.
-    seconds = (time.perf_counter() - began) / len(group)
-    for fit, _ in group:
+    seconds = (time.perf_counter() - began) / len(fits)
+    for fit in fits:
         fit.seconds += seconds
     if problem is None:
-        log(logging.DEBUG, f"Trained {len(group)} fits as one network.")
-        for (fit, member), own in zip(group, trained, strict=True):
-            fit.load(member, own)
-    elif "memory" in problem.lower():
-        log(logging.INFO, f"A stack of {len(group)} fits is split: {problem}")
-        half = len(group) // 2
-        _train(group[:half], log)
-        _train(group[half:], log)
+        log(logging.DEBUG, f"Trained {len(fits)} fits as one network.")
+        for pairs, own in zip(stack, trained, strict=True):
+            for fit, member in pairs:
+                fit.load(member, own)
+    elif "memory" in problem.lower() and len(stack) > 1:
+        log(logging.INFO, f"A stack of {len(fits)} fits is split: {problem}")
+        half = len(stack) // 2
+        _train(stack[:half], log)
+        _train(stack[half:], log)
     else:
-        log(logging.INFO, f"{len(group)} fits are trained one by one: {problem}")
-        for fit, _ in group:
+        log(logging.INFO, f"{len(fits)} fits are trained one by one: {problem}")
+        for fit in fits:
             fit.train()

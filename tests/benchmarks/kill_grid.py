@@ -134,7 +134,7 @@ def overhead() -> None:
     rng = np.random.RandomState(0)
     measured = dict.fromkeys(("strong", "strong_raw", "weak", "overlap", "chance"), rng.rand())
     grid = {"seeds": range(10), "references": "planted", "pruners": ["snip", "imp"]}
-    with patch("sklearn_tickets.benchmark._grid.execute", lambda key, *_: (key, measured)):
+    with patch("sklearn_tickets.benchmark._grid.execute", lambda key, *_: (key, [measured])):
         for _ in range(3):
             with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/a.sqlite") as store:
                 began, cpu_began = time.perf_counter(), time.process_time()
