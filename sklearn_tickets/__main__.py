@@ -1,21 +1,27 @@
 """The command line: plant a ticket, let pruners search for it, and print a table.
 
-``sklearn-tickets --help``, or ``python -m sklearn_tickets --help``, lists the options. The exit
-status is 0, 1 if a run failed (its row is empty), 2 if an option is invalid, or 130 after Ctrl-C.
+``sklearn-tickets --help``, or ``python -m sklearn_tickets --help``, lists options and commands. The
+exit status is 0, 1 if a run failed (its row is empty), 2 if an option is invalid, or 130 after
+Ctrl-C.
 """
 
 import argparse
 import math
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from sklearn_tickets._command_line import (
+    connect,
+    integer,
+    number,
+    output_file,
+    parallel_options,
+    training_progress,
+)
+from sklearn_tickets._grid_command import grid_command, report_command
 from sklearn_tickets.benchmark import DEFAULT, PRUNERS, SeekDisplay, format_report, seek
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.datasets.tasks import TASKS
@@ -23,7 +29,9 @@ from sklearn_tickets.datasets.tasks import TASKS
 _FULL = {"n_samples": 10_000, "rounds": 10, "epochs": 5}
 _QUICK = {"n_samples": 2_000, "rounds": 4, "epochs": 2}
 
-_DESCRIPTION = """Plant a lottery ticket, a small network that solves a task, among the random
+_DESCRIPTION = """This is the command seek, which is run if none is named; others are grid, which
+runs many problems and keeps the results, and report, which makes a page of them (each has its
+--help). Plant a lottery ticket, a small network that solves a task, among the random
 weights of a large network; let pruning algorithms search for it; print a table of the results.
 Pruners work in two modes. Single-shot, they prune the untrained network at once. Multi-shot, they
 go through rounds of training, pruning a part, and resetting the weights to their initial values.
@@ -39,49 +47,15 @@ together with the weights); edge-popup, gem-miner, bernoulli, concrete and genet
 weights)."""
 
 
-def _number(
-    kind: Callable[[str], Any], is_valid: Callable[[Any], bool], expected: str
-) -> Callable[[str], Any]:
-    """Make an argument type of valid numbers; its error message says what is expected."""
-
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not is_valid(value):
-            raise argparse.ArgumentTypeError(f"must be {expected}; got {text!r}")
-        return value
-
-    return parse
-
-
-def _integer(minimum: int) -> Callable[[str], Any]:
-    """Make an argument type of integers that are not below a minimum."""
-    return _number(int, lambda n: n >= minimum, f"an integer of at least {minimum}")
-
-
 def _density(text: str) -> float | str:
     """Convert an argument to a density, or "ticket" for the planted ticket's."""
     expected = "a fraction above 0 and at most 1, or 'ticket'"
-    return text if text == "ticket" else _number(float, lambda x: 0 < x <= 1, expected)(text)
-
-
-def _output_file(text: str) -> Path:
-    """Convert an argument to a path that can be written, which is checked before the long run."""
-    path = Path(text)
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"the directory of {text!r} does not exist; create it")
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a directory; pass a file name")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text!r} is write-protected; choose another file")
-    return path
+    return text if text == "ticket" else number(float, lambda x: 0 < x <= 1, expected)(text)
 
 
 def _figure_file(text: str) -> Path:
     """Convert an argument to a path that can be written, with the extension of a figure."""
-    path = _output_file(text)
+    path = output_file(text)
     formats = Figure().canvas.get_supported_filetypes()
     if path.suffix.lstrip(".").lower() not in formats:
         raise argparse.ArgumentTypeError(
@@ -90,14 +64,9 @@ def _figure_file(text: str) -> Path:
     return path
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    """Make the parser. Options that ``--quick`` changes have no default."""
-    name = Path(sys.argv[0]).stem  # of a script; that of ``python -m`` is __main__
-    parser = argparse.ArgumentParser(
-        prog=name if name == "sklearn-tickets" else "python -m sklearn_tickets",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-    )
+def _make_parser(name: str) -> argparse.ArgumentParser:
+    """Make the parser of seek. Options that ``--quick`` changes have no default."""
+    parser = argparse.ArgumentParser(prog=name, description=_DESCRIPTION, epilog=_EPILOG)
     problem = parser.add_argument_group("the planted problem")
     problem.add_argument(
         "--task",
@@ -107,21 +76,21 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     problem.add_argument(
         "--depth",
-        type=_integer(3),
+        type=integer(3),
         default=5,
         metavar="N",
         help="layers of units, including inputs and outputs; at least 3 (default: %(default)s)",
     )
     problem.add_argument(
         "--width",
-        type=_integer(1),
+        type=integer(1),
         default=100,
         metavar="N",
         help="units in each hidden layer (default: %(default)s)",
     )
     problem.add_argument(
         "--n-samples",
-        type=_integer(100),
+        type=integer(100),
         default=argparse.SUPPRESS,
         metavar="N",
         help="number of samples, of which the last tenth is held out "
@@ -129,7 +98,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     problem.add_argument(
         "--noise",
-        type=_number(float, lambda x: 0 <= x < math.inf, "a number of at least 0"),
+        type=number(float, lambda x: 0 <= x < math.inf, "a number of at least 0"),
         default=0.01,
         metavar="X",
         help="fraction of wrong labels (circle), or standard deviation of the noise of the targets "
@@ -144,7 +113,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     problem.add_argument(
         "--seed",
-        type=_number(int, lambda n: 0 <= n < 2**32, "an integer from 0 to 4294967295"),
+        type=number(int, lambda n: 0 <= n < 2**32, "an integer from 0 to 4294967295"),
         default=0,
         metavar="N",
         help="seed of all random numbers (default: %(default)s)",
@@ -167,25 +136,19 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     search.add_argument(
         "--rounds",
-        type=_integer(1),
+        type=integer(1),
         default=argparse.SUPPRESS,
         metavar="N",
         help=f"number of rounds in multi-shot runs (default: {_FULL['rounds']})",
     )
     search.add_argument(
         "--epochs",
-        type=_integer(0),
+        type=integer(0),
         default=argparse.SUPPRESS,
         metavar="N",
         help=f"training epochs in each round (default: {_FULL['epochs']})",
     )
-    search.add_argument(
-        "--jobs",
-        type=_number(int, lambda n: n == -1 or n >= 1, "an integer of at least 1, or -1"),
-        default=-1,
-        metavar="N",
-        help="number of parallel processes; -1 means one per core (default: %(default)s)",
-    )
+    parallel_options(search)
     search.add_argument(
         "--quick",
         action="store_true",
@@ -194,7 +157,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--out", type=_output_file, metavar="FILE.csv", help="write the table in full precision"
+        "--out", type=output_file, metavar="FILE.csv", help="write the table in full precision"
     )
     output.add_argument(
         "--plot", type=_figure_file, metavar="FILE.png", help="plot quality against density"
@@ -208,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str or None, default=None
-        The arguments. If None, those of the process.
+        The command and its options. If None, those of the process.
 
     Returns
     -------
@@ -220,7 +183,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         If an option is invalid, with status 2.
     """
-    parser = _make_parser()
+    script = Path(sys.argv[0]).stem  # that of ``python -m`` is __main__
+    name = script if script == "sklearn-tickets" else "python -m sklearn_tickets"
+    match list(sys.argv[1:] if argv is None else argv):
+        case ["grid", *options]:
+            return grid_command(options, f"{name} grid")
+        case ["report", *options]:
+            return report_command(options, f"{name} report")
+        case ["seek", *options]:
+            return _seek_command(options, f"{name} seek")
+        case options:
+            return _seek_command(options, name)
+
+
+def _seek_command(argv: Sequence[str], name: str) -> int:
+    """Run the command seek."""
+    parser = _make_parser(name)
     args = parser.parse_args(argv)
     sizes = (_QUICK if args.quick else _FULL) | vars(args)
     generator = PlantedTicketGenerator(
@@ -233,22 +211,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         generator.generate(1)
+        cluster = connect(args.scheduler)
     except ValueError as error:
         parser.error(str(error))
 
-    progress = Progress(
-        "Training",
-        BarColumn(),
-        MofNCompleteColumn(),
-        "epochs",
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    bar = progress.add_task("")
     try:
-        with progress:
+        with cluster, training_progress() as callback:
             table = seek(
                 generator,
                 sizes["n_samples"],
@@ -257,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 n_rounds=sizes["rounds"],
                 round_epochs=sizes["epochs"],
                 n_jobs=args.jobs,
-                callback=lambda done, total: progress.update(bar, completed=done, total=total),
+                callback=callback,
             )
     except KeyboardInterrupt:
         print("Interrupted; no file was written.", file=sys.stderr)

@@ -169,7 +169,7 @@ def test_interruption_ends_cleanly(monkeypatch, capsys, tmp_path):
 def test_a_failed_run_shows_in_table_and_status(monkeypatch, capsys):
     def with_a_gap(*args, **kwargs):
         table = seek(*args, **kwargs)
-        measured = table.columns.drop([*COLUMNS[:7], "metric"])
+        measured = table.columns.drop([*COLUMNS[:8], "metric"])
         return table.astype(dict.fromkeys(measured, object)).mask(
             (table.index == len(table) - 1)[:, None] & table.columns.isin(measured)
         )

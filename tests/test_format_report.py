@@ -19,7 +19,7 @@ def test_report_shows_every_row_in_plain_aligned_text(table):
     assert max(map(len, lines)) <= 120
     assert all(line.isascii() for line in lines)
     head, blank, *body = lines[2:]
-    assert head.split()[:4] == ["pruner", "mode", "density", "kept"]
+    assert head.split()[:5] == ["pruner", "mode", "trained", "from", "density"]
     assert blank == ""
     blocks = "\n".join(body).split("\n\n")
     assert [len(block.split("\n")) for block in blocks[:3]] == [5, 10, 10]

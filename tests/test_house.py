@@ -88,6 +88,8 @@ ALLOWED = {
         "pruners",
         "pruners.base",
     },
+    "_command_line": set(),
+    "_grid_command": {"_command_line", "benchmark"},
 }
 
 

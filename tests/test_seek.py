@@ -16,7 +16,13 @@ from sklearn_tickets.metrics import (
     ticket_chance_level,
     ticket_overlap_score,
 )
-from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, RandomPruner, SNIPPruner
+from sklearn_tickets.pruners import (
+    GivenMaskPruner,
+    LearningRateRewindingPruner,
+    MagnitudePruner,
+    RandomPruner,
+    SNIPPruner,
+)
 
 GENERATOR = PlantedTicketGenerator("relu", width=12, random_state=3)
 TINY = {"n_samples": 200, "n_rounds": 2, "round_epochs": 1, "final_epochs": 2}
@@ -35,8 +41,8 @@ def row_of(table, pruner, mode, density):
 
 
 def test_columns_are_the_documented_ones_in_order(table):
-    expected = "task depth width seed pruner mode density n_kept metric strong strong_raw weak"
-    expected += " overlap chance effective_density collapsed seconds"
+    expected = "task depth width seed pruner mode trained_from density n_kept metric"
+    expected += " strong strong_raw weak overlap chance effective_density collapsed seconds"
     assert tuple(table.columns) == COLUMNS == tuple(expected.split())
     assert table["collapsed"].dtype == bool
     assert not table.isna().any(axis=None)
@@ -202,3 +208,9 @@ def test_table_survives_a_csv_file(table, tmp_path):
     table.to_csv(tmp_path / "seek.csv", index=False)
     read = pd.read_csv(tmp_path / "seek.csv")
     pd.testing.assert_frame_equal(read, table, check_exact=True)
+
+
+def test_a_column_tells_what_was_trained_from_where(table):
+    assert set(table["trained_from"]) == {"weak"}
+    own = seek(GENERATOR, pruners={"own": LearningRateRewindingPruner}, densities=[0.3], **TINY)
+    assert row_of(own, "own", "multi", 0.3)["trained_from"] == "sparse net"

@@ -11,7 +11,8 @@ QUALITY: dict[Any, str] = {
 }
 
 _LEGEND = """strong: quality of the ticket at its initial weights, with outputs rescaled; raw: not
-rescaled; weak: trained from its initial weights. overlap: intersection over union with the planted
+rescaled; weak: trained. trained from: weak, from its initial weights; sparse net, never rewound;
+strong, not trained. overlap: intersection over union with the planted
 ticket; chance: that of a random mask. effective: density of the part that connects inputs with
 outputs; collapsed: there is none."""
 
@@ -38,14 +39,14 @@ def format_report(table: pd.DataFrame) -> str:
     --------
     >>> import pandas as pd
     >>> from sklearn_tickets.benchmark import COLUMNS, format_report
-    >>> row = ["circle", 5, 100, 0, "snip", "single", 0.1, 2090]
+    >>> row = ["circle", 5, 100, 0, "snip", "single", "weak", 0.1, 2090]
     >>> row += ["accuracy", 0.25, 0.16, 0.95, 0.02, 0.01, 0.1, False, 2.3]
     >>> print(format_report(pd.DataFrame([row], columns=COLUMNS)))
     circle, depth 5, width 100, seed 0: accuracy on noisy held-out data
     <BLANKLINE>
-    pruner mode   density    kept  strong     raw    weak overlap  chance effective seconds
+    pruner  mode    trained from density    kept  strong     raw    weak overlap ... seconds
     <BLANKLINE>
-    snip   single     0.1   2,090   0.250   0.160   0.950   0.020   0.010       0.1     2.3
+    snip    single          weak     0.1   2,090   0.250   0.160   0.950   0.020 ...     2.3
     ...
     """
     problems = table.groupby(["task", "depth", "width", "seed", "metric"], sort=False)
@@ -60,6 +61,7 @@ def format_report(table: pd.DataFrame) -> str:
 def _format_rows(rows: pd.DataFrame, quality: str) -> str:
     """Align the rows, with a blank line before each density."""
     formats = {
+        "trained from": "{}",
         "density": "{:.3g}",
         "kept": "{:,.0f}",
         "strong": quality,
@@ -70,7 +72,12 @@ def _format_rows(rows: pd.DataFrame, quality: str) -> str:
         "effective": "{:.3g}",
         "seconds": "{:.1f}",
     }
-    short = {"n_kept": "kept", "strong_raw": "raw", "effective_density": "effective"}
+    short = {
+        "trained_from": "trained from",
+        "n_kept": "kept",
+        "strong_raw": "raw",
+        "effective_density": "effective",
+    }
     cells = rows.rename(columns=short).set_index(["pruner", "mode"])
     cells[""] = cells["collapsed"].map({True: "collapsed", False: ""}).fillna("failed")
     text = cells[[*formats, ""]].to_string(

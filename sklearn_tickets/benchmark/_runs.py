@@ -1,9 +1,10 @@
 """Fit and score pruners: in parallel, and side by side where their trainings can be stacked."""
 
+import threading
 import traceback
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -27,7 +28,9 @@ from sklearn_tickets.pruners.base import BasePruner
 # With more networks, a stack is hardly faster per network; with fewer, it is slower.
 _MOST, _FEWEST = 16, 4
 # Memory limit for all fits in progress.
-_MAX_BYTES = 2**30
+MAX_BYTES = 2**30
+# Threads share the global random streams, which fits side by side seed in turns.
+_FITS = threading.Lock()
 
 _SCORERS = {
     "accuracy": {
@@ -79,21 +82,20 @@ def _groups(runs: Sequence[SeekRun], n_jobs: int) -> list[list[int]]:
 
 
 @torch.inference_mode(False)  # As in a pruner's fit.
-def _execute(
-    group: Sequence[int], runs: Sequence[SeekRun], data: SeekData, max_batch_bytes: int
-) -> dict[int, dict[str, Any]]:
-    """Return the rows of some runs by index."""
-    tasks = [Task(runs[i].pruner, {}, data.X_train, data.y_train) for i in group]
+def execute(
+    label: Any, runs: Sequence[SeekRun], data: SeekData, max_batch_bytes: int
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Return a label, and the rows of some runs, which are fitted side by side."""
+    tasks = [Task(run.pruner, {}, data.X_train, data.y_train) for run in runs]
     # With one thread each, runs do not compete for cores, and all sums have the same order.
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         # The table has a column for collapsed networks.
-        with warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
+        with _FITS, warnings.catch_warnings(action="ignore", category=LayerCollapseWarning):
             outcomes = [*fit_in_batches(tasks, max_batch_bytes, Log())]
-        return {
-            i: _measure(runs[i], outcome, data) for i, outcome in zip(group, outcomes, strict=True)
-        }
+        rows = [_measure(run, outcome, data) for run, outcome in zip(runs, outcomes, strict=True)]
+        return label, rows
     finally:
         torch.set_num_threads(n_threads)
 
@@ -114,6 +116,7 @@ def _measure(run: SeekRun, outcome: Outcome, data: SeekData) -> dict[str, Any]:
             row
             | qualities
             | {
+                "trained_from": _trained_from(pruner),
                 "n_kept": pruner.mask_.n_kept,
                 "overlap": ticket_overlap_score(data.ticket, pruner.mask_),
                 "chance": ticket_chance_level(data.ticket, pruner.mask_),
@@ -124,6 +127,13 @@ def _measure(run: SeekRun, outcome: Outcome, data: SeekData) -> dict[str, Any]:
         )
     except Exception:
         return row | {"error": traceback.format_exc()}
+
+
+def _trained_from(pruner: BasePruner) -> str:
+    """Tell from which weights a pruner trained its ticket, if it did."""
+    if not pruner.train_ticket:
+        return "strong"
+    return "sparse net" if getattr(pruner, "rewind_epoch", 0) is None else "weak"
 
 
 def run_all(
@@ -159,23 +169,27 @@ def run_all(
     n_at_a_time = effective_n_jobs(n_jobs)
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     n_done, n_epochs = 0, sum(run.n_epochs for run in runs)
-    for measured in parallel(
-        delayed(_execute)(group, runs, data, _MAX_BYTES // n_at_a_time)
+    for group, group_rows in parallel(
+        delayed(execute)(group, [runs[i] for i in group], data, MAX_BYTES // n_at_a_time)
         for group in _groups(runs, n_at_a_time)
     ):
-        for i, row in measured.items():
+        for i, row in zip(group, group_rows, strict=True):
             rows[i] = row
             n_done += runs[i].n_epochs
             if callback is not None:
                 callback(n_done, n_epochs)
-    failed = [row for row in rows if "error" in row]
+    warn_of_failures([row for row in rows if "error" in row], len(rows), stacklevel=4)
+    return rows
+
+
+def warn_of_failures(failed: Sequence[Mapping[str, Any]], n_rows: int, stacklevel: int) -> None:
+    """Warn of failed rows, if there are any, and quote the first."""
     if failed:
         first = failed[0]
         warnings.warn(
-            f"{len(failed)} of {len(rows)} runs failed; their rows have missing values. The first "
+            f"{len(failed)} of {n_rows} runs failed; their rows have missing values. The first "
             f"is {first['pruner']} ({first['mode']}) at density {first['density']:.4g}:\n"
             f"{first['error']}",
             FitFailedWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
-    return rows

@@ -1,19 +1,25 @@
 """`seek`: compare the results of pruners with a planted ticket."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import clone
-from skorch import NeuralNet
 
 from sklearn_tickets._random import independent_rng
-from sklearn_tickets.benchmark._runs import SeekData, SeekRun, run_all
-from sklearn_tickets.datasets import PlantedTicket, PlantedTicketGenerator
+from sklearn_tickets.benchmark._runs import run_all
+from sklearn_tickets.benchmark._searches import (
+    Budget,
+    check_integer,
+    modes_of,
+    reference_runs,
+    search_run,
+    split,
+)
+from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners import (
     BernoulliGatePruner,
@@ -22,7 +28,6 @@ from sklearn_tickets.pruners import (
     EdgePopupPruner,
     GemMinerPruner,
     GeneticPruner,
-    GivenMaskPruner,
     GraSPPruner,
     HardConcretePruner,
     IterativeMagnitudePruner,
@@ -42,6 +47,7 @@ COLUMNS = (
     "seed",
     "pruner",
     "mode",
+    "trained_from",
     "density",
     "n_kept",
     "metric",
@@ -76,12 +82,6 @@ PRUNERS: dict[str, Callable[..., BasePruner]] = {
 # The pruners that score parameters. The others learn their masks, which takes longer.
 DEFAULT = tuple(PRUNERS)[:6]
 
-# Magnitude pruning in rounds is iterative magnitude pruning.
-_MODES = {name: ("learned",) for name in PRUNERS if name not in DEFAULT} | {
-    "magnitude": ("single",),
-    "imp": ("multi",),
-}
-
 
 def seek(
     generator: PlantedTicketGenerator,
@@ -98,11 +98,10 @@ def seek(
     """Plant a ticket, and compare it with the tickets that pruners find.
 
     Every pruner searches at every density in two modes: ``"single"`` prunes the untrained
-    network once; ``"multi"`` goes through rounds of training, pruning a part, and resetting
-    the weights to their initial values. Pruners that learn their masks have one mode,
+    network once; ``"multi"`` goes through rounds of training, pruning a part, and rewinding
+    the weights, if the pruner rewinds. Pruners that learn their masks have one mode,
     ``"learned"``, and train for as many epochs as all rounds together. The final tickets are
-    trained from their initial weights. Biases are pruned like weights, since a planted ticket
-    consists of both.
+    then trained. Biases are pruned like weights, since a planted ticket consists of both.
 
     Parameters
     ----------
@@ -113,8 +112,7 @@ def seek(
         qualities.
     pruners : iterable of str or mapping of str to callable, default=DEFAULT
         Names from `PRUNERS`, or a mapping of names to classes or other callables that make
-        a pruner from a skorch net and keyword arguments. All pruners are rewound to the
-        initial weights, so that the table compares weak tickets.
+        a pruner from a skorch net and keyword arguments.
     densities : iterable of float in (0, 1] or "ticket", default=(0.1, 0.01, "ticket")
         Fractions of the parameters to keep; ``"ticket"`` is the planted ticket's own.
     n_rounds : int, default=10
@@ -132,18 +130,20 @@ def seek(
 
     Returns
     -------
-    table : DataFrame of shape (n_runs, 17)
+    table : DataFrame of shape (n_runs, 18)
         One row per run: first the references described in Notes; then, for every density,
         every pruner in every mode. The columns are
 
         - ``task, depth, width, seed``: the planted problem;
         - ``pruner, mode``: the pruner and its mode; references have the mode "given";
+        - ``trained_from``: "weak", from the initial weights (or those of an early epoch, if the
+          pruner rewinds to it); "sparse net", never rewound; or "strong", not trained;
         - ``density, n_kept``: requested fraction of the parameters, and number kept;
         - ``metric``: "accuracy" (higher is better) or "mse", mean squared error (lower is
           better);
         - ``strong``: quality at the initial weights, with outputs multiplied by factors
           estimated on the training data; ``strong_raw``: without these factors;
-        - ``weak``: quality after training from the initial weights;
+        - ``weak``: quality after training, from the weights that ``trained_from`` tells;
         - ``overlap``: intersection over union with the planted ticket; ``chance``: that of
           a random mask with as many entries in every parameter;
         - ``effective_density``: fraction on a path from an input to an output;
@@ -205,53 +205,21 @@ def seek(
     5   synflow  single       4
     6   synflow   multi       4
     """
-    for argument, value, minimum in [
-        ("n_samples", n_samples, 100),
-        ("n_rounds", n_rounds, 1),
-        ("round_epochs", round_epochs, 0),
-        ("final_epochs", final_epochs, 1),
-    ]:
-        if not isinstance(value, Integral) or value < minimum:
-            raise ValueError(f"{argument} must be an integer of at least {minimum}; got {value!r}.")
+    check_integer("n_samples", n_samples, 100)
+    budget = Budget(n_rounds, round_epochs, final_epochs)
     chosen = _named_pruners(pruners)
     seed = generator.random_state
     if not isinstance(seed, Integral):
         seed = independent_rng(seed).randint(np.iinfo(np.int32).max)
     planted = clone(generator).set_params(random_state=seed).generate(n_samples)
-    n_train = n_samples - n_samples // 10
-    data = SeekData(
-        X_train=planted.X[:n_train],
-        y_train=planted.y[:n_train],
-        X_test=planted.X[n_train:],
-        y_test=planted.y[n_train:],
-        ticket=planted.mask,
-        metric="accuracy" if planted.y.dtype.kind == "i" else "mse",
-    )
-
-    settings: dict[str, Any] = {"final_epochs": final_epochs, "random_state": seed}
-    search_epochs = {"single": 0, "multi": n_rounds * round_epochs}
-    search_epochs["learned"] = max(1, search_epochs["multi"])
-    # The table compares weak tickets.
-    modes: dict[str, dict[str, Any]] = {
-        "single": {"round_epochs": 0, "rewind_epoch": 0},
-        "multi": {"n_rounds": n_rounds, "round_epochs": round_epochs, "rewind_epoch": 0},
-        "learned": {"train_ticket": True},
-    }
-    nets = {mode: planted.make_net() for mode in ("single", "multi")}
-    nets["learned"] = planted.make_net(max_epochs=search_epochs["learned"])
-    runs = [
-        SeekRun(name, "given", mask.density, GivenMaskPruner(net, mask, **settings), final_epochs)
-        for name, net, mask in _references(planted, seed)
-    ]
-    for density in _numeric_densities(densities, planted.mask):
+    data = split(planted)
+    runs = list(reference_runs(planted, final_epochs))
+    for density in numeric_densities(densities, planted.mask):
         for name, make_pruner in chosen.items():
-            for mode in _MODES.get(name, ("single", "multi")):
-                pruner = make_pruner(
-                    nets[mode], sparsity=1 - density, prune_bias=True, **settings, **modes[mode]
-                )
-                runs.append(
-                    SeekRun(name, mode, density, pruner, search_epochs[mode] + final_epochs)
-                )
+            runs.extend(
+                search_run(planted, name, make_pruner, mode, density, budget)
+                for mode in modes_of(name, make_pruner, planted)
+            )
 
     problem = {
         "task": getattr(generator.task, "name", generator.task),
@@ -277,7 +245,7 @@ def _named_pruners(
     return {name: PRUNERS[name] for name in names}
 
 
-def _numeric_densities(
+def numeric_densities(
     densities: Iterable[float | Literal["ticket"]], ticket: TicketMask
 ) -> list[float]:
     """Check the densities, replace "ticket" by the ticket's density, and drop duplicates."""
@@ -288,16 +256,3 @@ def _numeric_densities(
                 f"densities contains {density!r}; pass fractions above 0 and at most 1 or 'ticket'."
             )
     return list(dict.fromkeys(float(density) for density in numbers))
-
-
-def _references(planted: PlantedTicket, seed: int) -> Iterator[tuple[str, NeuralNet, TicketMask]]:
-    """Yield the name, net and mask of each reference."""
-    ticket, net = planted.mask, planted.make_net()
-    yield "planted", net, ticket
-    yield "dense", net, ticket | ~ticket
-    if (planted.output_scale != 1).any():
-        yield "scaled", planted.make_net(output_scale=True), ticket
-    yield "shuffled", net, ticket.shuffled(seed)
-    *_, output_bias = ticket
-    biases = {name: torch.full_like(kept, name == output_bias) for name, kept in ticket.items()}
-    yield "constant", net, TicketMask(biases)

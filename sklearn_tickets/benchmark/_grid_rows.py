@@ -1,0 +1,287 @@
+"""The rows of grids: products of axes, checked before any row is run."""
+
+import json
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from sklearn_tickets.benchmark._runs import SeekRun
+from sklearn_tickets.benchmark._searches import (
+    MODES,
+    Budget,
+    check_integer,
+    modes_of,
+    reference_runs,
+    search_run,
+)
+from sklearn_tickets.benchmark._seek import DEFAULT, PRUNERS, numeric_densities
+from sklearn_tickets.datasets import PlantedTicket, PlantedTicketGenerator
+from sklearn_tickets.pruners.base import BasePruner
+
+Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+_REFERENCES = ("planted", "dense", "scaled", "shuffled", "constant")
+
+# Axes and their values where a grid gives none: those of `Problem`, of `Budget`, and others.
+_PROBLEM_AXES: dict[str, Sequence[Any]] = {
+    "seeds": (0,),
+    "tasks": ("circle",),
+    "depths": (5,),
+    "widths": (100,),
+    "noise": (0.01,),
+    "n_noise_features": (0,),
+    "scaling": ("hidden",),
+    "n_samples": (10_000,),
+}
+_BUDGET_AXES: dict[str, Sequence[Any]] = {"rounds": (10,), "epochs": (5,), "final_epochs": (10,)}
+_AXES: dict[str, Sequence[Any]] = {
+    **_PROBLEM_AXES,
+    **_BUDGET_AXES,
+    "references": _REFERENCES,
+    "pruners": DEFAULT,
+    "modes": MODES,
+    "densities": (0.1, 0.01, "ticket"),
+}
+
+_VERSIONS = {
+    "sklearn_tickets_version": version("sklearn-tickets"),
+    "torch_version": version("torch"),
+}
+
+# Parameters of pruners that other axes set.
+_AXIS_OF = {
+    "estimator": "tasks",
+    "sparsity": "densities",
+    "random_state": "seeds",
+    "round_epochs": "epochs",
+    "final_epochs": "final_epochs",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A planted problem: parameters of its generator, its seed, and the number of samples."""
+
+    seed: int
+    task: str
+    depth: int
+    width: int
+    noise: float
+    n_noise_features: int
+    scaling: Any
+    n_samples: int
+
+    def __post_init__(self) -> None:
+        check_integer("seeds", self.seed, 0)
+        check_integer("n_samples", self.n_samples, 100)
+        self.generator._validate_params()
+
+    @property
+    def generator(self) -> PlantedTicketGenerator:
+        """The generator of the problem."""
+        parameters = asdict(self)
+        del parameters["n_samples"]
+        return PlantedTicketGenerator(random_state=parameters.pop("seed"), **parameters)
+
+    def plant(self) -> PlantedTicket:
+        """Generate the problem, or take it from those that this process generated last."""
+        return _plant(self)
+
+
+@lru_cache(maxsize=2)
+def _plant(problem: Problem) -> Any:
+    return problem.generator.generate(problem.n_samples)
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """What is run for a row: a reference or a pruner on a planted problem.
+
+    `parameters` are the pruner's own that the grid sets, and `settings` all that it has, once it
+    is set up. References have neither, and no density.
+    """
+
+    problem: Problem
+    pruner: str
+    mode: str
+    budget: Budget
+    density: Any = None
+    parameters: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] | None = None
+
+    def make_run(self) -> SeekRun:
+        """Make the run, which has the unfitted pruner."""
+        planted = self.problem.plant()
+        if self.mode == "given":
+            references = reference_runs(planted, self.budget.final_epochs)
+            return next(run for run in references if run.name == self.pruner)
+        density = planted.mask.density if self.density == "ticket" else self.density
+        make_pruner = find_pruner(self.pruner)
+        run = search_run(planted, self.pruner, make_pruner, self.mode, density, self.budget)
+        run.pruner.set_params(**self.parameters or {})
+        return run
+
+    @property
+    def n_epochs(self) -> int:
+        """The number of training epochs."""
+        search = 0 if self.mode == "given" else self.budget.search_epochs(self.mode)
+        return search + self.budget.final_epochs
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """All that the results depend on, as plain values."""
+        budget = asdict(self.budget)
+        if self.mode in ("given", "single"):
+            budget |= {"n_rounds": None, "round_epochs": None}
+        return {
+            **asdict(self.problem),
+            "pruner": self.pruner,
+            "mode": self.mode,
+            "density": self.density,
+            **budget,
+            "parameters": self.parameters or {},
+            "settings": self.settings or {},
+            **_VERSIONS,
+        }
+
+    @property
+    def key(self) -> str:
+        """The hash of the setup, by which a store knows the row."""
+        return sha256(json.dumps(self.setup, sort_keys=True).encode()).hexdigest()
+
+
+def expand(grid: Grid) -> dict[str, GridRow]:
+    """Check a grid, and return its rows by their keys."""
+    blocks = [grid] if isinstance(grid, Mapping) else grid
+    rows = {row.key: row for block in blocks for row in _expand_block(block)}
+    if not rows:
+        raise ValueError("grid has no rows; give each of its axes a value.")
+    return rows
+
+
+def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
+    """Yield the rows of a product: all of the first seed, then all of the second, and so on."""
+    _check_names("grid", block, _AXES)
+    axes = _AXES | {name: _values(value) for name, value in block.items()}
+    _check_names("references", axes["references"], _REFERENCES)
+    _check_names("modes", axes["modes"], MODES)
+    problems = [Problem(*values) for values in product(*(axes[name] for name in _PROBLEM_AXES))]
+    # Neither the width that a ticket needs nor the references depend on the seed.
+    specimens = {problem: replace(problem, seed=0, n_samples=100) for problem in problems}
+    searches = list(_searches(specimens[problems[0]], axes)) if problems else []
+    references = {
+        specimen: [
+            GridRow(specimen, run.name, "given", Budget(1, 0, final_epochs))
+            for final_epochs in axes["final_epochs"]
+            for run in reference_runs(specimen.plant(), final_epochs)
+            if run.name in axes["references"]
+        ]
+        for specimen in dict.fromkeys(specimens.values())
+    }
+    for problem, specimen in specimens.items():
+        yield from (replace(row, problem=problem) for row in references[specimen] + searches)
+
+
+def _searches(problem: Problem, axes: Mapping[str, Sequence[Any]]) -> Iterator[GridRow]:
+    """Yield the searches for the ticket of one problem, whose pruners are set up to check them."""
+    planted = problem.plant()
+    numeric_densities(axes["densities"], planted.mask)
+    budgets = [Budget(*values) for values in product(*(axes[name] for name in _BUDGET_AXES))]
+    for density, entry in product(axes["densities"], axes["pruners"]):
+        name, parameters = _parse_pruner(entry)
+        try:
+            possible = modes_of(name, find_pruner(name), planted)
+            modes = [mode for mode in axes["modes"] if mode in possible]
+            if not modes:
+                raise ValueError(
+                    f"modes={axes['modes']} has none of pruner {name!r}, which are {possible}."
+                )
+            for mode, budget, *values in product(modes, budgets, *parameters.values()):
+                default = GridRow(problem, name, mode, budget, density)
+                yield _set_up(default, dict(zip(parameters, values, strict=True)))
+        except TypeError as error:
+            raise ValueError(
+                f"pruners contains {entry!r}, which cannot be set up ({error}); it must take a net "
+                "and the parameters of `SparsityPruner`."
+            ) from error
+
+
+def _set_up(default: GridRow, parameters: Mapping[str, Any]) -> GridRow:
+    """Give a row the parameters that are not its pruner's own already, and check them."""
+    axis_of = _AXIS_OF | ({"n_rounds": "rounds"} if default.mode == "multi" else {})
+    for name in parameters:
+        if name in axis_of:
+            raise ValueError(f"pruners sets {name!r}; use the key {axis_of[name]!r} of the grid.")
+    pruner = default.make_run().pruner
+    known = pruner.get_params()
+    _check_names(f"pruner {default.pruner!r}", parameters, known)
+    changed = {name: value for name, value in parameters.items() if value != known[name]}
+    pruner.set_params(**changed)
+    pruner._validate_params()
+    settings = pruner.get_params(deep=False)
+    settings = {name: value for name, value in settings.items() if name not in axis_of}
+    try:
+        json.dumps(settings)
+    except TypeError as error:
+        raise ValueError(
+            f"pruner {default.pruner!r} has a parameter that is no plain value, by which its rows "
+            f"could be known again ({error}): {settings}."
+        ) from error
+    return replace(default, parameters=changed, settings=settings)
+
+
+def _parse_pruner(entry: Any) -> tuple[str, dict[str, list[Any]]]:
+    """Split a pruner of a grid into its name and the values of its parameters."""
+    if isinstance(entry, str):
+        return entry, {}
+    if not isinstance(entry, Mapping) or "pruner" not in entry:
+        raise ValueError(
+            f"pruners contains {entry!r}; give a name, or a table whose key 'pruner' is a name."
+        )
+    return entry["pruner"], {
+        # TOML has no word for None.
+        name: [None if value == "None" else value for value in _values(values)]
+        for name, values in entry.items()
+        if name != "pruner"
+    }
+
+
+def find_pruner(name: str) -> Callable[..., BasePruner]:
+    """Return a pruner of the library by its name, or another one as "package.module:Class"."""
+    if ":" not in name:
+        _check_names("pruners", [name], PRUNERS)
+        return PRUNERS[name]
+    try:
+        return pkgutil.resolve_name(name)
+    except Exception as error:
+        raise ValueError(
+            f"pruners contains {name!r}, which cannot be imported ({type(error).__name__}: "
+            f"{error}); install its package, or run where its module is."
+        ) from error
+
+
+def _values(axis: Any) -> list[Any]:
+    """Return the values of an axis; a single one needs no list."""
+    is_single = isinstance(axis, str | Mapping) or not isinstance(axis, Iterable)
+    values = [axis] if is_single else axis
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
+
+
+def _check_names(where: str, names: Iterable[Any], known: Iterable[str]) -> None:
+    """Raise a ValueError for the first name that is not known."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            (nearest,) = get_close_matches(str(name), known, n=1, cutoff=0)
+            raise ValueError(
+                f"{where} has the unknown name {name!r}; did you mean {nearest!r}? "
+                f"Known are {', '.join(known)}."
+            )
