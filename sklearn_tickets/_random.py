@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-_STREAMS = threading.RLock()
+# The global random streams are shared by all threads of a process, which take turns at them.
+STREAMS = threading.RLock()
 
 
 def independent_rng(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
@@ -41,7 +42,7 @@ def seeded(seed: int, device: str | torch.device) -> Iterator[None]:
     device = torch.device(device)
     if device.type == "cuda":
         torch.cuda.init()
-    with _STREAMS:
+    with STREAMS:
         others = random_streams()
         np.random.seed(seed)
         torch.default_generator.manual_seed(seed)

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
 from sklearn.base import clone
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
@@ -126,3 +127,15 @@ def test_replicates_turn_gradients_on():
         found = fit_replicates(pruner, CIRCLES)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.predict(CIRCLES[0].X), other.predict(CIRCLES[0].X))
+
+
+def test_threads_do_not_disturb_each_other():
+    """The random streams are those of the process."""
+    pruner = MagnitudePruner(NET, sparsity=0.5, round_epochs=2, random_state=0)
+    planted_list = CIRCLES * 3
+    expected = fit_replicates(pruner, planted_list)
+    before = torch.get_rng_state()
+    with parallel_config("threading"):
+        found = fit_replicates(pruner, planted_list, n_jobs=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [each.mask_ for each in found] == [each.mask_ for each in expected]

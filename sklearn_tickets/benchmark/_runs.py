@@ -29,7 +29,7 @@ from sklearn_tickets.pruners.base import BasePruner
 _MOST, _FEWEST = 16, 4
 # Memory limit for all fits in progress.
 MAX_BYTES = 2**30
-# Threads share the global random streams, which fits side by side seed in turns.
+# Threads share the filters of warnings.
 _FITS = threading.Lock()
 
 _SCORERS = {

@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator
 from skorch.callbacks import ProgressBar
 
 from sklearn_tickets._estimators import pruner_of
-from sklearn_tickets._random import random_streams, set_random_streams
+from sklearn_tickets._random import STREAMS, random_streams, set_random_streams
 from sklearn_tickets.model_selection._make_stack import try_out
 from sklearn_tickets.model_selection._member import CannotStackError, Member
 from sklearn_tickets.model_selection._stack import Trained
@@ -127,14 +127,15 @@ class Course:
     @contextmanager
     def _own_streams(self) -> Iterator[None]:
         """Give the sequence the random streams as it left them, and restore the caller's."""
-        others = random_streams()
-        if self._streams is not None:
-            set_random_streams(self._streams)
-        try:
-            yield
-        finally:
-            self._streams = random_streams()
-            set_random_streams(others)
+        with STREAMS:
+            others = random_streams()
+            if self._streams is not None:
+                set_random_streams(self._streams)
+            try:
+                yield
+            finally:
+                self._streams = random_streams()
+                set_random_streams(others)
 
 
 class Fit(Course):
