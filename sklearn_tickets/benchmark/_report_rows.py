@@ -9,7 +9,7 @@ import pandas as pd
 
 from sklearn_tickets.benchmark._format_report import QUALITY
 from sklearn_tickets.benchmark._seek import COLUMNS
-from sklearn_tickets.benchmark._seek_display import MODES
+from sklearn_tickets.benchmark._searches import MODES
 
 TICKET_LEVEL = "ticket"
 # Scores that differ by no more are ties; rounding errors do not decide.
@@ -55,7 +55,6 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
         - ``method``: the name with the mode, unless it is that of a reference;
         - ``level``: the density as text; "ticket" if it is that of the planted ticket; missing if
           the run failed before its density was known, as ``metric`` may be;
-        - ``trained_from``: the weights that tickets are trained from, "weak" if not given;
         - ``is_reference``: whether the mask was given, not searched;
         - ``failed``: whether there is no quality;
         - ``score``: the quality after training on a scale on which higher is better and
@@ -90,7 +89,6 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
         _check(rows, column, rows[column].notna(), "integers")
     rows["is_reference"] = rows["mode"] == "given"
     rows["problem"] = _problems(rows)
-    rows["trained_from"] = rows.get("trained_from", "weak")
     rows["name"] = _names(rows)
     modes = " (" + rows["mode"].map(str) + ")"
     rows["method"] = rows["name"] + modes.where(~rows["is_reference"], "")

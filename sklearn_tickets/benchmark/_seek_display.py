@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LINES: dict[Any, Literal["-", "--", "-."]] = {"multi": "-", "single": "--", "learned": "-."}
-MODES = {"multi": "multi-shot", "single": "single-shot", "learned": "learned mask"}
+_LABELS = {"multi": "multi-shot", "single": "single-shot", "learned": "learned mask"}
 
 
 class SeekDisplay(Display):
@@ -100,7 +100,7 @@ class SeekDisplay(Display):
         ]
         legend += [
             Line2D([], [], color=INK, linestyle=_LINES[mode], label=label)
-            for mode, label in MODES.items()
+            for mode, label in _LABELS.items()
             if (found["mode"] == mode).any()
         ]
         legend.append(

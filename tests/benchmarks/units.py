@@ -28,7 +28,8 @@ from sklearn_tickets.models import MLP, VGG, LeNet5, ModuleTemplate, ResNet
 from sklearn_tickets.pruners import GivenMaskPruner, MagnitudePruner, SNIPPruner
 from sklearn_tickets.pruners.base import BasePruner
 
-SEEDS = 5, 6, 7
+# Seeds 0 to 7 were seen by choices of settings.
+SEEDS = 10, 11, 12
 # The sensitivity of SNIP is the first-order Taylor expansion of the loss.
 PRUNERS = {"magnitude": MagnitudePruner, "Taylor": SNIPPruner}
 
