@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_tickets.benchmark._format_report import QUALITY
-from sklearn_tickets.benchmark._seek import COLUMNS
 from sklearn_tickets.benchmark._searches import MODES
+from sklearn_tickets.benchmark._seek import COLUMNS
 
 TICKET_LEVEL = "ticket"
 # Scores that differ by no more are ties; rounding errors do not decide.
