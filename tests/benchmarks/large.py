@@ -63,17 +63,15 @@ def make_net(name: str, n_epochs: int = 2, **params):
         if name.startswith("MLP")
         else {"module__n_channels": 3, "module__image_size": 32}
     )
-    return make_classifier(
-        **NETWORKS[name],
-        **sizes,
-        module__n_outputs=10,
-        optimizer=torch.optim.SGD,
-        optimizer__momentum=0.9,
-        lr=0.01,
-        batch_size=BATCH_SIZE,
-        max_epochs=n_epochs,
-        **params,
-    )
+    settings = {
+        "module__n_outputs": 10,
+        "optimizer": torch.optim.SGD,
+        "optimizer__momentum": 0.9,
+        "lr": 0.01,
+        "batch_size": BATCH_SIZE,
+        "max_epochs": n_epochs,
+    }
+    return make_classifier(**NETWORKS[name] | sizes | settings | params)
 
 
 def seconds(function) -> float:
