@@ -48,7 +48,7 @@ rows["largest class"] = {"accuracy": pd.Series(y_test).value_counts(normalize=Tr
 print(pd.DataFrame(rows).T.round(3))
 
 # %%
-# The annealed ticket is far better than edge-popup's, and not much worse than the planted one. It
+# The annealed ticket is far better than edge-popup's, if not yet as good as the planted one. It
 # shares next to no parameter with that one: small strong tickets are not unique, and finding one is
 # not finding *the* ticket.
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
