@@ -78,7 +78,7 @@ plt.show()
 # --------------------
 # The control has the ticket's mask on other initial weights. With small batches it does as well as
 # the ticket; with large batches it does not. (Large batches also mean fewer steps, which other
-# weights would need most; docs/benchmarks.md separates the two effects by small batches at a lower
+# weights would need most; docs/results/why.md separates the two effects by small batches at a lower
 # rate.)
 pruners = {
     name: IterativeMagnitudePruner(

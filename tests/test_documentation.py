@@ -1,5 +1,6 @@
 """The code of every page of the documentation works, and the reference lists all subpackages."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -40,3 +41,14 @@ def test_the_reference_lists_every_subpackage():
     assert sorted(listed) == sorted(
         ".".join(door.parent.relative_to(package.parent).parts) for door in doors
     )
+
+
+def test_the_guide_has_every_public_name():
+    words = {
+        word for page in DOCS.glob("guide/*.md") for word in re.findall(r"\w+", page.read_text())
+    }
+    package = Path(sklearn_tickets.__file__).parent
+    for door in package.glob("[a-z]*/**/__init__.py"):
+        room = ".".join(door.parent.relative_to(package.parent).parts)
+        missing = {*importlib.import_module(room).__all__} - words
+        assert not missing, f"{room}: {missing}"
