@@ -425,7 +425,9 @@ def test_an_interrupt_ends_the_chains_with_the_mask_so_far_or_is_raised(monkeypa
         return anneal(*args)
 
     monkeypatch.setattr("sklearn_tickets._annealing._chain.anneal", interrupted)
-    handler = signal.getsignal(signal.SIGINT)
+    # Other tests run programs in this process, which may have left handlers of their own.
+    handler = signal.default_int_handler
+    signal.signal(signal.SIGINT, handler)
     settings = QUICK | {"n_moves": 1_000_000, "keep_on_interrupt": is_kept, "sparsity": 0.5}
     pruner = AnnealingPruner(make_net("classifier"), **settings)
     with nullcontext() if is_kept else pytest.raises(KeyboardInterrupt):

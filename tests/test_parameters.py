@@ -43,8 +43,8 @@ def test_signatures_look_as_if_written_by_hand():
         "(estimator, *, sparsity=0.9, scope='global', prune_bias=False, exclude=(), "
         "initial_mask=None, n_rounds=1, round_epochs=0, rewind_epoch=0, schedule=None, "
         "store_rounds=False, l1=0.0, connected=False, density_schedule='geometric', "
-        "n_score_samples=None, regrow=False, final_epochs=None, train_ticket=True, "
-        "random_state=None)"
+        "granularity='weight', n_score_samples=None, regrow=False, final_epochs=None, "
+        "train_ticket=True, random_state=None)"
     )
     assert str(inspect.signature(GivenMaskPruner)).startswith("(estimator, mask=None, *, ")
 
