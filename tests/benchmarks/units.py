@@ -111,7 +111,7 @@ def speed() -> None:
         data, test = split(seed)
         dense = train(WIDE, 10, seed, data)
         for scope in ("layer", "global"):
-            pruned = by_units(dense.estimator_.module_, "magnitude", scope, 0.9, 15, data)
+            pruned = by_units(dense.estimator_.module_, "magnitude", scope, 0.9, 15, seed, data)
             before, after = measure_latency([dense.estimator_.module_, compact(pruned)])
             scores = f"{dense.score(*test):.3f}", f"{pruned.score(*test):.3f}"
             print_row(
@@ -120,7 +120,13 @@ def speed() -> None:
 
 
 def by_units(
-    module: nn.Module, importance: str, scope: str, sparsity: float, n_epochs: int, data: Data
+    module: nn.Module,
+    importance: str,
+    scope: str,
+    sparsity: float,
+    n_epochs: int,
+    seed: int,
+    data: Data,
 ) -> BasePruner:
     """Prune the units of a trained network, and train what is left."""
     pruner = PRUNERS[importance](
@@ -128,7 +134,7 @@ def by_units(
         sparsity=sparsity,
         granularity="unit",
         scope=scope,
-        random_state=0,
+        random_state=seed,
     )
     return pruner.fit(*data)
 
@@ -171,7 +177,7 @@ def compare(case: Case, importance: str) -> Iterator[list[float]]:
         data, test = split(seed)
         dense = train_dense(case, seed)
         trained = dense.estimator_.module_
-        ours = by_units(trained, importance, "layer", case.sparsity, case.n_after, data)
+        ours = by_units(trained, importance, "layer", case.sparsity, case.n_after, seed, data)
         fitted, modules = [dense, ours], [trained, compact(ours)]
         if find_spec("torch_pruning"):
             smaller = by_torch_pruning(trained, importance, count_flops(modules[1]), data)
