@@ -71,6 +71,7 @@ def test_pruners_of_ones_own_are_found_in_the_folder(folder, capsys):
         ([], None, "the following arguments are required: FILE.toml, or --example"),
         (["no.toml"], None, "path='no.toml' cannot be read as TOML"),
         (["grid.toml"], "pruners = [", "path='grid.toml' cannot be read as TOML"),
+        (["grid.toml"], "seeds = true", "seeds must be an integer of at least 0; got True"),
         (["grid.toml"], "seed = 1", "unknown name 'seed'; did you mean 'seeds'?"),
         (["grid.toml"], "pruners = 'own:Own'", "'own:Own', which cannot be imported"),
         (["grid.toml", "--store=no/x.sqlite"], None, "'no/x.sqlite' cannot be written as a store"),
