@@ -141,7 +141,7 @@ def report_command(argv: Sequence[str], name: str) -> int:
             frame = store.to_frame()
     except ValueError as error:
         parser.error(str(error))
-    from sklearn_tickets.benchmark import write_report  # type: ignore[attr-defined]
+    from sklearn_tickets.benchmark import write_report
 
     write_report(frame, args.output)
     return 0

@@ -116,4 +116,4 @@ class Host:
         # Where the start is of no use yet, the best logits are 0, and nothing would matter.
         sizes = np.abs(outputs * scale).mean(axis=1)
         size = np.average(sizes, weights=run.sample_weight) or 1.0
-        return np.log(scale / min(temperature, size / np.e))
+        return np.log(scale / min(temperature, size / math.e))
