@@ -1,6 +1,7 @@
 """The commands ``grid`` and ``report``: files, errors and messages."""
 
 import sqlite3
+import sys
 
 import pytest
 
@@ -24,7 +25,8 @@ final_epochs = 1
 def folder(tmp_path, monkeypatch):
     """A folder with a grid, where the commands run."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", ["elsewhere"])
+    # A copy without the current folder. torch imports some packages as late as in a fit.
+    monkeypatch.setattr("sys.path", [path for path in sys.path if path])
     (tmp_path / "grid.toml").write_text(TINY)
     return tmp_path
 
@@ -71,6 +73,7 @@ def test_pruners_of_ones_own_are_found_in_the_folder(folder, capsys):
         ([], None, "the following arguments are required: FILE.toml, or --example"),
         (["no.toml"], None, "path='no.toml' cannot be read as TOML"),
         (["grid.toml"], "pruners = [", "path='grid.toml' cannot be read as TOML"),
+        (["grid.toml"], "seeds = true", "seeds must be an integer of at least 0; got True"),
         (["grid.toml"], "seed = 1", "unknown name 'seed'; did you mean 'seeds'?"),
         (["grid.toml"], "pruners = 'own:Own'", "'own:Own', which cannot be imported"),
         (["grid.toml", "--store=no/x.sqlite"], None, "'no/x.sqlite' cannot be written as a store"),

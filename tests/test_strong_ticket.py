@@ -27,6 +27,13 @@ def test_many_rows_are_thinned_out_and_classes_keep_their_shares():
     assert len(rows_to_read(np.zeros((20_001, 2)), 128)) == 128
 
 
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_targets_in_columns_keep_their_shares_though_they_alternate(n_outputs):
+    """With 19,999 rows, every second one would be chosen."""
+    y = np.repeat(np.arange(19_999)[:, None] % 2, n_outputs, axis=1)
+    assert y[rows_to_read(y, 10_000)].mean() == pytest.approx(0.5, abs=1e-3)
+
+
 def make_wide(n_features, n_outputs):
     """A network of a million parameters, with normalization."""
     return nn.Sequential(

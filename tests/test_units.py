@@ -148,6 +148,22 @@ def test_units_that_are_added_go_together():
     )
 
 
+def test_dead_ends_do_not_count_in_the_scores_of_units():
+    # The first unit of the first layer reads nothing, so what the second layer reads of it is
+    # a dead end: of its units, the one of larger other weights stays.
+    weights = [[[0.0], [2.0], [1.0]], [[1.0, 2.0, 2.0], [1.0, 1.75, 1.75]], [[1.0, 1.0]]]
+    first, second = torch.ones(3, 1), torch.ones(2, 3)
+    first[0] = second[1, 0] = 0
+    mask = TicketMask({"0.weight": first, "2.weight": second, "4.weight": torch.ones(1, 2)})
+    net = small_net(*weights)
+    pruner = MagnitudePruner(
+        net, sparsity=0.7, granularity="unit", connected=True, initial_mask=mask, random_state=0
+    )
+    found = pruner.fit(np.ones((2, 1)), np.zeros(2)).mask_
+    assert found["4.weight"].tolist() == [[True, False]]
+    assert not found["2.weight"][:, 0].any()
+
+
 def test_layers_keep_their_shares():
     net = make_net("classifier", module__hidden=(40, 20, 10), max_epochs=1)
     pruner = SNIPPruner(net, sparsity=0.7, scope="layer", granularity="unit", random_state=0)

@@ -40,7 +40,7 @@ class Budget:
 
 def check_integer(name: str, value: object, minimum: int) -> None:
     """Raise a ValueError unless a value is an integer that is not below a minimum."""
-    if not isinstance(value, Integral) or value < minimum:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}; got {value!r}.")
 
 

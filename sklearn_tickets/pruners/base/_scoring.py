@@ -109,9 +109,12 @@ class WeightScoringPruner(RoundPruner):
         """Score the parameters of ``run.mask`` at the weights of ``run.net``; higher is kept."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _score.")
 
-    def _select(self, run: Run, scores: Scores, density: float) -> TicketMask:
-        """Keep the best-scored candidates."""
-        return self._candidates(run).shrink(scores, density, self.scope, run.rng)
+    def _select(
+        self, run: Run, scores: Scores, dead_ends: TicketMask | None, density: float
+    ) -> TicketMask:
+        """Keep the best-scored candidates, and dead ends only if there are too few others."""
+        ranked = scores if dead_ends is None else _dead_ends_last(scores, dead_ends)
+        return self._candidates(run).shrink(ranked, density, self.scope, run.rng)
 
     def _check_network(self, run: Run) -> None:
         module = plain_module(run.net.module_)
@@ -147,11 +150,10 @@ class WeightScoringPruner(RoundPruner):
         if density == run.rounds.initial_density:
             return run.initial_mask
         scores = self._score(run)
-        ranked = scores
+        dead_ends = None
         if self.connected:
-            effective = run.mask.effective(run.net.module_, run.X)
-            ranked = _dead_ends_last(scores, run.mask & ~effective)
-        found = self._select(run, ranked, density)
+            dead_ends = run.mask & ~run.mask.effective(run.net.module_, run.X)
+        found = self._select(run, scores, dead_ends, density)
         if run.mask.density == run.rounds.initial_density and found != run.mask:
             kept = [score[run.mask[name]] for name, score in scores.items()]
             lowest = min(score.min() for score in kept if len(score))
@@ -193,10 +195,15 @@ class ScoringPruner(WeightScoringPruner):
 
     granularity: Literal["weight", "unit"] = "weight"
 
-    def _select(self, run: Run, scores: Scores, density: float) -> TicketMask:
+    def _select(
+        self, run: Run, scores: Scores, dead_ends: TicketMask | None, density: float
+    ) -> TicketMask:
         if self.granularity == "weight":
-            return super()._select(run, scores, density)
+            return super()._select(run, scores, dead_ends, density)
         candidates = self._candidates(run)
+        if dead_ends is not None:
+            # They must not count in the scores of their units.
+            candidates &= ~dead_ends
         return shrink_units(candidates, run.unit_groups, scores, density, self.scope, run.rng)
 
     def _check_network(self, run: Run) -> None:

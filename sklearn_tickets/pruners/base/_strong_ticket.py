@@ -29,10 +29,10 @@ def rows_to_read(y: np.ndarray, max_rows: int) -> np.ndarray:
     Returns
     -------
     rows : int ndarray of shape (min(n_samples, max_rows),)
-        Ascending. They are equally spaced once the rows are sorted by a single target, so that
+        Ascending. They are equally spaced once the rows are sorted by their targets, so that
         classes keep their shares in whatever order they come.
     """
-    order = y.argsort(kind="stable") if y.ndim == 1 else np.arange(len(y))
+    order = np.lexsort(y.reshape(len(y), -1).T[::-1])
     spaced = np.linspace(0, len(y) - 1, min(len(y), max_rows)).round().astype(int)
     return np.sort(order[spaced])
 
