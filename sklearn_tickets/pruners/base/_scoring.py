@@ -174,7 +174,7 @@ class ScoringPruner(WeightScoringPruner):
     <parameters>
     sparsity : float in [0, 1), default=0.9
         Fraction of the prunable parameters to remove; met exactly. With ``granularity="unit"``
-        it is met as nearly as whole units allow, and the network is never denser.
+        it is met as nearly as whole units allow, and no more are kept than of single parameters.
     granularity : {"weight", "unit"}, default="weight"
         Whether single parameters are removed or whole units, which `export.compact` takes out: the
         neurons and channels of hidden ``Linear`` and convolution layers.
