@@ -9,7 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from sklearn_tickets._command_line import connect, output_file, parallel_options, training_progress
-from sklearn_tickets.benchmark import EXAMPLE, Store, load_grid, plan_grid, run_grid
+from sklearn_tickets.benchmark import (
+    EXAMPLE,
+    Store,
+    load_grid,
+    plan_grid,
+    run_grid,
+    write_report,
+)
 
 _DESCRIPTION = """Run pruners on planted problems: all combinations that a TOML file lists. Each row
 is stored as it ends, and rows that are stored already are not run again: after an interruption,
@@ -139,9 +146,7 @@ def report_command(argv: Sequence[str], name: str) -> int:
     try:
         with Store(args.store, mode="r") as store:
             frame = store.to_frame()
+        write_report(frame, args.output)
     except ValueError as error:
         parser.error(str(error))
-    from sklearn_tickets.benchmark import write_report
-
-    write_report(frame, args.output)
     return 0
