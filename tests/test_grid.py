@@ -1,5 +1,7 @@
 """Grids: their rows, what is refused before anything runs, and runs into a store."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -167,9 +169,8 @@ def test_all_parameters_of_pruners_can_be_stored(name):
 )
 def test_what_cannot_run_is_named_before_anything_runs(change, message, store, monkeypatch):
     monkeypatch.setattr(RandomPruner, "fit", None)
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError, match=re.escape(message)):
         run_grid(TINY_GRID | {"pruners": ["random", "snip"]} | change, store)
-    assert message in str(error.value)
     assert store.states() == {}
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -197,26 +198,26 @@ def main() -> int:
     began, n_failed = time.perf_counter(), 0
     card = torch.cuda.get_device_name() if given.device == "cuda" else "CPU"
     folder = os.environ.get("OUT")
-    table = open(Path(folder, "gpu.md"), "w") if folder else sys.stdout  # noqa: SIM115
+    with open(Path(folder, "gpu.md"), "w") if folder else nullcontext(sys.stdout) as table:
 
-    def write(line: str) -> None:
-        print(f"| {line} |", file=table, flush=True)
+        def write(line: str) -> None:
+            print(f"| {line} |", file=table, flush=True)
 
-    write(f"{card}, torch {torch.__version__}: {HEAD}")
-    write(" | ".join(["---"] * len(HEAD.split(" | "))))
-    for section in (selection, single_fit, large_training, searches):
-        passed = time.perf_counter() - began
-        if passed > given.seconds:
-            write(f"{section.__name__}: left out after {passed:.0f} s | | | |")
-            continue
-        print(f"{passed:.0f} s: {section.__name__}", file=sys.stderr, flush=True)
-        try:
-            for line in section(given.device, QUICK if given.quick else FULL):
-                write(line)
-        except Exception as error:  # the other sections still run
-            traceback.print_exc()
-            write(f"{section.__name__} failed: {type(error).__name__} | | | |")
-            n_failed += 1
+        write(f"{card}, torch {torch.__version__}: {HEAD}")
+        write(" | ".join(["---"] * len(HEAD.split(" | "))))
+        for section in (selection, single_fit, large_training, searches):
+            passed = time.perf_counter() - began
+            if passed > given.seconds:
+                write(f"{section.__name__}: left out after {passed:.0f} s | | | |")
+                continue
+            print(f"{passed:.0f} s: {section.__name__}", file=sys.stderr, flush=True)
+            try:
+                for line in section(given.device, QUICK if given.quick else FULL):
+                    write(line)
+            except Exception as error:  # the other sections still run
+                traceback.print_exc()
+                write(f"{section.__name__} failed: {type(error).__name__} | | | |")
+                n_failed += 1
     return n_failed
 
 
