@@ -67,6 +67,14 @@ def test_functions_are_planted(scaling):
     assert np.mean((strong - planted.y) ** 2) > 1e-2
 
 
+def test_functions_are_given_in_any_sequence():
+    X = np.array([[3.0, 0.0]])
+    for functions in ([np.square, np.exp], (np.square, np.exp)):
+        task = FunctionTask(functions)
+        assert task.target(X) == 10
+        assert task.n_inputs == 2
+
+
 def test_function_tasks_are_values():
     task = FunctionTask(np.sin, n_knots=5)
     assert pickle.loads(pickle.dumps(task)) == task == FunctionTask(np.sin, n_knots=5)
@@ -80,6 +88,8 @@ def test_function_tasks_are_values():
         ({"interval": (1, 1)}, r"interval=\(1, 1\)"),
         ({"interval": (0, np.inf)}, "interval="),
         ({"function": np.ones_like}, "constant"),
+        ({"function": [np.sin, 1.0]}, r"function=.*1\.0.* a sequence of functions"),
+        ({"function": []}, "function="),
         ({"function": np.sum}, r"function=.* shape \(\)"),
         ({"function": np.reciprocal, "interval": (-1, 1), "n_knots": 3}, "not finite at 0"),
     ],

@@ -22,6 +22,48 @@ PAGES = sorted(
 pytestmark = pytest.mark.skipif(not PAGES, reason="the site is not built")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
+# Texts whose contrast with what is behind them is lower than WCAG 2 (level AA) asks for.
+HARD_TO_READ = r"""
+(() => {
+  const rgba = text => {
+    const [r, g, b, a = 1] = text.match(/[\d.]+/g).map(Number);
+    return [r, g, b, a];
+  };
+  const over = (top, bottom) => {
+    const a = top[3];
+    return [0, 1, 2].map(i => a * top[i] + (1 - a) * bottom[i]).concat(1);
+  };
+  const luminance = color => {
+    const [r, g, b] = color.slice(0, 3).map(c => {
+      c /= 255;
+      return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const background = element => {
+    const layers = [];
+    for (let e = element; e; e = e.parentElement)
+      layers.push(rgba(getComputedStyle(e).backgroundColor));
+    return layers.reduceRight((below, layer) => over(layer, below), [255, 255, 255, 1]);
+  };
+  const low = new Set();
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent.trim(), e = walker.currentNode.parentElement;
+    if (!text || !e.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    if (e.closest("svg, script, style, mjx-container")) continue;
+    const style = getComputedStyle(e), size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    const below = background(e), above = over(rgba(style.color), below);
+    const [a, b] = [luminance(above), luminance(below)].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < (large ? 3 : 4.5))
+      low.add(`${ratio.toFixed(2)} ${e.tagName}.${e.className}: ${text.slice(0, 40)}`);
+  }
+  return [...low];
+})()
+"""
+
 
 class _Page(HTMLParser):
     """What a page refers to, and its headings and images."""
@@ -91,7 +133,7 @@ def test_pages_have_one_title_headings_in_order_and_texts_for_images(pages):
 
 @needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_open_without_errors_and_fit_on_small_screens(tmp_path, scheme):
+def test_pages_open_without_errors_fit_on_small_screens_and_can_be_read(tmp_path, scheme):
     with Browser(tmp_path) as browser:
         browser.look(400, scheme=scheme)
         for name in PAGES:
@@ -102,6 +144,7 @@ def test_pages_open_without_errors_and_fit_on_small_screens(tmp_path, scheme):
             assert not browser.of("Network.loadingFailed"), name
             width = browser.run("document.documentElement.scrollWidth")
             assert width <= 400, f"{name} is {width} pixels wide"
+            assert not browser.run(HARD_TO_READ), name
 
 
 @needs_browser

@@ -1,5 +1,6 @@
 """Classes separated by the level lines of a function."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,9 +25,9 @@ class BoundaryTask(UniformInputs, OrderedClasses):
 
     Parameters
     ----------
-    function : callable or tuple of callables
+    function : callable or sequence of callables
         As for `FunctionTask`, with one output.
-    boundaries : tuple of float
+    boundaries : sequence of float
         Increasing values at which the class changes.
     n_knots : int, default=30
         Number of knots for each function, at least 3, the ends of the interval included.
@@ -54,14 +55,14 @@ class BoundaryTask(UniformInputs, OrderedClasses):
     True
     """
 
-    function: Function | tuple[Function, ...]
-    boundaries: tuple[float, ...]
+    function: Function | Sequence[Function]
+    boundaries: Sequence[float]
     n_knots: int = 30
     interval: tuple[float, float] = (-1.0, 1.0)
     name: str = "boundaries"
 
     def __post_init__(self) -> None:
-        if not self.boundaries or (np.diff(self.boundaries) <= 0).any():
+        if not len(self.boundaries) or (np.diff(self.boundaries) <= 0).any():
             raise ValueError(
                 f"boundaries={self.boundaries!r} must be one or more increasing numbers."
             )

@@ -1,6 +1,6 @@
 """Tasks made of functions of one variable: a curve, or a sum over the inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -24,7 +24,7 @@ class FunctionTask(UniformInputs, GaussianNoise):
 
     Parameters
     ----------
-    function : callable or tuple of callables
+    function : callable or sequence of callables
         Maps a float64 array of shape (n,) to one of shape (n,) or (n, n_outputs). Each of several
         functions takes its own input, and their values are added. A task is pickled with its
         functions: ``numpy.sin`` can be pickled, a lambda cannot.
@@ -38,8 +38,8 @@ class FunctionTask(UniformInputs, GaussianNoise):
     Raises
     ------
     ValueError
-        If `n_knots` or `interval` is out of range, or a function is constant or does not return a
-        finite number, or a row of finite numbers, for each knot.
+        If `n_knots` or `interval` is out of range, or a function cannot be called, is constant, or
+        does not return a finite number, or a row of finite numbers, for each knot.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class FunctionTask(UniformInputs, GaussianNoise):
     array([10.])
     """
 
-    function: Function | tuple[Function, ...]
+    function: Function | Sequence[Function]
     n_knots: int = 30
     interval: tuple[float, float] = (-1.0, 1.0)
     name: str = "function"
@@ -67,6 +67,10 @@ class FunctionTask(UniformInputs, GaussianNoise):
             raise ValueError(f"interval={self.interval} must be two finite, increasing numbers.")
         if self.n_knots < 3:
             raise ValueError(f"n_knots={self.n_knots} must be at least 3.")
+        if not self._functions or not all(map(callable, self._functions)):
+            raise ValueError(
+                f"function={self.function!r} must be a function, or a sequence of functions."
+            )
         for function in self._functions:
             self._check(function, np.asarray(function(self._knots)))
 
@@ -88,7 +92,7 @@ class FunctionTask(UniformInputs, GaussianNoise):
 
     @property
     def _functions(self) -> tuple[Function, ...]:
-        return self.function if isinstance(self.function, tuple) else (self.function,)
+        return (self.function,) if callable(self.function) else tuple(self.function)
 
     @property
     def _knots(self) -> NDArray[np.float64]:

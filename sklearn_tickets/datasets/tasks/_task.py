@@ -1,6 +1,7 @@
 """The interface of tasks, and base classes for their inputs, targets and noise."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
@@ -158,7 +159,7 @@ class OrderedClasses(PlantingTask):
     """
 
     kind: ClassVar[Literal["classification"]] = "classification"
-    boundaries: tuple[float, ...]
+    boundaries: Sequence[float]
 
     @property
     def _slopes(self) -> NDArray[np.float64]:
