@@ -7,6 +7,7 @@ Ctrl-C.
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,13 @@ from sklearn_tickets._command_line import (
     training_progress,
 )
 from sklearn_tickets._grid_command import grid_command, report_command
-from sklearn_tickets.benchmark import DEFAULT, PRUNERS, SeekDisplay, format_report, seek
+from sklearn_tickets.benchmark import (
+    DEFAULT,
+    SeekDisplay,
+    describe_findings,
+    format_report,
+    seek,
+)
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.datasets.tasks import TASKS
 
@@ -34,17 +41,23 @@ runs many problems and keeps the results, and report, which makes a page of them
 --help). Plant a lottery ticket, a small network that solves a task, among the random
 weights of a large network; let pruning algorithms search for it; print a table of the results.
 Pruners work in two modes. Single-shot, they prune the untrained network at once. Multi-shot, they
-go through rounds of training, pruning a part, and resetting the weights to their initial values.
-Other pruners learn their masks, for as many epochs as all rounds together. All tickets are finally
-trained for 10 epochs from their initial weights."""
+go through rounds of training, pruning a part, and resetting the weights to their initial values, or
+keeping them. Other pruners learn their masks, for as many epochs as all rounds together. Weak
+tickets are finally trained for 10 epochs from their initial weights. The budgets are short: some
+pruners get better with more."""
 
-_EPILOG = """Pruners that score parameters: random; magnitude (removes small weights, only
-single-shot); imp (iterative magnitude pruning, which is magnitude pruning multi-shot); snip (keeps
-what the loss depends on); grasp (keeps what the norm of the gradient depends on); synflow (keeps
-strong paths from inputs to outputs). Pruners that learn masks, which only run if they are named:
-rigl (removes small weights and grows others); continuous, stochastic and hard-concrete (train gates
-together with the weights); edge-popup, gem-miner, bernoulli, concrete and genetic (freeze the
-weights)."""
+_EPILOG = """Pruners that run by default. Weak tickets: random; magnitude (removes small weights;
+multi-shot, this is iterative magnitude pruning); snip (keeps what the loss depends on); grasp
+(keeps what the norm of the gradient depends on); synflow (keeps strong paths from inputs to
+outputs). Sparse networks, whose weights are never reset: rewinding (learning-rate rewinding:
+removes small weights, with an L1 penalty); second-order (optimal brain surgeon: removes what raises
+the loss least when the other weights are corrected for it). Strong tickets: annealing (of the mask;
+two chains of 6,000 moves per epoch of the budget; needs Numba). Others, which only run if they are
+named: imp (magnitude, multi-shot only); rigl (removes small weights and grows others); continuous,
+stochastic and hard-concrete (train gates together with the weights); concrete (learns gates, and
+then trains the weights); edge-popup, gem-miner, bernoulli and genetic (strong tickets). A pruner of
+your own is package.module:Class, or package.module:function for a function that takes a net and
+parameters and makes a pruner; the module may be in the current folder."""
 
 
 def _density(text: str) -> float | str:
@@ -122,9 +135,9 @@ def _make_parser(name: str) -> argparse.ArgumentParser:
     search.add_argument(
         "--pruner",
         action="append",
-        choices=list(PRUNERS),
         metavar="NAME",
-        help="a pruner from the lists below; can be repeated (default: the first list)",
+        help="a pruner from the lists below, or one of your own, package.module:Class; can be "
+        "repeated (default: the first list)",
     )
     search.add_argument(
         "--density",
@@ -201,6 +214,7 @@ def _seek_command(argv: Sequence[str], name: str) -> int:
     parser = _make_parser(name)
     args = parser.parse_args(argv)
     sizes = (_QUICK if args.quick else _FULL) | vars(args)
+    sys.path.append(os.getcwd())  # where pruners of the user's own may be
     generator = PlantedTicketGenerator(
         args.task,
         depth=args.depth,
@@ -227,6 +241,8 @@ def _seek_command(argv: Sequence[str], name: str) -> int:
                 n_jobs=args.jobs,
                 callback=callback,
             )
+    except ValueError as error:
+        parser.error(str(error))
     except KeyboardInterrupt:
         print("Interrupted; no file was written.", file=sys.stderr)
         return 130
@@ -237,7 +253,9 @@ def _seek_command(argv: Sequence[str], name: str) -> int:
         figure = Figure(figsize=(9, 5), layout="constrained")
         SeekDisplay(table).plot(ax=figure.subplots())
         figure.savefig(args.plot, dpi=150)
-    print(format_report(table))
+    print(format_report(table), describe_findings(table), sep="\n\n")
+    if not args.pruner and "annealing" not in DEFAULT:
+        print("annealing is left out: it needs Numba, pip install 'sklearn-tickets[fast]'")
     return int(table["weak"].isna().any())
 
 

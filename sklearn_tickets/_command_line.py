@@ -4,6 +4,7 @@ import argparse
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -91,9 +92,20 @@ def connect(address: str | None) -> AbstractContextManager[object]:
         return stack.pop_all()
 
 
+# Seconds between lines where there is no terminal.
+_LINE_SECONDS = 10
+
+
 @contextmanager
 def training_progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on terminals; yield the function to call with epochs done and all."""
+    """Show progress; yield the function to call with epochs done and all.
+
+    Terminals have a bar. Elsewhere, such as in the log of a cluster's job, a plain line is printed
+    every few seconds.
+    """
+    if not sys.stderr.isatty():
+        yield _print_lines()
+        return
     progress = Progress(
         "Training",
         BarColumn(),
@@ -102,9 +114,25 @@ def training_progress() -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
-        disable=not sys.stderr.isatty(),
         speed_estimate_period=3600,  # seconds; rows may take minutes
     )
     bar = progress.add_task("")
     with progress:
         yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def _print_lines() -> Callable[[int, int], None]:
+    """Make a function that prints a line when it is called, if the last line is old enough."""
+    began = last = time.monotonic()
+
+    def call(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _LINE_SECONDS and done:
+            last = now
+            line = f"Training: {done:,} of {total:,} epochs in {now - began:.0f} s"
+            if 10 * done >= total:  # Before, an estimate is worth little.
+                line += f", about {(now - began) * (total - done) / done:.0f} s left"
+            print(line, file=sys.stderr, flush=True)
+
+    return call

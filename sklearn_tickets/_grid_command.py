@@ -10,7 +10,7 @@ import pandas as pd
 
 from sklearn_tickets._command_line import connect, output_file, parallel_options, training_progress
 from sklearn_tickets.benchmark import (
-    EXAMPLE,
+    GRIDS,
     Store,
     load_grid,
     plan_grid,
@@ -21,6 +21,8 @@ from sklearn_tickets.benchmark import (
 _DESCRIPTION = """Run pruners on planted problems: all combinations that a TOML file lists. Each row
 is stored as it ends, and rows that are stored already are not run again: after an interruption,
 the same command goes on. Several runs may share a store."""
+
+_SHIPPED = ", ".join(GRIDS)
 
 _COLUMNS = ["state", "seed", "task", "depth", "width", "pruner", "mode", "density", "parameters"]
 
@@ -46,7 +48,12 @@ def grid_command(argv: Sequence[str], name: str) -> int:
         If an option, the grid or the store is invalid, with status 2.
     """
     parser = argparse.ArgumentParser(prog=name, description=_DESCRIPTION)
-    parser.add_argument("file", nargs="?", metavar="FILE.toml", help="the grid")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE.toml",
+        help=f"the grid; if there is no such file, one that comes with the package: {_SHIPPED}",
+    )
     parser.add_argument(
         "--store",
         default="results.sqlite",
@@ -61,11 +68,17 @@ def grid_command(argv: Sequence[str], name: str) -> int:
         "--retry-failed", action="store_true", help="also run rows that failed before"
     )
     parser.add_argument(
-        "--example", action="store_true", help="only print a grid with comments, to start from"
+        "--example",
+        nargs="?",
+        const="example.toml",
+        choices=GRIDS,
+        metavar="NAME",
+        help="only print a grid that comes with the package, to start from (default: "
+        "example.toml, which has comments)",
     )
     args = parser.parse_args(argv)
     if args.example:
-        print(EXAMPLE.read_text(encoding="utf-8"), end="")
+        print(GRIDS[args.example].read_text(encoding="utf-8"), end="")
         return 0
     if args.file is None:
         parser.error("the following arguments are required: FILE.toml, or --example")

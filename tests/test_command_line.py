@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import sklearn_tickets.__main__ as command_line
-from sklearn_tickets.benchmark import COLUMNS, format_report, seek
+from sklearn_tickets._command_line import training_progress
+from sklearn_tickets.benchmark import COLUMNS, describe_findings, format_report, seek
 from sklearn_tickets.datasets import PlantedTicketGenerator
 
 TINY = ["--task=relu", "--width=12", "--n-samples=200", "--seed=3", "--rounds=2", "--epochs=1"]
@@ -24,6 +25,7 @@ def test_files_and_report_agree(tmp_path, capsys):
     table = pd.read_csv(out)
     assert tuple(table.columns) == COLUMNS
     assert table["pruner"].tolist()[5:] == 2 * ["snip", "snip", "imp"]
+    assert table["epochs"].tolist()[5:] == 2 * [10, 12, 12]
     generator = PlantedTicketGenerator("relu", width=12, random_state=3)
     expected = seek(
         generator,
@@ -37,7 +39,7 @@ def test_files_and_report_agree(tmp_path, capsys):
         table.drop(columns="seconds"), expected.drop(columns="seconds"), check_exact=True
     )
     printed = capsys.readouterr()
-    assert printed.out == format_report(table) + "\n"
+    assert printed.out == f"{format_report(table)}\n\n{describe_findings(table)}\n"
     assert printed.err == ""
     assert plot.read_bytes().startswith(b"\x89PNG")
 
@@ -47,13 +49,64 @@ def test_a_pipe_gets_the_table_and_nothing_else():
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.startswith("relu, depth 5, width 12, seed 3: mean squared error")
     assert "\x1b" not in done.stdout
-    assert done.stderr == ""
+    assert "\x1b" not in done.stderr
+
+
+def test_lines_tell_the_progress_where_there_is_no_terminal(monkeypatch, capsys):
+    seconds = iter([0, 9, 10, 12, 30])
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    with training_progress() as callback:
+        for done in (5, 10, 20, 1_500):
+            callback(done, 3_000)
+    assert capsys.readouterr().err.splitlines() == [
+        "Training: 10 of 3,000 epochs in 10 s",
+        "Training: 1,500 of 3,000 epochs in 30 s, about 30 s left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("snap", "pruners has the unknown name 'snap'; did you mean 'snip'?"),
+        ("no.such:Pruner", "'no.such:Pruner', which cannot be imported (ModuleNotFoundError"),
+        ("sklearn_tickets.pruners:GivenMaskPruner", "which cannot be set up (TypeError"),
+        ("sklearn_tickets.masks:TicketMask", "which cannot be set up (AttributeError"),
+    ],
+)
+def test_what_is_no_pruner_is_named_before_anything_runs(name, message, capsys, monkeypatch):
+    monkeypatch.setattr("sklearn_tickets.benchmark._seek.run_all", None)
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([*TINY, "--pruner", "random", "--pruner", name])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_pruners_of_ones_own_are_found_in_the_folder(tmp_path, capsys, monkeypatch):
+    (tmp_path / "own_factory_of_a_user.py").write_text(
+        "from functools import partial\n"
+        "from sklearn_tickets.pruners import SNIPPruner\n\n"
+        "few = partial(SNIPPruner, n_score_samples=20)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [path for path in sys.path if path])
+    own = "own_factory_of_a_user:few"
+    assert command_line.main([*TINY, "--pruner", own, "--density", "ticket"]) == 0
+    printed = capsys.readouterr().out
+    assert f"\n{own} single" in printed
+    assert f"\n{own} multi" in printed
+
+
+def test_annealing_is_left_out_with_a_line_where_numba_is_not_installed(monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "DEFAULT", ("random",))
+    assert command_line.main([*TINY, "--density", "ticket"]) == 0
+    assert "\nannealing is left out: it needs Numba, pip install" in capsys.readouterr().out
+    assert command_line.main([*TINY, "--density", "ticket", "--pruner", "random"]) == 0
+    assert "left out" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--pruner", "snap"], "--pruner: invalid choice: 'snap' (choose from"),
         (["--task", "square"], "--task: invalid choice: 'square' (choose from"),
         (["--scaling", "tiny"], "--scaling: invalid choice: 'tiny' (choose from"),
         (
@@ -169,7 +222,7 @@ def test_interruption_ends_cleanly(monkeypatch, capsys, tmp_path):
 def test_a_failed_run_shows_in_table_and_status(monkeypatch, capsys):
     def with_a_gap(*args, **kwargs):
         table = seek(*args, **kwargs)
-        measured = table.columns.drop([*COLUMNS[:8], "metric"])
+        measured = table.columns.drop([*COLUMNS[:9], "metric"])
         return table.astype(dict.fromkeys(measured, object)).mask(
             (table.index == len(table) - 1)[:, None] & table.columns.isin(measured)
         )

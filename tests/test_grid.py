@@ -1,6 +1,7 @@
 """Grids: their rows, what is refused before anything runs, and runs into a store."""
 
 import re
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ from sklearn.exceptions import FitFailedWarning
 
 from sklearn_tickets.benchmark import (
     COLUMNS,
-    EXAMPLE,
+    DEFAULT,
+    GRIDS,
     PRUNERS,
     SeekDisplay,
     Store,
@@ -60,7 +62,8 @@ def test_a_block_is_the_product_of_its_axes_and_seeds_come_first():
 
 def test_defaults_are_those_of_seek():
     plan = plan_grid({})
-    assert len(plan) == 5 + 3 * 10
+    n_modes = {"random": 2, "magnitude": 2, "snip": 2, "grasp": 2, "synflow": 2}
+    assert len(plan) == 5 + 3 * sum(n_modes.get(name, 1) for name in DEFAULT)
     assert plan["pruner"][:5].tolist() == ["planted", "dense", "scaled", "shuffled", "constant"]
     assert set(plan["n_samples"]) == {10_000}
 
@@ -68,7 +71,7 @@ def test_defaults_are_those_of_seek():
 def test_modes_are_those_that_a_pruner_has():
     pruners = ["magnitude", "imp", "rigl", "sklearn_tickets.pruners:EdgePopupPruner"]
     plan = plan_grid(TINY_GRID | {"pruners": pruners})
-    assert plan["mode"].tolist() == ["single", "multi", "learned", "learned"]
+    assert plan["mode"].tolist() == ["single", "multi", "multi", "learned", "learned"]
 
 
 def test_rounds_are_no_axis_of_what_has_none():
@@ -154,7 +157,9 @@ def test_all_parameters_of_pruners_can_be_stored(name):
         ),
         ({"pruners": {"pruner": "snip", "scope": "all"}}, "The 'scope' parameter of SNIPPruner"),
         ({"pruners": {"pruner": "snip", "sparsity": 0.5}}, "use the key 'densities' of the grid"),
-        ({"pruners": "sklearn_tickets.pruners:GivenMaskPruner"}, "GivenMaskPruner"),
+        ({"pruners": "sklearn_tickets.pruners:GivenMaskPruner"}, "cannot be set up (TypeError"),
+        ({"pruners": "tests.test_seek:seek"}, "cannot be set up (AttributeError"),
+        ({"densities": []}, "densities is empty, so that no pruner would run"),
         ({"tasks": "square"}, "The 'task' parameter of PlantedTicketGenerator"),
         ({"depths": 2}, "The 'depth' parameter of PlantedTicketGenerator"),
         ({"tasks": ["relu", "circle"]}, "width=12 is less than the 20 units"),
@@ -197,7 +202,7 @@ def test_rows_are_those_of_seek(store):
     pd.testing.assert_frame_equal(
         table.reset_index()[[*COLUMNS]]
         .drop(columns="seconds")
-        .astype({"collapsed": bool, "n_kept": int}),
+        .astype({"collapsed": bool, "epochs": int, "n_kept": int}),
         expected.drop(columns="seconds"),
         check_exact=True,
     )
@@ -269,6 +274,24 @@ def test_what_fails_before_the_fit_is_recorded(store, monkeypatch):
     assert table["density"].isna().all()
 
 
+def test_a_row_whose_process_dies_has_failed_and_the_others_go_on(store, monkeypatch):
+    def parallel(jobs):
+        """Yield results in reverse, and die of rows of random pruning."""
+        for function, arguments, _ in [*jobs][::-1]:
+            if arguments[1].pruner == "random":
+                raise BrokenProcessPool
+            yield function(*arguments)
+
+    monkeypatch.setattr("sklearn_tickets.benchmark._grid.Parallel", lambda **_: parallel)
+    grid, calls = TINY_GRID | {"pruners": ["snip", "random", "grasp"]}, []
+    with pytest.warns(FitFailedWarning, match=r"2 of 6 runs failed(.|\n)*process of this row died"):
+        table = run_grid(grid, store, callback=lambda *epochs: calls.append(epochs))
+    assert table["pruner"][table["error"].notna()].tolist() == ["random", "random"]
+    assert table["weak"].notna().sum() == 4
+    assert calls[-1] == (18, 18)
+    assert len(calls) == 6
+
+
 def test_an_interrupted_run_keeps_what_it_has(store):
     def stop(*epochs):
         raise KeyboardInterrupt
@@ -311,5 +334,17 @@ def test_products_are_tables(text, tmp_path):
 
 
 def test_the_example_has_as_many_rows_as_it_says():
-    plan = plan_grid(load_grid(EXAMPLE))
-    assert f"These are {len(plan)} rows" in EXAMPLE.read_text()
+    plan = plan_grid(load_grid("example.toml"))
+    assert f"These are {len(plan)} rows" in GRIDS["example.toml"].read_text()
+
+
+def test_grids_that_come_with_the_package_are_found_unless_there_is_such_a_file(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for block in load_grid("plant-n-seek.toml"):
+        assert len(plan_grid(block | {"seeds": 0, "depths": 5, "widths": 100})) >= 20
+    (tmp_path / "plant-n-seek.toml").write_text("seeds = 5")
+    assert load_grid("plant-n-seek.toml") == [{"seeds": 5}]
+    with pytest.raises(ValueError, match=r"Grids that come with .* are example.toml, plant-n-seek"):
+        load_grid("plant.toml")

@@ -7,7 +7,7 @@ import pytest
 
 import sklearn_tickets._grid_command as grid_command
 from sklearn_tickets.__main__ import main
-from sklearn_tickets.benchmark import EXAMPLE, Store
+from sklearn_tickets.benchmark import GRIDS, Store
 
 TINY = """
 tasks = "relu"
@@ -53,7 +53,17 @@ def test_rows_are_listed_run_and_listed_again(folder, capsys):
 
 def test_the_example_is_printed(capsys):
     assert main(["grid", "--example"]) == 0
-    assert capsys.readouterr().out == EXAMPLE.read_text()
+    assert capsys.readouterr().out == GRIDS["example.toml"].read_text()
+    assert main(["grid", "--example", "plant-n-seek.toml"]) == 0
+    assert capsys.readouterr().out == GRIDS["plant-n-seek.toml"].read_text()
+
+
+def test_grids_that_come_with_the_package_are_listed_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["grid", "--help"])
+    assert "with the package: example.toml, plant-n-seek.toml" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_pruners_of_ones_own_are_found_in_the_folder(folder, capsys):

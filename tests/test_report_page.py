@@ -23,7 +23,7 @@ def row(pruner, mode="single", weak=0.5, *, task="circle", density=TICKET, seed=
     own |= {"density": density, "n_kept": round(20_000 * density), "metric": "accuracy"}
     own |= {"strong": 0.25, "strong_raw": 0.2, "weak": weak, "overlap": 0.02, "chance": 0.01}
     own |= {"effective_density": density / 2, "collapsed": False, "seconds": 1.0}
-    own |= {"trained_from": "weak"}
+    own |= {"trained_from": "weak", "epochs": 10}
     return own | others
 
 

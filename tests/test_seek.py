@@ -17,21 +17,23 @@ from sklearn_tickets.metrics import (
     ticket_overlap_score,
 )
 from sklearn_tickets.pruners import (
+    EdgePopupPruner,
     GivenMaskPruner,
+    IterativeMagnitudePruner,
     LearningRateRewindingPruner,
-    MagnitudePruner,
     RandomPruner,
     SNIPPruner,
 )
 
 GENERATOR = PlantedTicketGenerator("relu", width=12, random_state=3)
+CLASSIC = ("random", "magnitude", "snip", "grasp", "synflow")
 TINY = {"n_samples": 200, "n_rounds": 2, "round_epochs": 1, "final_epochs": 2}
 
 
 @pytest.fixture(scope="module")
 def table():
-    """Everything, on one small problem."""
-    return seek(GENERATOR, densities=[0.3, "ticket"], **TINY)
+    """All classic pruners, on one small problem."""
+    return seek(GENERATOR, pruners=CLASSIC, densities=[0.3, "ticket"], **TINY)
 
 
 def row_of(table, pruner, mode, density):
@@ -41,7 +43,7 @@ def row_of(table, pruner, mode, density):
 
 
 def test_columns_are_the_documented_ones_in_order(table):
-    expected = "task depth width seed pruner mode trained_from density n_kept metric"
+    expected = "task depth width seed pruner mode trained_from epochs density n_kept metric"
     expected += " strong strong_raw weak overlap chance effective_density collapsed seconds"
     assert tuple(table.columns) == COLUMNS == tuple(expected.split())
     assert table["collapsed"].dtype == bool
@@ -54,7 +56,7 @@ def test_references_come_first_then_each_density(table):
         ("random", "single"),
         ("random", "multi"),
         ("magnitude", "single"),
-        ("imp", "multi"),
+        ("magnitude", "multi"),
         ("snip", "single"),
         ("snip", "multi"),
         ("grasp", "single"),
@@ -105,7 +107,7 @@ def test_rows_are_what_the_pruners_give_by_hand(table):
         ("snip", "single", SNIPPruner(planted.make_net(), **settings)),
         ("snip", "multi", SNIPPruner(planted.make_net(), **settings, **rounds)),
         # Magnitude pruning in rounds is iterative magnitude pruning.
-        ("imp", "multi", MagnitudePruner(planted.make_net(), **settings, **rounds)),
+        ("magnitude", "multi", IterativeMagnitudePruner(planted.make_net(), **settings, **rounds)),
     ]:
         pruner.fit(X, y)
         row = row_of(table, name, mode, 0.3)
@@ -166,7 +168,16 @@ def test_own_pruners_take_part_by_name():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"pruners": ["snap"]}, "'snap'; choose from random, magnitude, imp"),
+        ({"pruners": ["snap"]}, "unknown name 'snap'; did you mean 'snip'"),
+        ({"pruners": "no.such:Pruner"}, "'no.such:Pruner', which cannot be imported"),
+        ({"pruners": "tests.test_seek:seek"}, "cannot be set up .AttributeError"),
+        (
+            {"pruners": {"own": lambda net, **_: net}},
+            "'own', which makes a NeuralNetRegressor and no pruner",
+        ),
+        ({"pruners": {"own": partial(SNIPPruner, scop=1)}}, "'own', which cannot be set up"),
+        ({"pruners": {"own": partial(SNIPPruner, scope="all")}}, "The 'scope' parameter of SNIP"),
+        ({"densities": []}, "densities is empty, .* or pruners=.. for the references alone"),
         ({"densities": [0]}, "contains 0; pass fractions"),
         ({"densities": [1.5]}, "contains 1.5; pass fractions"),
         ({"densities": ["all"]}, "contains 'all'; pass fractions"),
@@ -187,17 +198,76 @@ def test_densities_that_come_twice_are_run_once():
     assert (twice["pruner"] == "imp").sum() == 1
 
 
+# Pruners with one mode: what is trained from where, and for how many epochs. The budget is two
+# rounds of one epoch, and two epochs for the ticket.
+OTHERS = {
+    "rewinding": ("multi", "sparse net", 4),
+    "second-order": ("multi", "sparse net", 4),
+    "annealing": ("learned", "strong", 1),
+    "imp": ("multi", "weak", 4),
+    "rigl": ("learned", "weak", 4),
+    "continuous": ("learned", "weak", 4),
+    "edge-popup": ("learned", "strong", 2),
+    "stochastic": ("learned", "weak", 4),
+    "hard-concrete": ("learned", "weak", 4),
+    "gem-miner": ("learned", "strong", 2),
+    "bernoulli": ("learned", "strong", 2),
+    "concrete": ("learned", "weak", 4),
+    "genetic": ("learned", "strong", 0),
+}
+
+
+def test_every_pruner_is_tested():
+    assert {*CLASSIC, *OTHERS} == set(PRUNERS)
+    assert set(DEFAULT) <= set(PRUNERS)
+
+
 @pytest.mark.filterwarnings("ignore:The mask did not move")
-@pytest.mark.parametrize("name", [name for name in PRUNERS if name not in DEFAULT])
+@pytest.mark.parametrize("name", OTHERS)
 def test_others_take_part_if_they_are_named(name, monkeypatch):
+    if name == "annealing":
+        pytest.importorskip("numba")
     # A hundred generations take longer than all the others together.
     brief = partial(PRUNERS["genetic"], min_generations=1, max_generations=2)
     monkeypatch.setitem(PRUNERS, "genetic", brief)
     row = seek(GENERATOR, pruners=[name], densities=[0.3], **TINY).iloc[-1]
-    assert (row["pruner"], row["mode"]) == (name, "learned")
+    assert (row["mode"], row["trained_from"], row["epochs"]) == OTHERS[name]
+    assert (row["weak"] == row["strong"]) == (row["trained_from"] == "strong")
     n_parameters = GENERATOR.generate(1).mask.n_parameters
     assert row["n_kept"] == round(0.3 * n_parameters)
     assert np.isfinite(row["weak"])
+
+
+def test_annealing_without_numba_is_named(monkeypatch):
+    monkeypatch.setattr("sklearn_tickets.benchmark._pruners._HAS_NUMBA", False)
+    with pytest.raises(ValueError, match=r"'annealing', .*needs Numba, pip install 'sklearn-tick"):
+        seek(GENERATOR, pruners="annealing", **TINY)
+
+
+@pytest.mark.parametrize(
+    ("own", "modes"),
+    [
+        (SNIPPruner, ["single", "multi"]),
+        (partial(SNIPPruner, round_epochs=3), ["multi"]),
+        (partial(SNIPPruner, train_ticket=False), ["single", "multi"]),
+        (EdgePopupPruner, ["learned"]),
+        (partial(EdgePopupPruner, train_ticket=True), ["learned"]),
+    ],
+)
+def test_what_a_pruner_is_follows_from_the_pruner(own, modes):
+    is_strong = not own(GENERATOR.generate(1).make_net()).train_ticket
+    # A name tells nothing, even if it is one of the library's.
+    rows = seek(GENERATOR, pruners={"magnitude": own}, densities=[0.3], **TINY)[5:]
+    assert rows["mode"].tolist() == modes
+    assert set(rows["trained_from"]) == {"strong" if is_strong else "weak"}
+
+
+def test_pruners_of_ones_own_are_named_by_their_place():
+    name = "sklearn_tickets.pruners:FORCEPruner"
+    assert seek(GENERATOR, pruners=name, densities=[0.3], **TINY)["pruner"].tolist()[5:] == [
+        name,
+        name,
+    ]
 
 
 def test_given_masks_are_no_pruner_of_the_benchmark():

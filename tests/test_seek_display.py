@@ -6,16 +6,16 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 
-from sklearn_tickets.benchmark import DEFAULT, SeekDisplay, seek
-from tests.test_seek import GENERATOR, TINY
+from sklearn_tickets.benchmark import SeekDisplay, seek
+from tests.test_seek import CLASSIC, GENERATOR, TINY
 
 matplotlib.use("agg")
 
 
 @pytest.fixture(scope="module")
 def table():
-    """Everything, on one small problem."""
-    return seek(GENERATOR, densities=[0.3, "ticket"], **TINY)
+    """All classic pruners, on one small problem."""
+    return seek(GENERATOR, pruners=CLASSIC, densities=[0.3, "ticket"], **TINY)
 
 
 def test_display_marks_collapsed_points_and_shares_the_axis_of_the_user(table):
@@ -30,7 +30,7 @@ def test_display_marks_collapsed_points_and_shares_the_axis_of_the_user(table):
     # One more is the star of the untrained ticket.
     assert hollow == table.loc[table["mode"] != "given", "collapsed"].sum() + 1
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels[:6] == list(DEFAULT)
+    assert labels[:5] == list(CLASSIC)
     assert "planted ticket, untrained" in labels
 
 

@@ -51,6 +51,11 @@ class Claims:
             Path(self._lock_of(owner).lock_file).unlink()
         self._execute("DELETE FROM owner WHERE id = ?", (owner,))
 
+    def release(self) -> list[str]:
+        """Free the rows that this run is at, and return their keys."""
+        freed = self._execute("DELETE FROM run WHERE owner = ? RETURNING key", (self._owner,))
+        return [key for (key,) in freed]
+
     def forget_failures(self, keys: Iterable[str]) -> None:
         """Remove failed rows, so that they can be taken again."""
         for key in keys:
@@ -62,7 +67,8 @@ class Claims:
         return [key for key in keys if key not in finished]
 
     def free_abandoned(self) -> None:
-        """Free the rows of runs that have died."""
+        """Free the rows of runs that have died. No row of this one may be in progress."""
+        self.release()
         others = self._execute("SELECT id FROM owner WHERE id != ?", (self._owner,)).fetchall()
         for (owner,) in others:
             with suppress(Timeout), self._lock_of(owner):  # of a run that lives

@@ -1,20 +1,16 @@
 """`format_report`: a seek table as text."""
 
 import textwrap
-from typing import Any
 
 import pandas as pd
 
-QUALITY: dict[Any, str] = {
-    "accuracy": "accuracy on noisy held-out data",
-    "mse": "mean squared error on noisy held-out data",
-}
+from sklearn_tickets.benchmark._quality import QUALITY, QUALITY_FORMAT
 
 _LEGEND = """strong: quality of the ticket at its initial weights, with outputs rescaled; raw: not
 rescaled; weak: trained. trained from: weak, from its initial weights; sparse net, never rewound;
-strong, not trained. overlap: intersection over union with the planted
-ticket; chance: that of a random mask. effective: density of the part that connects inputs with
-outputs; collapsed: there is none."""
+strong, not trained, so that weak is strong once more. epochs: all of the fit, those that learn a
+mask included. overlap: intersection over union with the planted ticket; chance: that of a random
+mask. effective: density of the part that connects inputs with outputs; collapsed: there is none."""
 
 
 def format_report(table: pd.DataFrame) -> str:
@@ -28,7 +24,7 @@ def format_report(table: pd.DataFrame) -> str:
     Returns
     -------
     report : str
-        Aligned lines of about a hundred characters: a part for each planted problem, with
+        Aligned lines of about 120 characters: a part for each planted problem, with
         a blank line before each density, and a legend.
 
     See Also
@@ -39,20 +35,20 @@ def format_report(table: pd.DataFrame) -> str:
     --------
     >>> import pandas as pd
     >>> from sklearn_tickets.benchmark import COLUMNS, format_report
-    >>> row = ["circle", 5, 100, 0, "snip", "single", "weak", 0.1, 2090]
+    >>> row = ["circle", 5, 100, 0, "snip", "single", "weak", 10, 0.1, 2090]
     >>> row += ["accuracy", 0.25, 0.16, 0.95, 0.02, 0.01, 0.1, False, 2.3]
     >>> print(format_report(pd.DataFrame([row], columns=COLUMNS)))
     circle, depth 5, width 100, seed 0: accuracy on noisy held-out data
     <BLANKLINE>
-    pruner  mode    trained from density    kept  strong     raw    weak overlap ... seconds
+    pruner  mode    trained from  epochs density    kept  strong     raw    weak ... seconds
     <BLANKLINE>
-    snip    single          weak     0.1   2,090   0.250   0.160   0.950   0.020 ...     2.3
+    snip    single          weak      10     0.1   2,090   0.250   0.160   0.950 ...     2.3
     ...
     """
     problems = table.groupby(["task", "depth", "width", "seed", "metric"], sort=False)
     parts = [
         f"{task}, depth {depth}, width {width}, seed {seed}: {QUALITY[metric]}\n\n"
-        f"{_format_rows(rows, '{:.3f}' if metric == 'accuracy' else '{:.1e}')}"
+        f"{_format_rows(rows, QUALITY_FORMAT[metric])}"
         for (task, depth, width, seed, metric), rows in problems
     ]
     return "\n\n".join([*parts, textwrap.fill(_LEGEND, width=100)])
@@ -62,6 +58,7 @@ def _format_rows(rows: pd.DataFrame, quality: str) -> str:
     """Align the rows, with a blank line before each density."""
     formats = {
         "trained from": "{}",
+        "epochs": "{:.0f}",
         "density": "{:.3g}",
         "kept": "{:,.0f}",
         "strong": quality,

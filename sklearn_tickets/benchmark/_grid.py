@@ -4,6 +4,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from typing import Any
 
@@ -15,6 +16,9 @@ from sklearn_tickets.benchmark._grid_rows import Grid, GridRow, expand
 from sklearn_tickets.benchmark._runs import MAX_BYTES, execute, warn_of_failures
 from sklearn_tickets.benchmark._searches import split
 from sklearn_tickets.benchmark._store import Store
+
+_DEATH = """The process of this row died, twice: it crashed, or something killed it, such as the
+operating system when memory ran out."""
 
 
 def run_grid(
@@ -55,7 +59,9 @@ def run_grid(
         a pruner of your own is not noticed.
     n_jobs : int or None, default=None
         Number of parallel processes; None means 1, and -1 one per core. Other backends of
-        joblib work as well: workers return their rows, and this process stores them.
+        joblib work as well: workers return their rows, and this process stores them. If a process
+        dies, the rows that were in progress are run again, one by one; one whose process dies
+        again has failed.
     retry_failed : bool, default=False
         Whether to run rows again that have failed before.
     callback : callable ``(n_epochs_done, n_epochs)``, default=None
@@ -64,7 +70,7 @@ def run_grid(
 
     Returns
     -------
-    table : DataFrame of shape (n_rows, 29)
+    table : DataFrame of shape (n_rows, 30)
         The rows of this grid, in its order: all of the first seed, all of the second, and so
         on. The columns are those of `Store.to_frame`.
 
@@ -117,15 +123,29 @@ def run_grid(
         if retry_failed:
             claims.forget_failures(rows)
         n_epochs = _count_epochs(claims.unfinished(rows), rows)
-        while left := claims.unfinished(rows):
-            claims.free_abandoned()
-            taken = (key for key in left if claims.take(key, rows[key].setup))
+
+        def finish(key: str, result: Mapping[str, Any]) -> None:
+            claims.finish(key, result)
+            if callback is not None:
+                callback(n_epochs - _count_epochs(claims.unfinished(rows), rows), n_epochs)
+
+        def run(keys: Iterable[str]) -> None:
+            taken = (key for key in keys if claims.take(key, rows[key].setup))
             with closing(parallel(delayed(_run)(key, rows[key]) for key in taken)) as results:
                 for key, result in results:
-                    claims.finish(key, result)
-                    if callback is not None:
-                        n_left = _count_epochs(claims.unfinished(rows), rows)
-                        callback(n_epochs - n_left, n_epochs)
+                    finish(key, result)
+
+        while left := claims.unfinished(rows):
+            claims.free_abandoned()
+            try:
+                run(left)
+            except BrokenProcessPool:
+                # One of the rows in progress has killed its process. Alone, they show which.
+                for key in claims.release():
+                    try:
+                        run([key])
+                    except BrokenProcessPool:
+                        finish(key, {"error": _DEATH})
             if claims.unfinished(rows) == left:
                 time.sleep(1)  # Other runs are at the rest, until they finish it or die.
     table = store.to_frame().loc[list(rows)]

@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-EXAMPLE = Path(__file__).with_name("example.toml")
+# Grids that come with the package, by the names of their files.
+GRIDS = {path.name: path for path in sorted(Path(__file__).with_name("grids").glob("*.toml"))}
 
 
 def load_grid(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -18,7 +19,9 @@ def load_grid(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     Parameters
     ----------
     path : path-like
-        The file. ``sklearn-tickets grid --example`` prints one, with comments.
+        The file. If there is none, it may be the name of a grid that comes with the package, one of
+        `GRIDS`: ``"example.toml"`` has comments to start from, and ``"plant-n-seek.toml"`` the
+        experiments of the paper.
 
     Returns
     -------
@@ -54,11 +57,19 @@ def load_grid(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     ...     first, second = load_grid(Path(folder, "grid.toml"))
     >>> second
     {'seeds': [0, 1], 'tasks': ['relu', 'helix'], 'pruners': 'synflow'}
+    >>> len(load_grid("plant-n-seek.toml"))
+    6
     """
+    file = Path(path)
+    if not file.exists():
+        file = GRIDS.get(str(path), file)
     try:
-        shared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        shared = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"path={str(path)!r} cannot be read as TOML ({error}).") from error
+        raise ValueError(
+            f"path={str(path)!r} cannot be read as TOML ({error}). Grids that come with the "
+            f"package are {', '.join(GRIDS)}."
+        ) from error
     blocks = shared.pop("grid", {})
     blocks = blocks if isinstance(blocks, list) else [blocks]
     if not all(isinstance(block, dict) for block in blocks):

@@ -1,10 +1,8 @@
 """The rows of grids: products of axes, checked before any row is run."""
 
 import json
-import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -13,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_tickets.benchmark._pruners import DEFAULT, check_names, find_pruner
 from sklearn_tickets.benchmark._runs import SeekRun
 from sklearn_tickets.benchmark._searches import (
     MODES,
     Budget,
     check_integer,
-    modes_of,
+    possible_modes,
     reference_runs,
     search_run,
 )
-from sklearn_tickets.benchmark._seek import DEFAULT, PRUNERS, numeric_densities
+from sklearn_tickets.benchmark._seek import numeric_densities
 from sklearn_tickets.datasets import PlantedTicket, PlantedTicketGenerator
-from sklearn_tickets.pruners.base import BasePruner
 
 Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -106,7 +104,7 @@ class GridRow:
     """What is run for a row: a reference or a pruner on a planted problem.
 
     `parameters` are the pruner's own that the grid sets, and `settings` all that it has, once it
-    is set up. References have neither, and no density.
+    is set up. References have neither, and no density. `n_epochs` is the number of training epochs.
     """
 
     problem: Problem
@@ -116,6 +114,7 @@ class GridRow:
     density: Any = None
     parameters: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] | None = None
+    n_epochs: int = 0
 
     def make_run(self) -> SeekRun:
         """Make the run, which has the unfitted pruner."""
@@ -128,12 +127,6 @@ class GridRow:
         run = search_run(planted, self.pruner, make_pruner, self.mode, density, self.budget)
         run.pruner.set_params(**self.parameters or {})
         return run
-
-    @property
-    def n_epochs(self) -> int:
-        """The number of training epochs."""
-        search = 0 if self.mode == "given" else self.budget.search_epochs(self.mode)
-        return search + self.budget.final_epochs
 
     @property
     def setup(self) -> dict[str, Any]:
@@ -169,17 +162,17 @@ def expand(grid: Grid) -> dict[str, GridRow]:
 
 def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
     """Yield the rows of a product: all of the first seed, then all of the second, and so on."""
-    _check_names("grid", block, _AXES)
+    check_names("grid", block, _AXES)
     axes = _AXES | {name: _values(value) for name, value in block.items()}
-    _check_names("references", axes["references"], _REFERENCES)
-    _check_names("modes", axes["modes"], MODES)
+    check_names("references", axes["references"], _REFERENCES)
+    check_names("modes", axes["modes"], MODES)
     problems = [Problem(*values) for values in product(*(axes[name] for name in _PROBLEM_AXES))]
     # Neither the width that a ticket needs nor the references depend on the seed.
     specimens = {problem: replace(problem, seed=0, n_samples=100) for problem in problems}
     searches = list(_searches(specimens[problems[0]], axes)) if problems else []
     references = {
         specimen: [
-            GridRow(specimen, run.name, "given", Budget(1, 0, final_epochs))
+            GridRow(specimen, run.name, "given", Budget(1, 0, final_epochs), n_epochs=run.n_epochs)
             for final_epochs in axes["final_epochs"]
             for run in reference_runs(specimen.plant(), final_epochs)
             if run.name in axes["references"]
@@ -197,21 +190,15 @@ def _searches(problem: Problem, axes: Mapping[str, Sequence[Any]]) -> Iterator[G
     budgets = [Budget(*values) for values in product(*(axes[name] for name in _BUDGET_AXES))]
     for density, entry in product(axes["densities"], axes["pruners"]):
         name, parameters = _parse_pruner(entry)
-        try:
-            possible = modes_of(name, find_pruner(name), planted)
-            modes = [mode for mode in axes["modes"] if mode in possible]
-            if not modes:
-                raise ValueError(
-                    f"modes={axes['modes']} has none of pruner {name!r}, which are {possible}."
-                )
-            for mode, budget, *values in product(modes, budgets, *parameters.values()):
-                default = GridRow(problem, name, mode, budget, density)
-                yield _set_up(default, dict(zip(parameters, values, strict=True)))
-        except TypeError as error:
+        possible = possible_modes(planted, name, find_pruner(name))
+        modes = [mode for mode in axes["modes"] if mode in possible]
+        if not modes:
             raise ValueError(
-                f"pruners contains {entry!r}, which cannot be set up ({error}); it must take a net "
-                "and the parameters of `SparsityPruner`."
-            ) from error
+                f"modes={axes['modes']} has none of pruner {name!r}, which are {possible}."
+            )
+        for mode, budget, *values in product(modes, budgets, *parameters.values()):
+            default = GridRow(problem, name, mode, budget, density)
+            yield _set_up(default, dict(zip(parameters, values, strict=True)))
 
 
 def _set_up(default: GridRow, parameters: Mapping[str, Any]) -> GridRow:
@@ -220,9 +207,10 @@ def _set_up(default: GridRow, parameters: Mapping[str, Any]) -> GridRow:
     for name in parameters:
         if name in axis_of:
             raise ValueError(f"pruners sets {name!r}; use the key {axis_of[name]!r} of the grid.")
-    pruner = default.make_run().pruner
+    run = default.make_run()
+    pruner = run.pruner
     known = pruner.get_params()
-    _check_names(f"pruner {default.pruner!r}", parameters, known)
+    check_names(f"pruner {default.pruner!r}", parameters, known)
     changed = {name: value for name, value in parameters.items() if value != known[name]}
     pruner.set_params(**changed)
     pruner._validate_params()
@@ -235,7 +223,7 @@ def _set_up(default: GridRow, parameters: Mapping[str, Any]) -> GridRow:
             f"pruner {default.pruner!r} has a parameter that is no plain value, by which its rows "
             f"could be known again ({error}): {settings}."
         ) from error
-    return replace(default, parameters=changed, settings=settings)
+    return replace(default, parameters=changed, settings=settings, n_epochs=run.n_epochs)
 
 
 def _parse_pruner(entry: Any) -> tuple[str, dict[str, list[Any]]]:
@@ -254,34 +242,8 @@ def _parse_pruner(entry: Any) -> tuple[str, dict[str, list[Any]]]:
     }
 
 
-def find_pruner(name: str) -> Callable[..., BasePruner]:
-    """Return a pruner of the library by its name, or another one as "package.module:Class"."""
-    if ":" not in name:
-        _check_names("pruners", [name], PRUNERS)
-        return PRUNERS[name]
-    try:
-        return pkgutil.resolve_name(name)
-    except Exception as error:
-        raise ValueError(
-            f"pruners contains {name!r}, which cannot be imported ({type(error).__name__}: "
-            f"{error}); install its package, or run where its module is."
-        ) from error
-
-
 def _values(axis: Any) -> list[Any]:
     """Return the values of an axis; a single one needs no list."""
     is_single = isinstance(axis, str | Mapping) or not isinstance(axis, Iterable)
     values = [axis] if is_single else axis
     return [value.item() if isinstance(value, np.generic) else value for value in values]
-
-
-def _check_names(where: str, names: Iterable[Any], known: Iterable[str]) -> None:
-    """Raise a ValueError for the first name that is not known."""
-    known = list(known)
-    for name in names:
-        if name not in known:
-            (nearest,) = get_close_matches(str(name), known, n=1, cutoff=0)
-            raise ValueError(
-                f"{where} has the unknown name {name!r}; did you mean {nearest!r}? "
-                f"Known are {', '.join(known)}."
-            )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from sklearn_tickets.benchmark._format_report import QUALITY
+from sklearn_tickets.benchmark._quality import QUALITY
 from sklearn_tickets.benchmark._report_figures import SERIES, Plot, cost_plot, curve_plot
 from sklearn_tickets.benchmark._report_rows import merge_repeats, prepare_rows
 from sklearn_tickets.benchmark._report_statistics import comparisons, costs, mean_ranks, medians

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_tickets.benchmark._format_report import QUALITY
+from sklearn_tickets.benchmark._quality import QUALITY, score
 from sklearn_tickets.benchmark._searches import MODES
 from sklearn_tickets.benchmark._seek import COLUMNS
 
 TICKET_LEVEL = "ticket"
-# Scores that differ by no more are ties; rounding errors do not decide.
-TIE = 1 + 1e-9
 CELL = ["problem", "method", "level", "seed"]
 NUMBERS = [
     "depth",
@@ -57,9 +55,7 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
           the run failed before its density was known, as ``metric`` may be;
         - ``is_reference``: whether the mask was given, not searched;
         - ``failed``: whether there is no quality;
-        - ``score``: the quality after training on a scale on which higher is better and
-          differences of at most `TIE` are ties: percentage points of accuracy, and steps of
-          10 % of errors.
+        - ``score``: that of the quality after training.
 
     Raises
     ------
@@ -93,8 +89,7 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
     modes = " (" + rows["mode"].map(str) + ")"
     rows["method"] = rows["name"] + modes.where(~rows["is_reference"], "")
     rows["level"] = _levels(rows)
-    steps = -np.log(rows["weak"].clip(lower=np.finfo(float).tiny)) / np.log(1.1)
-    rows["score"] = (100 * rows["weak"]).where(rows["metric"] == "accuracy", steps)
+    rows["score"] = score(rows["weak"], rows["metric"])
     return rows
 
 

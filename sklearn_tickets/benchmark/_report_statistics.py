@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from sklearn_tickets.benchmark._report_rows import TICKET_LEVEL, TIE
+from sklearn_tickets.benchmark._quality import TIE
+from sklearn_tickets.benchmark._report_rows import TICKET_LEVEL
 
 # What methods are compared with: its name as a pruner or reference, and in words.
 CONTROLS = {

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_tickets.benchmark._format_report import QUALITY
-from sklearn_tickets.benchmark._report_rows import CELL, NUMBERS, TICKET_LEVEL, TIE
+from sklearn_tickets.benchmark._quality import QUALITY, TIE
+from sklearn_tickets.benchmark._report_rows import CELL, NUMBERS, TICKET_LEVEL
 from sklearn_tickets.benchmark._report_statistics import CONTROLS, N_RESAMPLES
 from sklearn_tickets.benchmark._report_tables import MISSING, quality_text
 from sklearn_tickets.benchmark._seek import COLUMNS

@@ -23,7 +23,7 @@ from sklearn_tickets.metrics import (
     ticket_overlap_score,
 )
 from sklearn_tickets.model_selection import Log, Outcome, Task, fit_in_batches
-from sklearn_tickets.pruners.base import BasePruner
+from sklearn_tickets.pruners.base import BasePruner, Rounds
 
 # With more networks, a stack is hardly faster per network; with fewer, it is slower.
 _MOST, _FEWEST = 16, 4
@@ -58,13 +58,21 @@ class SeekData(NamedTuple):
 
 
 class SeekRun(NamedTuple):
-    """An unfitted pruner, its labels in the table, and the number of epochs of its fit."""
+    """An unfitted pruner, and its labels in the table."""
 
     name: str
     mode: str
     density: float
     pruner: BasePruner
-    n_epochs: int
+
+    @property
+    def n_epochs(self) -> int:
+        """The number of training epochs of a fit, those of its mask included."""
+        rounds, own = Rounds.of(self.pruner), self.pruner.get_params(deep=False)
+        n_epochs = rounds.n_rounds * rounds.n_epochs(rounds.round_epochs)
+        if "mask_epochs" in own:
+            n_epochs += rounds.n_epochs(own["mask_epochs"])
+        return n_epochs + rounds.train_ticket * rounds.n_epochs(rounds.final_epochs)
 
 
 def _groups(runs: Sequence[SeekRun], n_jobs: int) -> list[list[int]]:
@@ -117,6 +125,7 @@ def _measure(run: SeekRun, outcome: Outcome, data: SeekData) -> dict[str, Any]:
             | qualities
             | {
                 "trained_from": _trained_from(pruner),
+                "epochs": run.n_epochs,
                 "n_kept": pruner.mask_.n_kept,
                 "overlap": ticket_overlap_score(data.ticket, pruner.mask_),
                 "chance": ticket_chance_level(data.ticket, pruner.mask_),

@@ -1,6 +1,6 @@
 """What the benchmark runs on a planted problem: references, and pruners in their modes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -8,16 +8,13 @@ from typing import Any
 import torch
 from skorch import NeuralNet
 
+from sklearn_tickets.benchmark._pruners import PrunerFactory, modes_of, set_up
 from sklearn_tickets.benchmark._runs import SeekData, SeekRun
 from sklearn_tickets.datasets import PlantedTicket
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners import GivenMaskPruner
-from sklearn_tickets.pruners.base import BasePruner, ScoringPruner
 
 MODES = ("single", "multi", "learned")
-
-# Magnitude pruning in rounds is iterative magnitude pruning.
-_MODES_BY_NAME = {"magnitude": ("single",), "imp": ("multi",)}
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,6 @@ class Budget:
     def __post_init__(self) -> None:
         for name, minimum in [("n_rounds", 1), ("round_epochs", 0), ("final_epochs", 1)]:
             check_integer(name, getattr(self, name), minimum)
-
-    def search_epochs(self, mode: str) -> int:
-        """Return the number of epochs before the training of the ticket."""
-        in_rounds = self.n_rounds * self.round_epochs
-        return {"single": 0, "multi": in_rounds, "learned": max(1, in_rounds)}[mode]
 
 
 def check_integer(name: str, value: object, minimum: int) -> None:
@@ -57,41 +49,42 @@ def split(planted: PlantedTicket) -> SeekData:
     )
 
 
-def modes_of(
-    name: str, make_pruner: Callable[..., BasePruner], planted: PlantedTicket
+def possible_modes(
+    planted: PlantedTicket, name: str, make_pruner: PrunerFactory
 ) -> tuple[str, ...]:
-    """Return the modes of a pruner: pruners that score go through rounds, others learn."""
-    if name in _MODES_BY_NAME:
-        return _MODES_BY_NAME[name]
-    scores = isinstance(make_pruner(planted.make_net()), ScoringPruner)
-    return ("single", "multi") if scores else ("learned",)
+    """Return the modes that a pruner has."""
+    return modes_of(set_up(name, make_pruner, planted.make_net()))
 
 
 def search_run(
     planted: PlantedTicket,
     name: str,
-    make_pruner: Callable[..., BasePruner],
+    make_pruner: PrunerFactory,
     mode: str,
     density: float,
     budget: Budget,
 ) -> SeekRun:
     """Make the run of a pruner, seeded like the problem."""
-    n_epochs = budget.search_epochs(mode)
-    net = planted.make_net(max_epochs=n_epochs) if mode == "learned" else planted.make_net()
+    whole = max(1, budget.n_rounds * budget.round_epochs)
+    net = planted.make_net(max_epochs=whole) if mode == "learned" else planted.make_net()
     settings: dict[str, dict[str, Any]] = {
         "single": {"round_epochs": 0},
         "multi": {"n_rounds": budget.n_rounds, "round_epochs": budget.round_epochs},
-        "learned": {"train_ticket": True},
+        "learned": {},
     }
-    pruner = make_pruner(
+    pruner = set_up(
+        name,
+        make_pruner,
         net,
         sparsity=1 - density,
         prune_bias=True,
-        final_epochs=budget.final_epochs,
         random_state=planted.generator.random_state,
         **settings[mode],
     )
-    return SeekRun(name, mode, density, pruner, n_epochs + budget.final_epochs)
+    # Those that have trained their tickets already say so by their own number.
+    if pruner.final_epochs != 0:
+        pruner.set_params(final_epochs=budget.final_epochs)
+    return SeekRun(name, mode, density, pruner)
 
 
 def reference_runs(planted: PlantedTicket, final_epochs: int) -> Iterator[SeekRun]:
@@ -99,7 +92,7 @@ def reference_runs(planted: PlantedTicket, final_epochs: int) -> Iterator[SeekRu
     seed = planted.generator.random_state
     for name, net, mask in _references(planted, seed):
         pruner = GivenMaskPruner(net, mask, final_epochs=final_epochs, random_state=seed)
-        yield SeekRun(name, "given", mask.density, pruner, final_epochs)
+        yield SeekRun(name, "given", mask.density, pruner)
 
 
 def _references(planted: PlantedTicket, seed: int) -> Iterator[tuple[str, NeuralNet, TicketMask]]:

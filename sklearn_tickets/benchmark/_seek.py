@@ -1,7 +1,6 @@
 """`seek`: compare the results of pruners with a planted ticket."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from numbers import Integral, Real
 from typing import Literal
 
@@ -10,35 +9,18 @@ import pandas as pd
 from sklearn.base import clone
 
 from sklearn_tickets._random import independent_rng
+from sklearn_tickets.benchmark._pruners import DEFAULT, PrunerFactory, named_pruners
 from sklearn_tickets.benchmark._runs import run_all
 from sklearn_tickets.benchmark._searches import (
     Budget,
     check_integer,
-    modes_of,
+    possible_modes,
     reference_runs,
     search_run,
     split,
 )
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.pruners import (
-    BernoulliGatePruner,
-    ConcreteTicketPruner,
-    ContinuousSparsificationPruner,
-    EdgePopupPruner,
-    GemMinerPruner,
-    GeneticPruner,
-    GraSPPruner,
-    HardConcretePruner,
-    IterativeMagnitudePruner,
-    MagnitudePruner,
-    RandomPruner,
-    RigLPruner,
-    SNIPPruner,
-    StochasticSparsificationPruner,
-    SynFlowPruner,
-)
-from sklearn_tickets.pruners.base import BasePruner
 
 COLUMNS = (
     "task",
@@ -48,6 +30,7 @@ COLUMNS = (
     "pruner",
     "mode",
     "trained_from",
+    "epochs",
     "density",
     "n_kept",
     "metric",
@@ -61,33 +44,12 @@ COLUMNS = (
     "seconds",
 )
 
-PRUNERS: dict[str, Callable[..., BasePruner]] = {
-    "random": RandomPruner,
-    "magnitude": MagnitudePruner,
-    "imp": IterativeMagnitudePruner,
-    "snip": SNIPPruner,
-    "grasp": GraSPPruner,
-    "synflow": SynFlowPruner,
-    "rigl": partial(RigLPruner, rewind_epoch=0),
-    "continuous": ContinuousSparsificationPruner,
-    "edge-popup": EdgePopupPruner,
-    "stochastic": StochasticSparsificationPruner,
-    "hard-concrete": HardConcretePruner,
-    "gem-miner": GemMinerPruner,
-    "bernoulli": BernoulliGatePruner,
-    "concrete": ConcreteTicketPruner,
-    "genetic": GeneticPruner,
-}
-
-# The pruners that score parameters. The others learn their masks, which takes longer.
-DEFAULT = tuple(PRUNERS)[:6]
-
 
 def seek(
     generator: PlantedTicketGenerator,
     n_samples: int = 10_000,
     *,
-    pruners: Iterable[str] | Mapping[str, Callable[..., BasePruner]] = DEFAULT,
+    pruners: Iterable[str] | Mapping[str, PrunerFactory] = DEFAULT,
     densities: Iterable[float | Literal["ticket"]] = (0.1, 0.01, "ticket"),
     n_rounds: int = 10,
     round_epochs: int = 5,
@@ -97,11 +59,14 @@ def seek(
 ) -> pd.DataFrame:
     """Plant a ticket, and compare it with the tickets that pruners find.
 
-    Every pruner searches at every density in two modes: ``"single"`` prunes the untrained
-    network once; ``"multi"`` goes through rounds of training, pruning a part, and rewinding
-    the weights, if the pruner rewinds. Pruners that learn their masks have one mode,
-    ``"learned"``, and train for as many epochs as all rounds together. The final tickets are
-    then trained. Biases are pruned like weights, since a planted ticket consists of both.
+    Every pruner searches at every density in the modes that it has. Pruners that score have two:
+    ``"single"`` prunes the untrained network once; ``"multi"`` goes through rounds of training,
+    pruning a part, and rewinding the weights, if the pruner rewinds. Those that train before they
+    score by default, such as learning-rate rewinding, only have the second. Pruners that learn
+    their masks have one mode, ``"learned"``, and train for as many epochs as all rounds together.
+    The final tickets are then trained, unless the pruner finds strong tickets (its `train_ticket`
+    is False) or leaves no training to the end (its `final_epochs` is 0). Biases are pruned like
+    weights, since a planted ticket consists of both.
 
     Parameters
     ----------
@@ -111,10 +76,11 @@ def seek(
         Number of samples, at least 100. The last tenth is held out to measure all
         qualities.
     pruners : iterable of str or mapping of str to callable, default=DEFAULT
-        Names from `PRUNERS`, or a mapping of names to classes or other callables that make
-        a pruner from a skorch net and keyword arguments.
+        Names from `PRUNERS`, or ``"package.module:Class"`` of pruners of your own; or a mapping of
+        names to classes or other callables that make a pruner from a skorch net and keyword
+        arguments, such as ``functools.partial(SNIPPruner, n_score_samples=20)``.
     densities : iterable of float in (0, 1] or "ticket", default=(0.1, 0.01, "ticket")
-        Fractions of the parameters to keep; ``"ticket"`` is the planted ticket's own.
+        Fractions of the parameters to keep, at least one; ``"ticket"`` is the planted ticket's own.
     n_rounds : int, default=10
         Number of rounds in multi mode.
     round_epochs : int, default=5
@@ -130,7 +96,7 @@ def seek(
 
     Returns
     -------
-    table : DataFrame of shape (n_runs, 18)
+    table : DataFrame of shape (n_runs, 19)
         One row per run: first the references described in Notes; then, for every density,
         every pruner in every mode. The columns are
 
@@ -138,12 +104,14 @@ def seek(
         - ``pruner, mode``: the pruner and its mode; references have the mode "given";
         - ``trained_from``: "weak", from the initial weights (or those of an early epoch, if the
           pruner rewinds to it); "sparse net", never rewound; or "strong", not trained;
+        - ``epochs``: training epochs of the whole fit, those that learn a mask included;
         - ``density, n_kept``: requested fraction of the parameters, and number kept;
         - ``metric``: "accuracy" (higher is better) or "mse", mean squared error (lower is
           better);
         - ``strong``: quality at the initial weights, with outputs multiplied by factors
           estimated on the training data; ``strong_raw``: without these factors;
-        - ``weak``: quality after training, from the weights that ``trained_from`` tells;
+        - ``weak``: quality after training, from the weights that ``trained_from`` tells; that of
+          strong tickets is ``strong`` once more;
         - ``overlap``: intersection over union with the planted ticket; ``chance``: that of
           a random mask with as many entries in every parameter;
         - ``effective_density``: fraction on a path from an input to an output;
@@ -154,7 +122,8 @@ def seek(
     Raises
     ------
     ValueError
-        If an argument is out of range, a pruner is unknown, or no ticket can be planted.
+        If an argument is out of range, a pruner is unknown, cannot be imported or set up, or no
+        ticket can be planted. Nothing has been run then.
 
     Warns
     -----
@@ -164,6 +133,7 @@ def seek(
     See Also
     --------
     format_report : Format the table as text.
+    describe_findings : Say in three lines what it shows.
     SeekDisplay : Plot the table.
 
     Notes
@@ -174,7 +144,10 @@ def seek(
 
     The single mode uses each pruner's default number of rounds; SynFlow, for example, scores
     the untrained network 100 times. Magnitude pruning in rounds is iterative magnitude
-    pruning, so ``"magnitude"`` only has the single mode and ``"imp"`` only the multi mode.
+    pruning: ``"magnitude"`` in multi mode is ``"imp"``. ``"rewinding"`` and ``"second-order"``
+    train with the settings that they are designed for (a learning rate of 1e-2, batches of 64),
+    and ``"annealing"``, which needs Numba and is no default without it, has two chains of 6,000
+    moves for each epoch of all rounds together.
 
     The references are masks that are trained like the tickets: ``"planted"`` is the ticket;
     ``"dense"`` keeps everything; ``"scaled"`` is the ticket in a network that multiplies its
@@ -207,7 +180,7 @@ def seek(
     """
     check_integer("n_samples", n_samples, 100)
     budget = Budget(n_rounds, round_epochs, final_epochs)
-    chosen = _named_pruners(pruners)
+    chosen = named_pruners(pruners)
     seed = generator.random_state
     if not isinstance(seed, Integral):
         seed = independent_rng(seed).randint(np.iinfo(np.int32).max)
@@ -218,7 +191,7 @@ def seek(
         for name, make_pruner in chosen.items():
             runs.extend(
                 search_run(planted, name, make_pruner, mode, density, budget)
-                for mode in modes_of(name, make_pruner, planted)
+                for mode in possible_modes(planted, name, make_pruner)
             )
 
     problem = {
@@ -232,24 +205,16 @@ def seek(
     return pd.DataFrame([problem | row for row in rows], columns=list(COLUMNS))
 
 
-def _named_pruners(
-    pruners: Iterable[str] | Mapping[str, Callable[..., BasePruner]],
-) -> Mapping[str, Callable[..., BasePruner]]:
-    """Return the pruners by name."""
-    if isinstance(pruners, Mapping):
-        return pruners
-    names = [pruners] if isinstance(pruners, str) else list(pruners)
-    unknown = [name for name in names if name not in PRUNERS]
-    if unknown:
-        raise ValueError(f"pruners contains {unknown[0]!r}; choose from {', '.join(PRUNERS)}.")
-    return {name: PRUNERS[name] for name in names}
-
-
 def numeric_densities(
     densities: Iterable[float | Literal["ticket"]], ticket: TicketMask
 ) -> list[float]:
     """Check the densities, replace "ticket" by the ticket's density, and drop duplicates."""
     numbers = [ticket.density if density == "ticket" else density for density in densities]
+    if not numbers:
+        raise ValueError(
+            "densities is empty, so that no pruner would run; pass some, such as 'ticket', or "
+            "pruners=[] for the references alone."
+        )
     for density in numbers:
         if not isinstance(density, Real) or not 0 < density <= 1:
             raise ValueError(

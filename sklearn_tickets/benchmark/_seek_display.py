@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
-from sklearn_tickets.benchmark._format_report import QUALITY
+from sklearn_tickets.benchmark._quality import QUALITY
 from sklearn_tickets.inspection import INK, Display, add_legend, draw_ticket, styles, tidy
 
 if TYPE_CHECKING:

@@ -31,6 +31,7 @@ _MORE_COLUMNS = (
 _TYPES: dict[Hashable, Any] = {
     "density": float,
     "collapsed": "boolean",
+    "epochs": "Int64",
     "n_rounds": "Int64",
     "round_epochs": "Int64",
     "error": "string",
@@ -172,7 +173,7 @@ class Store:
 
         Returns
         -------
-        frame : DataFrame of shape (n_rows, 29)
+        frame : DataFrame of shape (n_rows, 30)
             The rows in the order in which they were begun, indexed by their keys. Failed rows have
             missing values. To the columns of `seek` are added
 

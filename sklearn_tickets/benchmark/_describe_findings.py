@@ -1,0 +1,123 @@
+"""`describe_findings`: a seek table in three lines of words."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_tickets.benchmark._quality import QUALITY_FORMAT, TIE, score
+
+_PROBLEM = ["task", "depth", "width", "seed", "metric"]
+
+
+def describe_findings(table: pd.DataFrame) -> str:
+    """Say in three lines what a seek table shows at the planted ticket's size.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The result of `seek`. Of its densities, the one nearest to the planted ticket's counts.
+
+    Returns
+    -------
+    text : str
+        Three lines: the best sparse network, weak ticket and strong ticket; how far the best of all
+        is from random masks and from the planted ticket, of which the better one of its trained
+        and untrained quality counts; and how much of the planted ticket the masks contain. One line
+        if no pruner has a result.
+
+    Raises
+    ------
+    ValueError
+        If the table has the rows of several problems, or no planted ticket.
+
+    See Also
+    --------
+    format_report : Format the table as text.
+
+    Examples
+    --------
+    >>> from sklearn_tickets.benchmark import describe_findings, seek
+    >>> from sklearn_tickets.datasets import PlantedTicketGenerator
+    >>> table = seek(
+    ...     PlantedTicketGenerator("relu", width=20, random_state=0),
+    ...     n_samples=500,
+    ...     pruners=["random", "synflow"],
+    ...     densities=["ticket"],
+    ...     n_rounds=2,
+    ...     round_epochs=1,
+    ...     final_epochs=5,
+    ... )
+    >>> print(describe_findings(table))
+    With 4 parameters, as many as planted: best weak ticket synflow (single), ...; best strong ...
+    Nearest is synflow (single), with ... times the error of the planted ticket (7.4e-05) and ...
+    Overlap with the planted mask: synflow (single) 0.000 (chance 0.013), at most 0.000 ...
+    """
+    if len(table[_PROBLEM].drop_duplicates()) != 1:
+        raise ValueError("table has the rows of several problems; select those of one.")
+    if not (table["pruner"] == "planted").any():
+        raise ValueError("table has no planted ticket to compare with; keep the references.")
+    planted = table[table["pruner"] == "planted"].iloc[0]
+    found = table[(table["mode"] != "given") & table["weak"].notna()]
+    if found.empty:
+        return "No pruner has a result."
+    distance = np.abs(np.log(found["n_kept"].astype(float) / planted["n_kept"]))
+    found = found[distance == distance.min()]
+    n_modes = found.groupby("pruner")["mode"].transform("nunique")
+    modes = (" (" + found["mode"] + ")").where(n_modes > 1, "")
+    found = found.assign(method=found["pruner"] + modes)
+    return "\n".join([_kinds(found, planted), _distances(found, planted), _overlaps(found)])
+
+
+def _best(rows: pd.DataFrame, column: str) -> Any:
+    """Return the row that is best in a column of qualities."""
+    return rows.iloc[score(rows[column].astype(float), rows["metric"]).argmax()]
+
+
+def _kinds(found: pd.DataFrame, planted: Any) -> str:
+    """Name the best sparse network, weak ticket and strong ticket."""
+    show = QUALITY_FORMAT[planted["metric"]].format
+    bests = []
+    for kind, rows, column in [
+        ("sparse net", found[found["trained_from"] == "sparse net"], "weak"),
+        ("weak ticket", found[found["trained_from"] == "weak"], "weak"),
+        ("strong ticket", found, "strong"),
+    ]:
+        if not rows.empty:
+            best = _best(rows, column)
+            bests.append(f"best {kind} {best['method']}, {show(best[column])}")
+    n_kept, n_planted = found["n_kept"].iloc[0], planted["n_kept"]
+    size = "as many as planted" if n_kept == n_planted else f"where {n_planted:,.0f} are planted"
+    return f"With {n_kept:,.0f} parameters, {size}: {'; '.join(bests)}."
+
+
+def _distances(found: pd.DataFrame, planted: Any) -> str:
+    """Say how far the best is from random masks and from the planted ticket."""
+    best, metric = _best(found, "weak"), planted["metric"]
+    truth = (max if metric == "accuracy" else min)(planted["strong"], planted["weak"])
+    others = {"the planted ticket": truth}
+    random = found[found["pruner"] == "random"]
+    if not random.empty:
+        others["the best random mask"] = _best(random, "weak")["weak"]
+    comparisons = []
+    for name, quality in others.items():
+        gap, factor = best["weak"] - quality, best["weak"] / quality
+        how = f"{abs(gap):.3f} {'below' if gap < 0 else 'above'}"
+        if metric == "mse":
+            how = f"with {factor:.2g} times the error of"
+        comparisons.append(f"{how} {name} ({QUALITY_FORMAT[metric].format(quality)})")
+    pair = score(pd.Series([best["weak"], truth], dtype=float), pd.Series([metric] * 2))
+    verdict = "as good as planted" if pair[1] - pair[0] <= TIE else "none is as good as planted"
+    return f"Nearest is {best['method']}, {' and '.join(comparisons)}: {verdict}."
+
+
+def _overlaps(found: pd.DataFrame) -> str:
+    """Say how much of the planted ticket the masks contain, against chance."""
+    nearest, most = _best(found, "weak"), found.iloc[found["overlap"].astype(float).argmax()]
+    n_above = int((found["overlap"] > 2 * found["chance"]).sum())
+    return (
+        f"Overlap with the planted mask: {nearest['method']} {nearest['overlap']:.3f} (chance "
+        f"{nearest['chance']:.3f}), at most {most['overlap']:.3f} ({most['method']}, chance "
+        f"{most['chance']:.3f}); {n_above} of {len(found)} masks share more than twice the chance "
+        "level."
+    )
