@@ -97,9 +97,10 @@ def test_the_threshold_of_a_binary_classifier_decides(tmp_path, train_ticket):
     assert (found["labels"] != found["probabilities"].argmax(axis=1)).any()
 
 
-def test_outputs_of_an_untrained_ticket_are_rescaled(tmp_path):
+def test_outputs_of_an_untrained_ticket_are_rescaled(tmp_path, monkeypatch):
     pruner = fitted(classifier(), train_ticket=False)
-    pruner.output_scale_, pruner.temperature_ = np.array([1.0, 4.0, 0.5]), 2.0
+    monkeypatch.setattr(type(pruner), "output_scale_", np.array([1.0, 4.0, 0.5]))
+    monkeypatch.setattr(type(pruner), "temperature_", 2.0)
     to_onnx(pruner, tmp_path / "net.onnx", outputs=("raw", "probabilities"))
     found, raw = run(tmp_path / "net.onnx"), pruner.strong_output(X) * [0.5, 2, 0.25]
     assert_allclose(found["raw"], raw, atol=1e-5)

@@ -185,7 +185,7 @@ def test_sparse_scorers(classifier, regressor):
     assert sparse_r2(regressor, X, y) == pytest.approx(1 - 88 / 7 / np.var(y))
 
 
-def test_strong_scorers_read_through_the_output_scale(classifier, regressor):
+def test_strong_scorers_read_through_the_output_scale(classifier, regressor, monkeypatch):
     y = 3 * X[:, 0]
     np.testing.assert_allclose(regressor.output_scale_, [1.5])
     assert strong_r2(regressor, X, y) == pytest.approx(1)
@@ -194,7 +194,7 @@ def test_strong_scorers_read_through_the_output_scale(classifier, regressor):
     assert raw(regressor, X, y) == pytest.approx(-88 / 7)
 
     # The logits of the last row are 2 and 5, so a large factor makes it an "a".
-    classifier.output_scale_ = np.array([1e6, 1])
+    monkeypatch.setattr(type(classifier), "output_scale_", np.array([1e6, 1]))
     assert strong_accuracy(classifier, X, LABELS) == pytest.approx(5 / 7)
     assert make_strong_scorer("accuracy", rescale=False)(classifier, X, LABELS) == 6 / 7
     balanced = make_strong_scorer("balanced_accuracy")

@@ -1,4 +1,6 @@
-"""Reading strong tickets: on which rows, and of large networks on how many."""
+"""Reading strong tickets: on which rows, and of large networks on how many, and when."""
+
+import pickle
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sklearn_tickets.pruners import RandomPruner
+from sklearn_tickets.pruners.base import _strong_ticket
 from sklearn_tickets.pruners.base._strong_ticket import rows_to_read
 
 
@@ -41,14 +44,19 @@ def make_wide(n_features, n_outputs):
     )
 
 
-@pytest.mark.parametrize(("n_features", "n_read"), [(900, 300), (1000, 128)])
-def test_statistics_of_large_networks_are_those_of_some_rows(n_features, n_read):
+def fit_wide(n_features):
+    """A fitted pruner, and its data."""
     X = np.random.RandomState(0).randn(300, n_features).astype("float32")
     y = np.arange(300) % 3
     net = NeuralNetClassifier(
         make_wide, criterion=nn.CrossEntropyLoss, train_split=None, max_epochs=1, verbose=0
     )
-    pruner = RandomPruner(net, sparsity=0.5, random_state=0).fit(X, y)
+    return RandomPruner(net, sparsity=0.5, random_state=0).fit(X, y), X, y
+
+
+@pytest.mark.parametrize(("n_features", "n_read"), [(900, 300), (1000, 128)])
+def test_statistics_of_large_networks_are_those_of_some_rows(n_features, n_read):
+    pruner, X, y = fit_wide(n_features)
     first = pruner.mask_.apply(pruner.initial_state_)
     rows = torch.from_numpy(X[rows_to_read(y, n_read)])
     hidden = nn.functional.linear(rows, first["0.weight"], first["0.bias"])
@@ -57,3 +65,32 @@ def test_statistics_of_large_networks_are_those_of_some_rows(n_features, n_read)
         found["1.running_mean"].float(), hidden.mean(dim=0), rtol=1e-4, atol=1e-4
     )
     assert pruner.output_scale_.shape == (3,)
+
+
+def test_large_networks_are_read_when_first_asked_for(monkeypatch):
+    calls = []
+    infer = _strong_ticket.infer
+    monkeypatch.setattr(_strong_ticket, "infer", lambda *args: calls.append(1) or infer(*args))
+    fit_wide(900)
+    assert len(calls) == 1
+    pruner, *_ = fit_wide(1000)
+    assert len(calls) == 1
+    assert pruner.output_scale_.shape == (3,)
+    assert pruner.temperature_ > 0
+    assert len(calls) == 2
+
+
+def test_they_are_read_on_the_data_of_the_fit_even_if_these_change_later():
+    expected = fit_wide(1000)[0].output_scale_
+    pruner, X, _ = fit_wide(1000)
+    X[:] = 0
+    np.testing.assert_array_equal(pruner.output_scale_, expected)
+
+
+def test_pickles_hold_the_reading_and_no_data():
+    pruner, X, _ = fit_wide(1000)
+    pickled = pickle.dumps(pruner)
+    assert X[0].tobytes() not in pickled
+    found = pickle.loads(pickled)
+    np.testing.assert_array_equal(found.output_scale_, pruner.output_scale_)
+    np.testing.assert_array_equal(found.strong_predict(X), pruner.strong_predict(X))

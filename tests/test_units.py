@@ -1,6 +1,7 @@
 """Whole units as the grain of pruning: by hand, and through compact."""
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from sklearn_tickets.pruners import (
     ACDCPruner,
     AnnealingPruner,
     FORCEPruner,
+    GivenMaskPruner,
     GraSPPruner,
     IterativeMagnitudePruner,
     LearningRateRewindingPruner,
@@ -206,6 +208,37 @@ def test_compact_takes_out_the_units_of_image_networks(name, scope):
     shapes = {n: tuple(p.shape) for n, p in small.named_parameters() if p.ndim > 1}
     assert sum(map(np.prod, shapes.values())) == mask.n_kept
     np.testing.assert_array_equal(small(torch.tensor(X)).argmax(1), pruner.predict(X))
+
+
+def test_units_that_stay_train_like_a_network_of_their_own():
+    """With batch normalization and Adam: what is left of the others has no influence."""
+    sizes, kept = (6, 8, 6, 2), (range(6), [0, 3, 4, 7], [1, 2, 5], range(2))
+    large, small = (
+        nn.Sequential(
+            *(
+                layer
+                for n, m in pairwise(widths)
+                for layer in (nn.Linear(n, m, bias=False), nn.BatchNorm1d(m), nn.ReLU())
+            )
+        )[:-1]
+        for widths in (sizes, map(len, kept))
+    )
+    mask = TicketMask.ones_like(large)
+    arrays = {name: np.zeros(part.shape, dtype=bool) for name, part in mask.items()}
+    for i, (columns, rows) in enumerate(pairwise(kept)):
+        arrays[f"{3 * i}.weight"][np.ix_(rows, columns)] = True
+        small[3 * i].weight.data = large[3 * i].weight.data[np.ix_(rows, columns)]
+    whole = TicketMask.ones_like(small)
+    fits = [
+        GivenMaskPruner(
+            make_net("classifier", module=ModuleTemplate(module), max_epochs=5),
+            mask,
+            random_state=0,
+        ).fit(*small_data())
+        for module, mask in ((large, TicketMask(arrays)), (small, whole))
+    ]
+    outputs = [fit.decision_function(small_data()[0]) for fit in fits]
+    np.testing.assert_allclose(*outputs, rtol=1e-3, atol=1e-3)
 
 
 def in_units(cls, **settings):

@@ -139,8 +139,9 @@ def trace_paths(module: nn.Module, kept: Mapping[str, Tensor], X: Rows) -> Flow:
     with evaluating(module):
         values = {
             # Dividing by the fan-in keeps the flow of deep, wide networks representable.
-            name: (kept[name].to(value.device) if name in kept else torch.ones_like(value)).double()
-            / max(1, value[0].numel() if value.ndim else 1)
+            name: (kept[name].to(value.device) if name in kept else torch.ones_like(value))
+            .double()
+            .div_(max(1, value[0].numel() if value.ndim else 1))
             for name, value in module.named_parameters()
         }
         return positive_flow(module, values, X, Connections)

@@ -42,7 +42,6 @@ PARTS = {
     "training": ("_training.py", "run"),
     "scores, selection": ("_scoring.py", "_search"),
     "paths": ("_ticket_mask.py", "trace"),
-    "reading of the strong ticket": ("_strong_ticket.py", "read_strong_ticket"),
     "checks of the network": ("_net.py", "check_module"),
     "whole fit": ("_base.py", "fit"),
 }

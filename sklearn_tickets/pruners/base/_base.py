@@ -31,7 +31,7 @@ from sklearn_tickets.pruners.base._net import check_module, make_net
 from sklearn_tickets.pruners.base._parameters import Epochs, ParameterFields, RandomState
 from sklearn_tickets.pruners.base._rounds import Rounds, Run
 from sklearn_tickets.pruners.base._sample_weight import check_sample_weight, encode_sample_weight
-from sklearn_tickets.pruners.base._strong_ticket import read_strong_ticket
+from sklearn_tickets.pruners.base._strong_ticket import StrongReading
 from sklearn_tickets.pruners.base._targets import encode_targets, is_multilabel
 from sklearn_tickets.training import Training, TrainingState, hold_mask, last_train_loss
 
@@ -77,8 +77,9 @@ class BasePruner(
         represent all; empty without such layers.
     output_scale_ : ndarray of shape (n_outputs,)
         Positive factors on the outputs of the *strong* ticket (the mask on the initial
-        weights), estimated on at most 10,000 rows of the training data. The factor of a
-        label, in multilabel classification, changes only its probability.
+        weights), estimated on at most 10,000 rows of the training data; with networks of a
+        million parameters and more on 2,000, when it is first asked for. The factor of a label,
+        in multilabel classification, changes only its probability.
     temperature_ : float
         Divisor of the rescaled logits of the *strong* ticket, with which its probabilities
         have the lowest cross entropy on the same rows; 1 for regressors and labels.
@@ -294,16 +295,15 @@ class BasePruner(
         net, initial = run.net, run.start.module
         # Tied parameters are one tensor, and stay one.
         on_cpu = {id(value): value.cpu() for value in initial.values()}
-        strong = run.mask.apply(initial)
-        reading = read_strong_ticket(net, strong, run.X, run.y, run.sample_weight, run.scale)
+        initial = {name: on_cpu[id(value)] for name, value in initial.items()}
         of_classifiers = {} if run.classes is None else {"classes_": run.classes}
         return of_classifiers | {
-            "output_scale_": reading.scale,
-            "temperature_": reading.temperature,
             "mask_": run.mask,
             "estimator_": net,
-            "strong_statistics_": reading.statistics,
-            "initial_state_": {name: on_cpu[id(value)] for name, value in initial.items()},
+            "initial_state_": initial,
+            "_strong_reading": StrongReading(
+                net, run.mask, initial, run.X, run.y, run.sample_weight, run.scale
+            ),
             "rounds_": run.records,
             "input_support_": run.input_support,
             "_n_features_out": hidden_features(net.module_, run.X[:1], run.mask).shape[1],

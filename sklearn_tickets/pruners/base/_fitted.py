@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_tickets._network import Rows, hidden_features, infer, plain_module
 from sklearn_tickets.masks import TicketMask
@@ -21,6 +22,7 @@ from sklearn_tickets.pruners.base._readings import (
     class_probabilities,
     decision_values,
 )
+from sklearn_tickets.pruners.base._strong_ticket import Estimates, StrongReading
 
 
 def _wraps_classifier(pruner: "FittedTicketMixin") -> bool:
@@ -32,10 +34,27 @@ class FittedTicketMixin(InputsMixin, ClassNamePrefixFeaturesOutMixin, Transforme
 
     mask_: TicketMask
     initial_state_: dict[str, torch.Tensor]
-    strong_statistics_: dict[str, torch.Tensor]
-    output_scale_: np.ndarray
-    temperature_: float
     classes_: np.ndarray
+    _strong_reading: StrongReading
+
+    @property
+    def strong_statistics_(self) -> dict[str, torch.Tensor]:
+        """Running statistics of batch normalization in the strong ticket; empty without any."""
+        return self._read_strong().statistics
+
+    @property
+    def output_scale_(self) -> NDArray[np.float64]:
+        """Positive factors on the outputs of the strong ticket, of shape (n_outputs,)."""
+        return self._read_strong().scale
+
+    @property
+    def temperature_(self) -> float:
+        """Divisor of the rescaled logits of the strong ticket."""
+        return self._read_strong().temperature
+
+    def _read_strong(self) -> Estimates:
+        check_is_fitted(self)
+        return self._strong_reading.estimates()
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict with the sparse network.
@@ -109,13 +128,13 @@ class FittedTicketMixin(InputsMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         """Whether the sparse network still is the strong ticket."""
         mask, initial = self.mask_, self.initial_state_
         parameters = dict(plain_module(self.estimator_.module_).named_parameters())
-        # One after the other, those that need no mask first: the first one usually tells.
+        # One after the other, the smallest first: the first one usually tells.
         return all(
             torch.equal(
                 parameters[name].cpu(),
                 initial[name].masked_fill(~mask[name], 0) if name in mask else initial[name],
             )
-            for name in sorted(parameters, key=mask.__contains__)
+            for name in sorted(parameters, key=lambda name: parameters[name].numel())
         )
 
     def _rescale(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -155,12 +155,15 @@ class WeightScoringPruner(RoundPruner):
             dead_ends = run.mask & ~run.mask.effective(run.net.module_, run.X)
         found = self._select(run, scores, dead_ends, density)
         if run.mask.density == run.rounds.initial_density and found != run.mask:
-            kept = [score[run.mask[name]] for name, score in scores.items()]
-            lowest = min(score.min() for score in kept if len(score))
-            if all((score == lowest).all() for score in kept):
+            # One after the other, the smallest first: the first one usually tells.
+            by_size = sorted(scores, key=lambda name: scores[name].numel())
+            kept = (scores[name][run.mask[name]] for name in by_size)
+            extremes = (value for score in kept if len(score) for value in score.aminmax())
+            first = next(extremes)
+            if all(value == first for value in extremes):
                 raise ValueError(
                     f"{type(self).__name__} scores all parameters of estimator's module "
-                    f"{type(plain_module(run.net.module_)).__name__} the same ({lowest:.3g}): "
+                    f"{type(plain_module(run.net.module_)).__name__} the same ({first:.3g}): "
                     "none can be preferred. Check for constant weights or a softmax inside."
                 )
         return found

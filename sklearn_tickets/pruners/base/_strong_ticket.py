@@ -1,17 +1,23 @@
-"""`read_strong_ticket`: estimate on training data how a strong ticket is read."""
+"""`StrongReading`: how a strong ticket is read, estimated on training data."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_tickets._network import SparseRows, infer, is_large, normalization_statistics
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._output_scale import scale_and_temperature
 
 # More rows change an output's scale by less than its estimation error.
 _MAX_ROWS = 10_000
+# Those of large networks are held until they are read. For ten classes, accuracy is within .002 of
+# that with the scales of 10,000 rows; of 128 rows, temperatures are off.
+_HELD_ROWS = 2_000
 # In a training, too, normalization averages over the rows of one batch.
 _FEW_ROWS = 128
 
@@ -37,8 +43,8 @@ def rows_to_read(y: np.ndarray, max_rows: int) -> np.ndarray:
     return np.sort(order[spaced])
 
 
-class Reading(NamedTuple):
-    """How a strong ticket is read.
+class Estimates(NamedTuple):
+    """What is estimated to read a strong ticket.
 
     Attributes
     ----------
@@ -55,22 +61,20 @@ class Reading(NamedTuple):
     temperature: float
 
 
-def read_strong_ticket(
-    net: NeuralNet,
-    strong: Mapping[str, Tensor],
-    X: np.ndarray | SparseRows,
-    y: np.ndarray,
-    sample_weight: np.ndarray | None,
-    start: np.ndarray | None,
-) -> Reading:
-    """Estimate on training data how to read a strong ticket.
+class StrongReading:
+    """How a strong ticket is read, estimated on training data.
+
+    Of a large network, this takes as long as a part of an epoch, and many fits never ask for it.
+    So it is estimated when it is first asked for, and before it is pickled: pickles hold no data.
 
     Parameters
     ----------
     net : NeuralNet
         The net, which tells what its outputs are.
-    strong : mapping of str to Tensor
-        The weights and buffers of the ticket.
+    mask : TicketMask
+        The ticket.
+    initial : mapping of str to Tensor
+        The initial weights and buffers.
     X : ndarray or SparseRows of shape (n_samples, ...)
         The inputs.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
@@ -79,19 +83,65 @@ def read_strong_ticket(
         Weights of the rows; None for equal ones.
     start : ndarray of shape (n_outputs,) or None
         Factors that are known to be good, as for `classification_scale`.
-
-    Returns
-    -------
-    reading : Reading
-        Estimated on at most 10,000 rows; the statistics of large networks on 128.
     """
-    module, rows = net.module_, rows_to_read(y, _MAX_ROWS)
-    few = rows_to_read(y, _FEW_ROWS) if is_large(module) else rows
 
-    def take(chosen: np.ndarray) -> np.ndarray | SparseRows:
-        return X.take(chosen) if isinstance(X, SparseRows) else X[chosen]
+    def __init__(
+        self,
+        net: NeuralNet,
+        mask: TicketMask,
+        initial: Mapping[str, Tensor],
+        X: np.ndarray | SparseRows,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        start: np.ndarray | None,
+    ) -> None:
+        large = is_large(net.module_)
+        rows = rows_to_read(y, _HELD_ROWS if large else _MAX_ROWS)
+        # Copies, because X may change before they are read.
+        held = X.take(rows) if isinstance(X, SparseRows) else X[rows]
+        weights = None if sample_weight is None else sample_weight[rows]
+        self._pending: Callable[[], Estimates] | None = partial(
+            _estimate, net, mask, initial, held, y[rows], weights, start
+        )
+        self._found: Estimates
+        if not large:
+            self.estimates()
 
-    statistics = normalization_statistics(module, take(few), strong)
-    outputs = infer(module, take(rows), {**strong, **statistics})
-    weights = None if sample_weight is None else sample_weight[rows]
-    return Reading(statistics, *scale_and_temperature(net, outputs, y[rows], weights, start))
+    def estimates(self) -> Estimates:
+        """Return the estimates, and hold no data any longer.
+
+        Returns
+        -------
+        estimates : Estimates
+            Estimated on at most 10,000 rows, of large networks on 2,000, and the statistics of
+            these on 128.
+        """
+        pending = self._pending
+        if pending is not None:
+            # In this order, as another thread may ask at the same time.
+            self._found = pending()
+            self._pending = None
+        return self._found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_pending": None, "_found": self.estimates()}
+
+
+@torch.inference_mode(False)
+def _estimate(
+    net: NeuralNet,
+    mask: TicketMask,
+    initial: Mapping[str, Tensor],
+    X: np.ndarray | SparseRows,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    start: np.ndarray | None,
+) -> Estimates:
+    """Compute the statistics, and the scale and temperature of the outputs with them."""
+    module, strong, few = net.module_, mask.apply(initial), X
+    if is_large(module):
+        rows = rows_to_read(y, _FEW_ROWS)
+        few = X.take(rows) if isinstance(X, SparseRows) else X[rows]
+    statistics = normalization_statistics(module, few, strong)
+    outputs = infer(module, X, {**strong, **statistics})
+    return Estimates(statistics, *scale_and_temperature(net, outputs, y, sample_weight, start))
