@@ -18,6 +18,16 @@ def test_clipped_normal_gates():
     assert gates.expected()[0].item() == pytest.approx(0.3)
 
 
+def test_two_steps_share_noise_and_penalty():
+    gates = _ClippedNormal(torch.full((1000,), 0.5), penalty=1.0, density=0.1, noise=0.1)
+    for _ in range(2):
+        first, second = gates(), gates()
+        np.testing.assert_allclose((first.gate + second.gate) / 2, 0.5, rtol=1e-6)
+        assert first.gate.std().item() == pytest.approx(0.1, rel=0.1)
+        assert second.pull is first.pull
+    assert (first.gate != gates().gate).all()
+
+
 def test_the_free_density_falls_to_its_target_in_the_first_half():
     gates = _ClippedNormal(torch.zeros(2), penalty=1.0, density=0.25, noise=0.5)
     free = []

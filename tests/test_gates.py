@@ -1,5 +1,6 @@
 """Gates: what they pay for being open."""
 
+import copy
 import math
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_closed_gates_stay_closed(gates):
 )
 def test_the_openness_counts_all_parameters(gates):
     gates.begin_epoch(1, 1)
-    whole = gates().pull
+    whole = copy.deepcopy(gates)().pull
     gates.close_(torch.tensor([False, True, False, True]))
     # The mean is over all four, and may be half as large now.
     assert gates().pull.tolist() == pytest.approx((whole * torch.tensor([1, 0, 1, 0])).tolist())
@@ -95,7 +96,7 @@ def test_the_openness_counts_all_parameters(gates):
 
 def test_what_may_be_open_is_free():
     gates = _ClippedNormal(torch.tensor([0.0, 0.0]), penalty=1.0, density=0.6, noise=1.0)
-    assert gates().pull is None
+    assert copy.deepcopy(gates)().pull is None
     gates.density = 0.4
     slope = 1 / math.sqrt(2 * math.pi) / 2
     assert gates().pull.tolist() == pytest.approx([slope, slope])
@@ -115,8 +116,9 @@ def test_slopes_are_derivatives(gates):
     gates.begin_epoch(2, 3)
 
     def at(scores):
-        gates.scores = scores
-        return gates(torch.Generator().manual_seed(0))
+        first = copy.deepcopy(gates)
+        first.scores = scores
+        return first(torch.Generator().manual_seed(0))
 
     scores, step = torch.linspace(-0.4, 1.3, 9), 1e-3
     expected = (at(scores + step).gate - at(scores - step).gate) / (2 * step)

@@ -139,3 +139,22 @@ def test_threads_do_not_disturb_each_other():
         found = fit_replicates(pruner, planted_list, n_jobs=3)
     assert torch.equal(torch.get_rng_state(), before)
     assert [each.mask_ for each in found] == [each.mask_ for each in expected]
+
+
+@pytest.mark.parametrize("schedule", [None, "one-cycle"])
+def test_training_goes_on_as_after_a_fit_alone(schedule, stacked):
+    pruner = MagnitudePruner(NET, sparsity=0.5, schedule=schedule, random_state=0)
+    fitted = fit_replicates(pruner, CIRCLES)
+    assert stacked() == [4]
+    for replicate, planted in zip(fitted, CIRCLES, strict=True):
+        alone = clone(pruner).set_params(estimator__module=planted.module)
+        alone.fit(planted.X, planted.y)
+        for each in (replicate, alone):
+            torch.manual_seed(0)
+            each.estimator_.partial_fit(planted.X, planted.y)
+        own, expected = (each.estimator_ for each in (replicate, alone))
+        settings, wanted = (net.optimizer_.state_dict()["param_groups"] for net in (own, expected))
+        assert settings == wanted
+        weights = dict(own.module_.named_parameters())
+        for name, weight in expected.module_.named_parameters():
+            torch.testing.assert_close(weights[name], weight, rtol=1e-5, atol=1e-7)

@@ -205,9 +205,10 @@ def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int
                 for name, tensor in chain(module.named_parameters(), module.named_buffers()):
                     tensor.copy_(trained.states[epoch][name])
         if not epoch:
-            groups = net.optimizer_.state_dict()["param_groups"]
+            [group] = net.optimizer_.state_dict()["param_groups"]
             # A copy: fits whose trainings are equal share the results.
             state = copy.deepcopy(trained.state)
+            groups = [group | trained.settings]
             net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
             if trained.learner is not None:
                 vars(member.training.learner).update(vars(trained.learner))

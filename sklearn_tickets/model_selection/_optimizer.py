@@ -147,6 +147,15 @@ class StackedOptimizer:
                 }
         return state
 
+    def settings(self, i: int) -> dict[str, Any]:
+        """Return the settings of the optimizer of network i, such as the last learning rate."""
+        [group] = [
+            group
+            for views, group in zip(self.groups, self.optimizer.param_groups, strict=True)
+            if any(view.rows.start <= i < view.rows.stop for view in views)
+        ]
+        return {name: value for name, value in group.items() if name != "params"}
+
 
 def _is_of_weights(value: Any) -> bool:
     """Whether an entry of an optimizer's state has one number per weight."""

@@ -36,6 +36,8 @@ class Trained:
         otherwise only at the end of the last one.
     state : dict of int to dict
         The state of the optimizer.
+    settings : dict
+        Its settings at the end, such as the learning rate that a schedule has left.
     stream : Tensor
         The state of the random stream.
     losses : list of float
@@ -46,6 +48,7 @@ class Trained:
 
     states: list[dict[str, Tensor]]
     state: dict[int, dict[str, Any]]
+    settings: dict[str, Any]
     stream: Tensor
     losses: list[float]
     learner: MaskLearner | None = None
@@ -144,6 +147,7 @@ class Stack:
                     for end in ends or [named]
                 ],
                 optimizer.state(i),
+                optimizer.settings(i),
                 self.streams[i].get_state(),
                 row,
             )

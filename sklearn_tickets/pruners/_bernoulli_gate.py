@@ -1,7 +1,7 @@
 """Continuously relaxed Bernoulli gates: find a strong ticket with frozen weights."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -27,10 +27,10 @@ class BernoulliGatePruner(PenalizedGatesPruner, FrozenGatesPruner):
 
     .. math:: \min_\mu L(\theta) + \lambda \, \mathrm{mean} \, \Phi(\mu / \sigma).
 
-    Weights whose gate without noise exceeds 1/2 are kept. The density that is free of penalty
-    falls to its target as :math:`\rho^{2i/E}` in epoch i of E, and stays there for the second
-    half. From the start, the penalty would close all gates alike before the loss tells them
-    apart.
+    Two steps share the noise, with opposite signs, and the gradient of the penalty. Weights whose
+    gate without noise exceeds 1/2 are kept. The density that is free of penalty falls to its target
+    as :math:`\rho^{2i/E}` in epoch i of E, and stays there for the second half. From the start, the
+    penalty would close all gates alike before the loss tells them apart.
 
     Parameters
     ----------
@@ -90,6 +90,8 @@ class _ClippedNormal(PenalizedGates):
     noise: float
     # The penalty's gradient, at most, in units of the loss's; None for no limit.
     ceiling: float | None = None
+    # The noise and the penalty's gradient of the last step, until the next one has used them, too.
+    drawn: tuple[Tensor, Tensor | None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.target = self.density
@@ -100,14 +102,24 @@ class _ClippedNormal(PenalizedGates):
             self.density = geometric_density(self.initial, self.target, share)
 
     def __call__(self, generator: torch.Generator | None = None) -> Gating:
-        noisy = torch.empty_like(self.scores).normal_(generator=generator)
-        noisy.mul_(self.noise).add_(self.scores)
+        if self.drawn is None:
+            noise = torch.empty_like(self.scores).normal_(std=self.noise, generator=generator)
+            self.drawn = noise, self._pull()
+            noisy, pull = self.scores + noise, self.drawn[1]
+        else:
+            noise, pull = self.drawn
+            noisy, self.drawn = self.scores - noise, None
         gate = noisy.clamp(0, 1)
-        scaled = self.scores * (math.sqrt(0.5) / self.noise)
-        openness = torch.erf(scaled).add_(1).div_(2)
-        bell = scaled.square_().neg_().exp_().div_(self.noise * math.sqrt(2 * math.pi))
         # The slope is 1 where nothing was clipped.
-        return Gating(gate, noisy.eq_(gate), self.pull(openness, bell))
+        return Gating(gate, noisy.eq_(gate), pull)
+
+    def _pull(self) -> Tensor | None:
+        """Compute the gradient of the penalty."""
+        scaled = self.scores * (math.sqrt(0.5) / self.noise)
+        if not self.is_penalized((1 + torch.erf(scaled).mean().item()) / 2):
+            return None
+        bell = scaled.square_().neg_().exp_()
+        return bell.mul_(self.penalty / len(bell) / self.noise / math.sqrt(2 * math.pi))
 
     def expected(self) -> Tensor:
         return self.scores.clamp(0, 1)
@@ -115,5 +127,5 @@ class _ClippedNormal(PenalizedGates):
     def balance(self, task: Tensor, pull: Tensor) -> Tensor:
         if self.ceiling is not None:
             share = self.ceiling * task.norm() / pull.norm().clamp(min=TINY)
-            pull = pull * share.clamp(max=1)
+            return torch.addcmul(task, pull, share.clamp(max=1))
         return task + pull

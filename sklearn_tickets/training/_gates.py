@@ -212,6 +212,21 @@ class PenalizedGates(Gates):
         """Prepare for another round, with a new density."""
         self.density = density
 
+    def is_penalized(self, openness: float) -> bool:
+        """Whether the gates are more open than is free.
+
+        Parameters
+        ----------
+        openness : float
+            The mean openness.
+
+        Returns
+        -------
+        is_penalized : bool
+            False without a penalty.
+        """
+        return self.penalty > 0 and openness > (self.density or 0.0)
+
     def pull(self, openness: Tensor, slope: Tensor, scale: float = 1.0) -> Tensor | None:
         """Compute the gradient of the penalty.
 
@@ -229,6 +244,6 @@ class PenalizedGates(Gates):
         pull : Tensor of shape (n_parameters,) or None
             None if nothing is penalized.
         """
-        if not self.penalty or openness.mean().item() <= (self.density or 0.0):
+        if not self.is_penalized(openness.mean().item()):
             return None
         return slope * (self.penalty / len(slope) / scale)

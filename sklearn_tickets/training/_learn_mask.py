@@ -107,7 +107,8 @@ class LearnMask(Callback):
             with evaluating(net.module_):
                 net.criterion_.dense = net.infer(parts(batch[0])[0])
         self.gating_ = gates() if training else Gating(gates.expected())
-        torch._foreach_copy_(self.each_weight_, self.gated_)
+        if not self.learner.frozen:  # Frozen ones are as they were when training began.
+            torch._foreach_copy_(self.each_weight_, self.gated_)
         torch.mul(self.weights_, self.gating_.gate, out=self.products_)
         torch._foreach_copy_(self.gated_, self.each_product_)
         self.is_gated_ = True
