@@ -12,7 +12,8 @@ import torch
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sklearn_tickets._annealing import Found, Problem, run_chain
+from sklearn_tickets._annealing import Found, Problem, rank, run_chains
+from sklearn_tickets._annealing._chain import run_chain
 from sklearn_tickets._annealing._evaluation import (
     accept,
     energy,
@@ -37,7 +38,7 @@ from sklearn_tickets._annealing._schedule import max_kept, steps, temperature
 from sklearn_tickets._annealing._state import begin_move, bit_of, flip, sweep, undo
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP, ModuleTemplate
-from sklearn_tickets.pruners import AnnealingPruner
+from sklearn_tickets.pruners import AnnealingPruner, EdgePopupPruner
 from sklearn_tickets.pruners.base import classification_scale
 from tests.instances import (
     ConvNet,
@@ -356,21 +357,67 @@ def test_no_idle_unit_comes_to_life_in_a_ticket_that_grows():
 
 
 def test_temperatures_fall_with_the_number_of_kept_bits():
-    assert temperature(0, 520) == pytest.approx(temperature(0, 130) / 2)
-    assert temperature(1, 520) == pytest.approx(temperature(1, 130) / 4)
+    assert temperature(0, 520) == pytest.approx(temperature(0, 130) / 4)
+    assert temperature(1, 520) == pytest.approx(temperature(1, 130) / 8)
 
 
 def test_a_chain_improves_on_its_start_and_repeats_itself():
     given = problem()
-    bits = np.arange(len(given.free))
-    settings = {"n_kept": 20, "n_small": 20, "n_moves": 5000, "heat": 1.0, "is_stopped": bool}
-    one, same, other = (
-        run_chain(given, bits, np.zeros(2), seed=seed, **settings) for seed in (0, 0, 1)
-    )
+    start = given.start(np.arange(len(given.free)), np.zeros(2))
+    plan = [*steps(5000, len(start.bits), 20, 20, N, 1.0)]
+    one, same, other = (run_chain(given, start, plan, seed, bool) for seed in (0, 0, 1))
     assert one.bits.tolist() == same.bits.tolist()
     assert one.energy == same.energy != other.energy
     # Guessing costs log 2, .69.
-    assert one.energy < 0.5
+    assert one.energy < 0.5 < start.energy
+    assert [row["n_moves"] for row in one.trace] == [*range(100, 5001, 100)]
+
+
+def test_a_chain_begins_with_all_bits_if_the_start_is_on_no_path():
+    given = problem()
+    start = given.start(np.array([0]), np.zeros(2))
+    assert len(start.bits) == len(given.free)
+    assert start.energy == pytest.approx(energy(filled(given, 1.1), N), rel=0.5)
+
+
+# Successive halving ---------------------------------------------------------------------
+
+
+def found(n_bits, energy):
+    """A mask of so many bits."""
+    return Found(np.arange(n_bits), np.zeros(2), np.zeros(60, bool), energy)
+
+
+def test_masks_of_the_size_come_before_those_above_it():
+    masks = [found(5, 0.1), found(4, 0.3), found(3, 0.2)]
+    masks.sort(key=lambda each: rank(each, 4))
+    assert [each.energy for each in masks] == [0.2, 0.3, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("n_chains", "alive", "ends"),
+    [
+        (1, [1], [10]),
+        (2, [2, 1], [5, 10]),
+        (5, [5, 3, 2, 1], [2, 5, 7, 10]),
+        (8, [8, 4, 2, 1], [2, 5, 7, 10]),
+    ],
+)
+def test_the_better_half_goes_on_after_each_stage(monkeypatch, n_chains, alive, ends):
+    plan, calls = [*steps(10, 4, 4, 4, N, 1.0)][:10], []
+
+    def ended(problem, start, part, seed, is_stopped):
+        # Each chain lowers its energy by the same, so that the order stays that of the seeds.
+        calls.append((start.energy, part, seed))
+        return found(4, start.energy - 1 + (seed / 2**31 if start.energy == 100 else 0))
+
+    monkeypatch.setattr("sklearn_tickets._annealing._halving.run_chain", ended)
+    settings = {"n_chains": n_chains, "n_jobs": 1, "rng": np.random.RandomState(0)}
+    best = run_chains(problem(), found(4, 100), plan, is_stopped=bool, **settings)
+    first = min(seed for energy, _, seed in calls if energy == 100)
+    assert best.energy == 100 - len(alive) + first / 2**31
+    parts = [plan[i:j] for i, j in pairwise([0, *ends])]
+    assert [sum(part == made for _, made, _ in calls) for part in parts] == alive
 
 
 # Pruner ---------------------------------------------------------------------------------
@@ -399,18 +446,29 @@ def test_the_result_is_the_same_for_any_number_of_threads():
     assert masks[0] == masks[1]
 
 
-def test_of_the_chains_that_reach_the_size_the_best_is_kept(monkeypatch):
-    ends = iter([(1, 0.1), (0, 0.3), (-1, 0.2)])
+@pytest.mark.filterwarnings("ignore:AnnealingPruner left no path")
+@pytest.mark.parametrize(
+    ("excess", "energy", "is_start"), [(1, 0.0, True), (0, 9.0, True), (0, 0.0, False)]
+)
+def test_the_start_is_kept_where_annealing_is_worse(monkeypatch, excess, energy, is_start):
+    starts = []
 
-    def ended(problem, bits, log_scale, *, n_kept, **settings):
-        excess, energy = next(ends)
-        idle = np.zeros(len(problem.free), bool)
-        bits = np.linspace(0, len(idle) - 1, n_kept + excess).astype(int)
-        return Found(bits, log_scale, idle, energy, [{"energy": energy}])
+    def ended(problem, start, steps, **settings):
+        n_kept = round(steps[-1].max_kept[1])
+        starts.append(start)
+        bits = np.flatnonzero(problem.free)[-n_kept - excess :]
+        return Found(bits, start.log_scale, start.idle, energy, ({"energy": energy},))
 
-    monkeypatch.setattr("sklearn_tickets._annealing.run_chain", ended)
-    pruner = AnnealingPruner(make_net("classifier"), **QUICK | {"n_chains": 3})
-    assert pruner.fit(*small_data()).rounds_[0]["history"][-1]["energy"] == 0.2
+    monkeypatch.setattr("sklearn_tickets._annealing.run_chains", ended)
+    pruner = AnnealingPruner(make_net("classifier"), n_start=1, **QUICK).fit(*small_data())
+    assert pruner.rounds_[0]["history"][-1]["energy"] == energy
+    assert len(starts[0].bits) <= pruner.mask_.n_kept
+    first = EdgePopupPruner(make_net("classifier"), sparsity=0.9, mask_epochs=2, random_state=0)
+    first.fit(*small_data())
+    # What is on no path may differ, and so may the scales of the outputs.
+    outputs = (each.strong_output(small_data()[0]) for each in (pruner, first))
+    one, other = (each / (np.linalg.norm(each, axis=0) + 1e-9) for each in outputs)
+    assert np.allclose(one, other, atol=1e-5) == is_start
 
 
 @pytest.mark.parametrize("is_kept", [True, False])

@@ -7,9 +7,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_tickets._annealing._evaluation import FIRST_ROWS, energy, refresh
-from sklearn_tickets._annealing._metropolis import anneal
-from sklearn_tickets._annealing._schedule import MAX_ROWS, steps
+from sklearn_tickets._annealing._metropolis import Step, anneal
+from sklearn_tickets._annealing._schedule import MAX_ROWS
 from sklearn_tickets._annealing._state import State, keep_only, make_state
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A mask on the way of a chain.
+
+    Parameters
+    ----------
+    bits : int64 ndarray
+        Numbers of the kept bits.
+    log_scale : ndarray of shape (n_outputs,)
+        Logarithms of the factors of the outputs.
+    idle : bool ndarray of shape (n_bits,)
+        Bits that would lead into units without outputs.
+    energy : float
+        Energy on the training data, at most 9,000 rows of it.
+    trace : tuple of dict
+        Number of moves so far, temperature, number of kept bits, and energy after each step, and
+        the share of moves that it accepted.
+    """
+
+    bits: NDArray[np.int64]
+    log_scale: NDArray[np.float64]
+    idle: NDArray[np.bool_]
+    energy: float
+    trace: tuple[dict[str, float], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,42 +109,54 @@ class Problem:
         s.targets[:, :n] = self.targets[rows].T
         s.row_weight[:n] = self.row_weight[rows]
 
+    def found(self, s: State, trace: tuple[dict[str, float], ...] = ()) -> Found:
+        """Describe the mask of a state.
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """The end of a chain.
+        Parameters
+        ----------
+        s : State
+            A state of this problem. Its rows are changed.
+        trace : tuple of dict, default=()
+            The way to it.
 
-    Parameters
-    ----------
-    bits : int64 ndarray
-        Numbers of the kept bits.
-    log_scale : ndarray of shape (n_outputs,)
-        Logarithms of the factors of the outputs.
-    idle : bool ndarray of shape (n_bits,)
-        Bits that would lead into units without outputs.
-    energy : float
-        Energy on the training data, at most 9,000 rows of it.
-    trace : list of dict
-        Number of moves, temperature, number of kept bits, and energy after each step, and the
-        share of moves that it accepted.
-    """
+        Returns
+        -------
+        found : Found
+        """
+        n_rows = min(len(self.X), MAX_ROWS)
+        self.set_rows(s, np.arange(n_rows))
+        refresh(s, n_rows, self.eps)
+        hidden = s.target < s.first[-2]
+        return Found(
+            bits=s.kept[: s.size[0]].copy(),
+            log_scale=s.log_scale,
+            idle=hidden & (s.n_out[s.target] == 0),
+            energy=energy(s, n_rows),
+            trace=trace,
+        )
 
-    bits: NDArray[np.int64]
-    log_scale: NDArray[np.float64]
-    idle: NDArray[np.bool_]
-    energy: float
-    trace: list[dict[str, float]]
+    def start(self, bits: NDArray[np.int64], log_scale: NDArray[np.float64]) -> Found:
+        """Describe the mask that chains begin with.
+
+        Parameters
+        ----------
+        bits : int64 ndarray
+            Numbers of bits. If none is on a path, all free bits are taken.
+        log_scale : ndarray of shape (n_outputs,)
+            Logarithms of the factors of the outputs.
+
+        Returns
+        -------
+        found : Found
+        """
+        s = self.state(bits, log_scale)
+        return self.found(s if s.size[0] else self.state(np.flatnonzero(self.free), log_scale))
 
 
 def run_chain(
     problem: Problem,
-    bits: NDArray[np.int64],
-    log_scale: NDArray[np.float64],
-    *,
-    n_kept: int,
-    n_small: int,
-    n_moves: int,
-    heat: float,
+    start: Found,
+    steps: Sequence[Step],
     seed: int,
     is_stopped: Callable[[], bool],
 ) -> Found:
@@ -128,18 +166,10 @@ def run_chain(
     ----------
     problem : Problem
         Network and data.
-    bits : int64 ndarray
-        Numbers of the bits to begin with; if none is on a path, all free bits.
-    log_scale : ndarray of shape (n_outputs,)
-        Logarithms of the factors of the outputs to begin with.
-    n_kept : int
-        Number of bits to keep. The chain may end a little above or below.
-    n_small : int
-        Number of bits of the small ticket that grows to `n_kept`, if that is more.
-    n_moves : int
-        Number of moves.
-    heat : float
-        Factor of all temperatures.
+    start : Found
+        The mask to begin with.
+    steps : sequence of Step
+        What to do; rows are drawn before each.
     seed : int
         Seed of all random numbers.
     is_stopped : callable
@@ -148,15 +178,14 @@ def run_chain(
     Returns
     -------
     found : Found
-        The same for the same arguments, whatever else runs.
+        The same for the same arguments, whatever else runs. It may keep a little more or less than
+        the steps say.
     """
     rng = np.random.RandomState(seed)
-    s = problem.state(bits, log_scale)
-    if not s.size[0]:
-        s = problem.state(np.flatnonzero(problem.free), log_scale)
-    n_samples, trace = len(problem.X), list[dict[str, float]]()
+    s, trace = problem.state(start.bits, start.log_scale), start.trace
+    n_samples = len(problem.X)
     rows = np.arange(n_samples)
-    for step in steps(n_moves, s.size[0], n_kept, n_small, n_samples, heat):
+    for step in steps:
         if is_stopped():
             break
         # Few rows all belong to the first look at a move, so that their order does not matter.
@@ -164,23 +193,12 @@ def run_chain(
             rows = rng.permutation(n_samples)
         problem.set_rows(s, rows[: step.n_rows])
         reached, acceptance = anneal(s, rng.randint(2**31), step, problem.eps)
-        trace.append(
-            {
-                "n_moves": step.n_moves + (trace[-1]["n_moves"] if trace else 0),
-                "temperature": step.temperature[1],
-                "n_kept": int(s.size[0]),
-                "energy": reached,
-                "acceptance": acceptance,
-            }
-        )
-    n_rows = min(n_samples, MAX_ROWS)
-    problem.set_rows(s, np.arange(n_samples)[:n_rows])
-    refresh(s, n_rows, problem.eps)
-    hidden = s.target < s.first[-2]
-    return Found(
-        bits=s.kept[: s.size[0]].copy(),
-        log_scale=s.log_scale,
-        idle=hidden & (s.n_out[s.target] == 0),
-        energy=energy(s, n_rows),
-        trace=trace,
-    )
+        made = {
+            "n_moves": step.n_moves + (trace[-1]["n_moves"] if trace else 0),
+            "temperature": step.temperature[1],
+            "n_kept": int(s.size[0]),
+            "energy": reached,
+            "acceptance": acceptance,
+        }
+        trace = (*trace, made)
+    return problem.found(s, trace)

@@ -18,7 +18,7 @@ def temperature(progress: float, n_kept: int) -> float:
     """Compute the temperature.
 
     It falls geometrically. A bit matters the less the more there are: above 130, the hottest
-    temperature is proportional to ``n_kept ** -0.5``, the coldest to ``1 / n_kept``.
+    temperature is proportional to ``1 / n_kept``, the coldest to ``n_kept ** -1.5``.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def temperature(progress: float, n_kept: int) -> float:
         The temperature.
     """
     crowd = max(1, n_kept / _KEPT)
-    return _HOT * (_COLD / _HOT) ** progress / crowd ** (0.5 + 0.5 * progress)
+    return _HOT * (_COLD / _HOT) ** progress / crowd ** (1 + 0.5 * progress)
 
 
 def max_kept(progress: float, n_start: int, n_small: int, n_kept: int) -> float:

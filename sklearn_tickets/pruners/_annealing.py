@@ -9,7 +9,6 @@ from threading import Event, current_thread, main_thread
 from typing import Annotated, Literal
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
@@ -25,6 +24,10 @@ from sklearn_tickets.pruners.base import (
     is_multilabel,
 )
 from sklearn_tickets.training import Gates, Layout, Training
+
+# A large ticket of a regressor that grows from a small one has about the error of the best ones in
+# little time; what is added to one of a classifier when it is cold hardly helps.
+SMALL_OF_REGRESSORS = 400
 
 
 class AnnealingPruner(FrozenGatesPruner):
@@ -49,11 +52,14 @@ class AnnealingPruner(FrozenGatesPruner):
     If more than `n_small` parameters are to be kept, annealing goes down to these first. When it is
     cold, the ticket grows again within the units that it uses.
 
-    Several chains differ only in their random numbers; the one of lowest energy on the training
-    data is kept, of those that do not end above the number of parameters to keep if there are any.
-    If it ends above the number of parameters to keep, the smallest weights are
-    removed; if it ends below, parameters that lead nowhere are added, and if there are too few, the
-    smallest.
+    Chains of moves that differ only in their random numbers are run by successive halving [2]_: the
+    moves are cut into as many equal stages as it takes to be left with one chain, and after each
+    stage the better half goes on, by the energy on the training data. Chains above the number of
+    parameters to keep come last. The edge-popup mask is kept instead if it has the number of
+    parameters and a lower energy, so that annealing does no harm to it.
+
+    If the result has more parameters than are to be kept, the smallest weights are removed; if it
+    has fewer, parameters that lead nowhere are added, and if there are too few, the smallest.
 
     Parameters
     ----------
@@ -65,22 +71,25 @@ class AnnealingPruner(FrozenGatesPruner):
     learn_scale : bool, default=True
         Whether edge-popup learns a positive factor per output, too. Annealing always does.
     n_start : int, default=1000
-        Number of parameters that edge-popup keeps; if that is more, twice the smaller of the
-        ticket's number and `n_small`.
+        Number of parameters that edge-popup keeps; if that is more, the smaller of the ticket's
+        number and `n_small`.
     n_moves : int, default=2_000_000
-        Number of moves of each chain.
+        Number of moves of a chain that runs to the end. Where more than a few hundred parameters
+        are kept, a move takes longer, and fewer are enough.
     heat : float > 0, default=1.0
-        Factor of all temperatures. If it is too high, the energy stays at that of constant
-        outputs; ``rounds_[-1]["history"]`` has its course. For classes, where 400 parameters or
-        more are to be kept, 0.3 is better, with an `n_small` at least as large as their number.
+        Factor of all temperatures, which fall with the number of parameters to keep. If it is too
+        high, the energy stays at that of constant outputs; ``rounds_[-1]["history"]`` has its
+        course.
     smoothing : float in (0, 1), default=0.02
         The :math:`\epsilon` of the energy; the larger, the less a row that is wrong can cost.
         Without effect on regressors.
-    n_small : int, default=400
+    n_small : int or None, default=None
         Number of parameters of the small ticket that grows to the number to keep, if that is more.
-    n_chains : int, default=4
-        Number of chains. The results of chains differ much, so that the best of a few is better
-        than a longer one.
+        None is 400 for regressors; the tickets of classifiers do not grow.
+    n_chains : int, default=12
+        Number of chains that begin. With 12, all of them together make 4.8 times `n_moves`; with 1
+        there is no halving. The results of chains differ much, so that more of them are better than
+        longer ones.
     n_jobs : int or None, default=None
         Number of threads that run chains, as in scikit-learn. The result is the same for all.
     keep_on_interrupt : bool, default=False
@@ -111,12 +120,6 @@ class AnnealingPruner(FrozenGatesPruner):
     the training data, so that time hardly depends on the width of the network, but on the
     number of kept parameters. More than 9,000 rows are used in turn.
 
-    On the planted circle (20,904 parameters), tickets of the planted size, 130 parameters, were
-    right on .957 to .968 of test data after a minute and a half (median .961; edge-popup .799, the
-    planted ticket .985). With few moves, in small networks of which much is kept, or with the
-    default `heat` and `n_small` for a large ticket of classes, the result can be worse than
-    edge-popup's.
-
     Annealing decides on most moves by a part of the rows, so that it does not sample exactly from
     the distribution of its temperature.
 
@@ -124,7 +127,8 @@ class AnnealingPruner(FrozenGatesPruner):
     ----------
     .. [1] Kirkpatrick, Gelatt and Vecchi, "Optimization by simulated annealing", Science 220,
        1983.
-    .. [2] Ramanujan, Wortsman, Kembhavi, Farhadi and Rastegari, "What's hidden in a randomly
+    .. [2] Karnin, Koren and Somekh, "Almost optimal exploration in multi-armed bandits", ICML 2013.
+    .. [3] Ramanujan, Wortsman, Kembhavi, Farhadi and Rastegari, "What's hidden in a randomly
        weighted neural network?", CVPR 2020.
 
     Examples
@@ -145,8 +149,8 @@ class AnnealingPruner(FrozenGatesPruner):
     n_moves: Count = 2_000_000
     heat: Positive = 1.0
     smoothing: Annotated[float, Interval(Real, 0, 1, closed="neither")] = 0.02
-    n_small: Count = 400
-    n_chains: Count = 4
+    n_small: Count | None = None
+    n_chains: Count = 12
     n_jobs: int | None = None
     keep_on_interrupt: bool = False
 
@@ -176,36 +180,34 @@ class AnnealingPruner(FrozenGatesPruner):
         return BestScored(layout.join(scores), layout=layout, density=density, anneal=True)
 
     def _search(self, run: Run, density: float) -> Generator[Training, None, TicketMask]:
-        from sklearn_tickets._annealing import run_chain  # needs Numba
+        from sklearn_tickets._annealing import rank, run_chains, steps  # needs Numba
 
         (n_kept,) = run.mask.counts(density, self.scope)
-        n_start = min(max(self.n_start, 2 * min(n_kept, self.n_small)), run.mask.n_kept)
-        start = yield from super()._search(run, n_start / run.mask.n_parameters)
+        auto = n_kept if run.classes is not None else SMALL_OF_REGRESSORS
+        n_small = auto if self.n_small is None else self.n_small
+        n_start = min(max(self.n_start, min(n_kept, n_small)), run.mask.n_kept)
+        mask = yield from super()._search(run, n_start / run.mask.n_parameters)
         host = Host.of(run)
-        problem, log_scale = host.problem(run, self.smoothing), host.log_scale(run, start)
+        problem = host.problem(run, self.smoothing)
+        start = problem.start(np.flatnonzero(host.join(mask)), host.log_scale(run, mask))
+        plan = steps(self.n_moves, len(start.bits), n_kept, n_small, len(run.X), self.heat)
         with _interruption(self.keep_on_interrupt) as stop:
-            found = Parallel(self.n_jobs, require="sharedmem")(
-                delayed(run_chain)(
-                    problem,
-                    np.flatnonzero(host.join(start)),
-                    log_scale,
-                    n_kept=n_kept,
-                    n_small=self.n_small,
-                    n_moves=self.n_moves,
-                    heat=self.heat,
-                    seed=seed,
-                    is_stopped=stop.is_set,
-                )
-                for seed in run.rng.randint(2**31, size=self.n_chains)
+            annealed = run_chains(
+                problem,
+                start,
+                [*plan],
+                n_chains=self.n_chains,
+                n_jobs=self.n_jobs,
+                rng=run.rng,
+                is_stopped=stop.is_set,
             )
-        # A chain may hold on to a parameter too many, without which its energy would be another.
-        best = min(found, key=lambda each: (len(each.bits) > n_kept, each.energy))
-        run.scale = np.exp(best.log_scale - best.log_scale.mean())[host.n_constant :]
         history = run.net.history
-        for row in best.trace:
+        for row in annealed.trace:
             history.new_epoch()
             for name, value in row.items():
                 history.record(name, value)
+        best = min(annealed, start, key=lambda found: rank(found, n_kept))
+        run.scale = np.exp(best.log_scale - best.log_scale.mean())[host.n_constant :]
         size = np.abs(host.join(host.state))
         preference = np.where(best.idle, size.max(), -size)
         preference[best.bits] = size.max() + 1 + size[best.bits]
