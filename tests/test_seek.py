@@ -22,6 +22,7 @@ from sklearn_tickets.pruners import (
     IterativeMagnitudePruner,
     LearningRateRewindingPruner,
     RandomPruner,
+    RigLPruner,
     SNIPPruner,
 )
 
@@ -262,6 +263,26 @@ def test_what_a_pruner_is_follows_from_the_pruner(own, modes):
     assert set(rows["trained_from"]) == {"strong" if is_strong else "weak"}
 
 
+@pytest.mark.filterwarnings("ignore:The mask did not move")
+@pytest.mark.parametrize(
+    ("own", "trained_from", "epochs"),
+    [
+        (LearningRateRewindingPruner, ["sparse net"], [4]),
+        # Not trained in the end, but in the rounds.
+        (partial(LearningRateRewindingPruner, train_ticket=False), ["sparse net"], [2]),
+        (RigLPruner, ["sparse net"], [2]),
+        # There is nothing to rewind after one round without training.
+        (partial(SNIPPruner, rewind_epoch=None), ["weak", "sparse net"], [2, 4]),
+        # Trained in rounds, rewound, and left there.
+        (partial(SNIPPruner, final_epochs=0), ["strong", "strong"], [0, 2]),
+    ],
+)
+def test_a_column_tells_what_was_trained_from_where(own, trained_from, epochs):
+    rows = seek(GENERATOR, pruners={"own": own}, densities=[0.3], **TINY)[5:]
+    assert rows["trained_from"].tolist() == trained_from
+    assert rows["epochs"].tolist() == epochs
+
+
 def test_pruners_of_ones_own_are_named_by_their_place():
     name = "sklearn_tickets.pruners:FORCEPruner"
     assert seek(GENERATOR, pruners=name, densities=[0.3], **TINY)["pruner"].tolist()[5:] == [
@@ -278,9 +299,3 @@ def test_table_survives_a_csv_file(table, tmp_path):
     table.to_csv(tmp_path / "seek.csv", index=False)
     read = pd.read_csv(tmp_path / "seek.csv")
     pd.testing.assert_frame_equal(read, table, check_exact=True)
-
-
-def test_a_column_tells_what_was_trained_from_where(table):
-    assert set(table["trained_from"]) == {"weak"}
-    own = seek(GENERATOR, pruners={"own": LearningRateRewindingPruner}, densities=[0.3], **TINY)
-    assert row_of(own, "own", "multi", 0.3)["trained_from"] == "sparse net"

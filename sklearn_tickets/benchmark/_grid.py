@@ -41,9 +41,9 @@ def run_grid(
         A product of axes, or several whose rows are put together. A value is a list or a single
         value. The keys are
 
-        - ``pruners``: names from `PRUNERS`, classes of your own as ``"package.module:Class"``, or
-          mappings of ``"pruner"`` to a name and of parameters to values: a list of them is an
-          axis (default: `DEFAULT`);
+        - ``pruners``: names from `PRUNERS`; pruners of your own as ``"package.module:Class"``, or
+          functions that make them, in the same way; or mappings of ``"pruner"`` to a name and of
+          parameters to values: a list of them is an axis (default: `DEFAULT`);
         - ``modes``: of "single", "multi" and "learned", those in which pruners that have them
           run (default: all);
         - ``densities, rounds, epochs, final_epochs``: as ``densities``, ``n_rounds``,

@@ -68,11 +68,16 @@ class SeekRun(NamedTuple):
     @property
     def n_epochs(self) -> int:
         """The number of training epochs of a fit, those of its mask included."""
-        rounds, own = Rounds.of(self.pruner), self.pruner.get_params(deep=False)
-        n_epochs = rounds.n_rounds * rounds.n_epochs(rounds.round_epochs)
-        if "mask_epochs" in own:
-            n_epochs += rounds.n_epochs(own["mask_epochs"])
-        return n_epochs + rounds.train_ticket * rounds.n_epochs(rounds.final_epochs)
+        return sum(_epochs(self.pruner))
+
+
+def _epochs(pruner: BasePruner) -> tuple[int, int]:
+    """Count the training epochs of a fit: those of its search, and those of its ticket."""
+    rounds, own = Rounds.of(pruner), pruner.get_params(deep=False)
+    search = rounds.n_rounds * rounds.n_epochs(rounds.round_epochs)
+    if "mask_epochs" in own:
+        search += rounds.n_epochs(own["mask_epochs"])
+    return search, rounds.train_ticket * rounds.n_epochs(rounds.final_epochs)
 
 
 def _groups(runs: Sequence[SeekRun], n_jobs: int) -> list[list[int]]:
@@ -140,9 +145,10 @@ def _measure(run: SeekRun, outcome: Outcome, data: SeekData) -> dict[str, Any]:
 
 def _trained_from(pruner: BasePruner) -> str:
     """Tell from which weights a pruner trained its ticket, if it did."""
-    if not pruner.train_ticket:
-        return "strong"
-    return "sparse net" if getattr(pruner, "rewind_epoch", 0) is None else "weak"
+    n_search, n_final = _epochs(pruner)
+    if n_search and getattr(pruner, "rewind_epoch", 0) is None:
+        return "sparse net"
+    return "weak" if n_final else "strong"
 
 
 def run_all(
