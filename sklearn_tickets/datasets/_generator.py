@@ -24,6 +24,7 @@ from sklearn_tickets.datasets.tasks import (
     TASKS,
     PlantingTask,
     WithNoiseFeatures,
+    check_task,
     feed_forward,
     live_part,
 )
@@ -144,7 +145,8 @@ class PlantedTicketGenerator(BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of range, or `width` is less than the ticket needs.
+            If a parameter is out of range, `task` does not keep its interface (`check_task`), or
+            `width` is less than the ticket needs.
         """
         self._validate_params()
         validate_parameter_constraints(
@@ -158,6 +160,7 @@ class PlantedTicketGenerator(BaseEstimator):
                 f"noise={self.noise} is more than 1. For task {task.name!r} it is the share of "
                 "wrong labels: set it to a number from 0 to 1."
             )
+        check_task(task, self.depth, self.noise)
 
         seed = self.random_state
         if not isinstance(seed, Integral):

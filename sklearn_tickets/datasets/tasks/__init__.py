@@ -1,10 +1,12 @@
 """Tasks for `PlantedTicketGenerator`, each with a small network that solves it.
 
 Each is a `PlantingTask`, the interface of a task of your own. `TASKS` has the tasks of the paper;
-`linear`, `feed_forward`, `live_part` and `deepened` build and evaluate networks by hand.
+`linear`, `feed_forward`, `live_part` and `deepened` build and evaluate networks by hand, and
+`check_task` checks a task.
 """
 
 from sklearn_tickets.datasets.tasks._boundary import BoundaryTask
+from sklearn_tickets.datasets.tasks._check_task import check_task
 from sklearn_tickets.datasets.tasks._circle import CircleTask
 from sklearn_tickets.datasets.tasks._constructions import (
     Affine,
@@ -33,6 +35,7 @@ __all__ = [
     "ReluTask",
     "SpiralTask",
     "WithNoiseFeatures",
+    "check_task",
     "deepened",
     "feed_forward",
     "linear",

@@ -62,7 +62,9 @@ class BoundaryTask(UniformInputs, OrderedClasses):
     name: str = "boundaries"
 
     def __post_init__(self) -> None:
-        if not len(self.boundaries) or (np.diff(self.boundaries) <= 0).any():
+        if np.ndim(self.boundaries) != 1 or not (
+            len(self.boundaries) and (np.diff(self.boundaries) > 0).all()
+        ):
             raise ValueError(
                 f"boundaries={self.boundaries!r} must be one or more increasing numbers."
             )

@@ -40,8 +40,18 @@ def linear(weight: ArrayLike, bias: ArrayLike = 0.0) -> Affine:
     -------
     layer : tuple of ndarray
         Weight and bias.
+
+    Raises
+    ------
+    ValueError
+        If the weights are no matrix, or there are not as many biases as rows.
     """
     weight = np.array(weight, dtype=np.float64)
+    if weight.ndim != 2 or np.shape(bias) not in ((), (len(weight),)):
+        raise ValueError(
+            f"weight has the shape {weight.shape} and bias {np.shape(bias)}; they must have "
+            "(n_outputs, n_inputs) and (n_outputs,)."
+        )
     return weight, np.full(len(weight), bias, dtype=np.float64)
 
 
@@ -112,8 +122,18 @@ def deepened(layers: Sequence[Affine], n_layers: int) -> tuple[Affine, ...]:
     -------
     layers : tuple of (weight, bias)
         A network that computes the same outputs.
+
+    Raises
+    ------
+    ValueError
+        If there are more layers already.
     """
     layers = tuple(layers)
+    if n_layers < len(layers):
+        raise ValueError(
+            f"n_layers={n_layers} is less than the {len(layers)} layers that there are; choose "
+            "a larger depth."
+        )
     if len(layers) == 1 < n_layers:
         # A ReLU keeps only the positive part, so each output comes with its negative.
         weight, bias = layers[0]

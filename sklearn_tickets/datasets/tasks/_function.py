@@ -62,8 +62,8 @@ class FunctionTask(UniformInputs, GaussianNoise):
     name: str = "function"
 
     def __post_init__(self) -> None:
-        low, high = self.interval
-        if not -np.inf < low < high < np.inf:
+        is_pair = np.shape(self.interval) == (2,)
+        if not (is_pair and -np.inf < self.interval[0] < self.interval[1] < np.inf):
             raise ValueError(f"interval={self.interval} must be two finite, increasing numbers.")
         if self.n_knots < 3:
             raise ValueError(f"n_knots={self.n_knots} must be at least 3.")
@@ -72,7 +72,13 @@ class FunctionTask(UniformInputs, GaussianNoise):
                 f"function={self.function!r} must be a function, or a sequence of functions."
             )
         for function in self._functions:
-            self._check(function, np.asarray(function(self._knots)))
+            try:
+                values = np.asarray(function(self._knots))
+            except TypeError as error:
+                raise ValueError(
+                    f"function={function!r} fails on an array ({error}); use functions of NumPy."
+                ) from error
+            self._check(function, values)
 
     def _check(self, function: Function, values: NDArray) -> None:
         """Raise a ValueError unless these values at the knots can be planted."""
