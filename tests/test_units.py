@@ -54,13 +54,13 @@ def fitted(net, cls=MagnitudePruner, **settings):
     return pruner.fit(ROWS, np.zeros((2, len(biases))))
 
 
-# Three units of 3, 7 and 6.5, with two weights in and two out.
+# Three units with two weights in and two out: 3 + 1, 7 + 1 and 6.5 + 3.
 FIRST = [[1.0, -2.0], [3.0, 4.0], [-6.0, 0.5]]
-SECOND = [[9.0, 1.0, 1.0], [-9.0, 1.0, 1.0]]
+SECOND = [[0.5, 0.5, 1.5], [-0.5, 0.5, 1.5]]
 
 
-@pytest.mark.parametrize(("sparsity", "units"), [(0, "111"), (0.3, "011"), (0.5, "010")])
-def test_the_units_of_largest_weights_stay(sparsity, units):
+@pytest.mark.parametrize(("sparsity", "units"), [(0, "111"), (0.3, "011"), (0.5, "001")])
+def test_the_units_of_largest_weights_in_and_out_stay(sparsity, units):
     kept = [unit == "1" for unit in units]
     pruner = fitted(small_net(FIRST, SECOND), sparsity=sparsity)
     expected = {"0.weight": [[k, k] for k in kept], "2.weight": [kept, kept]}
@@ -70,13 +70,13 @@ def test_the_units_of_largest_weights_stay(sparsity, units):
 def test_biases_are_a_part_of_their_unit():
     module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
     module[0].bias.data = torch.tensor([5.0, -0.1, 0.1])
-    # 8, 7.1 and 6.6; of 17 parameters, two units and two biases of outputs are 12.
+    # 9, 8.1 and 9.6; of 17 parameters, two units and two biases of outputs are 12.
     pruner = fitted(small_net(FIRST, SECOND, module=module), sparsity=0.3, prune_bias=True)
     assert pruner.mask_ == TicketMask(
         {
-            "0.weight": [[1, 1], [1, 1], [0, 0]],
-            "0.bias": [1, 1, 0],
-            "2.weight": [[1, 1, 0], [1, 1, 0]],
+            "0.weight": [[1, 1], [0, 0], [1, 1]],
+            "0.bias": [1, 0, 1],
+            "2.weight": [[1, 0, 1], [1, 0, 1]],
             "2.bias": [1, 1],
         }
     )
@@ -101,7 +101,8 @@ def test_what_does_not_fit_leaves_room_for_less():
     first = [[4.0, 4.0], [1.0, 1.0]]
     second = [[2.0, 2.0], [1.0, 1.0]]
     pruner = fitted(small_net(first, second, [[1.0, 1.0]] * 4), sparsity=0.25)
-    # All are 16, and 12 may be kept. Relative to their layers units are 1.6, 1.33, .67 and .4.
+    # All are 16, and 12 may be kept. Units are 11 and 5, 8 and 6, and relative to their layers
+    # 1.38, 1.14, .86 and .63, from the best to the worst.
     # With the leaders 2 + 1 + 4 are kept. The other unit of the second adds 1 + 4, that of the
     # first 2 + 2.
     assert pruner.mask_["0.weight"].tolist() == [[True, True], [False, False]]
@@ -115,12 +116,13 @@ def test_what_does_not_fit_leaves_room_for_less():
 
 
 def test_layers_are_compared_relative_to_their_means():
-    # In sums, all units of the first layer are below those of the second.
+    # In sums, all units of the first layer (5.2, 5.6, 4.6) are below those of the second (13, 18,
+    # 13), all of which would stay.
     first = [[0.1, 0.1], [0.3, 0.3], [0.29, 0.29]]
     second = [[1.0, 1.0, 1.0], [3.0, 3.0, 2.0], [1.0, 1.0, 1.0]]
-    # Relative to their means they are .43, 1.3, 1.26 and .64, 1.71, .64.
-    mask = fitted(small_net(first, second, [[1.0, 1.0, 1.0]]), sparsity=0.5).mask_
-    assert mask["0.weight"].any(1).tolist() == [False, True, True]
+    # Relative to their means they are 1.01, 1.09, .89 and .89, 1.23, .89.
+    mask = fitted(small_net(first, second, [[10.0, 10.0, 10.0]]), sparsity=0.5).mask_
+    assert mask["0.weight"].any(1).tolist() == [True, True, False]
     assert mask["2.weight"].any(1).tolist() == [False, True, False]
 
 
@@ -137,9 +139,10 @@ class Residual(nn.Module):
 
 
 def test_units_that_are_added_go_together():
-    # 1 + 9, 4 + 1 and 3 + 3, so that the second goes; two units are 4 + 4 + 4 of 21.
+    # Rows of two layers and columns of two, without the diagonal twice: 1 + 9 + 1 + 1,
+    # 4 + 2.5 + 4 + 1 and 3 + 3 + 3 + 3, so that the second goes; two units are 4 + 4 + 4 of 21.
     stem = [[1.0, 0.0], [2.0, 2.0], [3.0, 0.0]]
-    block = [[3.0, 3.0, 3.0], [0.0, 1.0, 0.0], [1.0, 1.0, 1.0]]
+    block = [[3.0, 3.0, 3.0], [0.0, 2.5, 0.0], [1.0, 1.0, 1.0]]
     pruner = fitted(small_net(stem, block, SECOND, module=Residual()), sparsity=0.4)
     assert pruner.mask_ == TicketMask(
         {

@@ -182,11 +182,11 @@ class ScoringPruner(WeightScoringPruner):
         Whether single parameters are removed or whole units, which `export.compact` takes out: the
         neurons and channels of hidden ``Linear`` and convolution layers.
 
-        The score of a unit is the sum of those of its incoming weights and, with `prune_bias`,
-        of its bias. With ``scope="global"`` it counts in multiples of the mean in its layer; with
-        ``scope="layer"``, every layer keeps the same share of its units. Each keeps one at least.
         With a unit go its incoming weights and bias and the weights that read it, all of which
-        count towards the `sparsity`. Units that are added, as in residual networks, go together.
+        count towards the `sparsity`. The score of a unit is the sum of their scores, that of the
+        bias only with `prune_bias`. With ``scope="global"`` it counts in multiples of the mean in
+        its layer; with ``scope="layer"``, every layer keeps the same share of its units. Each
+        keeps one at least. Units that are added, as in residual networks, go together.
 
         Units of which a weight is excluded stay. Networks through which units cannot be followed
         are refused.

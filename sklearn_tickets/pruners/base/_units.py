@@ -147,9 +147,10 @@ def shrink_units(
 ) -> TicketMask:
     r"""Keep the best units of a mask, and nothing of the others.
 
-    The score :math:`S_j` of unit j is the sum of those of its weights and bias,
+    The score :math:`S_j` of unit j is the sum of those of all that goes with it: the weights and
+    biases that compute it, and the weights that read it,
 
-    .. math:: S_j = \sum_{i \in \mathrm{rows}(j)} s_i.
+    .. math:: S_j = \sum_{i \in \mathrm{rows}(j) \cup \mathrm{columns}(j)} s_i.
 
     Units are kept from the best to the worst, as long as the parameters that connect a unit to
     those kept before fit into the density; those that do not fit are left out. Each group
@@ -179,7 +180,7 @@ def shrink_units(
     Raises
     ------
     ValueError
-        If the score of a unit is not finite.
+        If the score of a parameter is not finite.
     """
     inventory = Inventory(mask, groups)
     values, members = [], []
@@ -210,14 +211,21 @@ def shrink_units(
 
 
 def _unit_scores(mask: TicketMask, group: UnitGroup, scores: Scores) -> NDArray[np.float64]:
-    """Sum the scores of what the units of a group own."""
+    """Sum the scores of what goes with the units of a group."""
     total = torch.zeros(group.n_units, dtype=torch.float64)
-    for name in group.rows:
+    for name in dict.fromkeys(group.rows + group.columns):
         own = scores[name].detach().cpu().double().where(mask[name], 0)
-        total += own.reshape(group.n_units, -1).sum(dim=1)
-    if not total.isfinite().all():
-        raise ValueError(
-            f"scores of {group.rows[0]} contain NaN or infinite values for kept parameters. "
-            "Look for a diverging loss or overflowing weights."
-        )
+        if not own.isfinite().all():
+            raise ValueError(
+                f"scores of {name} contain NaN or infinite values for kept parameters. "
+                "Look for a diverging loss or overflowing weights."
+            )
+        if name in group.rows:
+            total += own.reshape(group.n_units, -1).sum(dim=1)
+        if name in group.columns:
+            by_column = own.reshape(len(own), group.n_units, -1).sum(dim=2)
+            total += by_column.sum(dim=0)
+            if name in group.rows:
+                # What a unit reads of itself counts once.
+                total -= by_column.diagonal()
     return total.numpy()
