@@ -4,7 +4,6 @@ The caller runs the trainings. This lets many fits advance side by side, with th
 as one.
 """
 
-import copy
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from sklearn.base import BaseEstimator
 from skorch.callbacks import ProgressBar
+from torch import Tensor
 
 from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets._random import STREAMS, random_streams, set_random_streams
@@ -206,15 +206,21 @@ def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int
                     tensor.copy_(trained.states[epoch][name])
         if not epoch:
             [group] = net.optimizer_.state_dict()["param_groups"]
-            # A copy: fits whose trainings are equal share the results.
-            state = copy.deepcopy(trained.state)
+            # Copies: fits whose trainings are equal share the results.
+            state = {
+                index: {
+                    name: value.clone() if isinstance(value, Tensor) else value
+                    for name, value in values.items()
+                }
+                for index, values in trained.state.items()
+            }
             groups = [group | trained.settings]
             net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
             if trained.learner is not None:
                 vars(member.training.learner).update(vars(trained.learner))
+        rows = net.history[-1]["batches"]
         for size in sizes:
-            row = {"train_loss": next(losses), "train_batch_size": size}
-            net.history[-1]["batches"].append(row)
+            rows.append({"train_loss": next(losses), "train_batch_size": size})
             for bar in bars:
                 bar.on_batch_end(net)
         net.history.record("train_batch_count", len(batches))

@@ -4,17 +4,14 @@ Candidates of a search often differ in what matters only after their first score
 sparsity. They are recognized by all that a gradient depends on, rather than by their parameters.
 """
 
-import hashlib
-import io
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor
 
+from sklearn_tickets._fingerprint import fingerprint
 from sklearn_tickets._random import random_streams
 
 Gradient: TypeAlias = dict[str, Tensor]
@@ -59,32 +56,21 @@ def look_up(content: Any, compute: Callable[[], Gradient]) -> Gradient:
         The gradient by name; the caller may change it.
     """
     shared = _FOUND.get()
-    key = None if shared is None or content is None else _fingerprint(content)
+    key = None if shared is None or content is None else _key(content)
     if shared is None or key is None:
         return compute()
     found, limit = shared
     if key not in found:
         gradient = compute()
-        if len(found) >= limit or _fingerprint(content) != key:
+        if len(found) >= limit or _key(content) != key:
             return gradient
         found[key] = gradient
     return {name: value.clone() for name, value in found[key].items()}
 
 
-class _Pickler(pickle.Pickler):
-    """Pickles tensors by their numbers: torch's own pickles differ though these are equal."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, Tensor):
-            return torch.from_numpy, (obj.numpy(force=True),)
-        return NotImplemented
-
-
-def _fingerprint(content: Any) -> str | None:
-    """Compute a hash of objects and of the random streams; None if they cannot be pickled."""
-    buffer = io.BytesIO()
+def _key(content: Any) -> str | None:
+    """Identify what a gradient depends on; None if it cannot be pickled."""
     try:
-        _Pickler(buffer).dump((content, random_streams()))
+        return fingerprint((content, random_streams()))
     except Exception:
         return None
-    return hashlib.sha256(buffer.getbuffer()).hexdigest()
