@@ -1,4 +1,4 @@
-"""`Fit`: fits that pause before their trainings end as they would without pauses."""
+"""`Course`: fits that pause before their trainings end as they would without pauses."""
 
 import logging
 from itertools import count
@@ -17,7 +17,7 @@ from skorch.dataset import ValidSplit
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.metrics import sparse_r2, strong_r2
-from sklearn_tickets.model_selection import BatchedGridSearchCV, _fit, _together
+from sklearn_tickets.model_selection import BatchedGridSearchCV, Log, Task, _fit, fit_in_batches
 from sklearn_tickets.pruners import (
     ACDCPruner,
     EdgePopupPruner,
@@ -146,7 +146,7 @@ def test_what_rounds_leave_is_the_same(caplog):
 def test_the_time_of_a_fit_is_that_of_all_its_parts(monkeypatch):
     monkeypatch.setattr(_fit, "time", SimpleNamespace(perf_counter=count().__next__))
     pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), sparsity=0.5, random_state=0)
-    fit = _fit.Fit(pruner, CIRCLE.X, CIRCLE.y)
+    fit = _fit.Course(_fit.trainings_of(pruner, CIRCLE.X, CIRCLE.y))
     for n_trainings in range(2):
         assert fit.seconds == 1 + n_trainings
         fit.train()
@@ -163,8 +163,8 @@ def test_callbacks_that_read_epochs_see_what_they_would_see(split, caplog, capsy
         max_epochs=3, train_split=split, verbose=1, callbacks=[scoring, ProgressBar()]
     )
     pruner = SNIPPruner(net, random_state=0)
-    tasks = [_together.Task(pruner, {"sparsity": s}, CIRCLE.X, CIRCLE.y) for s in (0.1, 0.2, 0.3)]
-    outcomes = [*_together.fit_in_batches(tasks, 2**30, _together.Log())]
+    tasks = [Task(pruner, {"sparsity": s}, CIRCLE.X, CIRCLE.y) for s in (0.1, 0.2, 0.3)]
+    outcomes = [*fit_in_batches(tasks, 2**30, Log())]
     assert stacked(caplog) == [3]
     printed, n_stacked = capsys.readouterr().out, len(n_updates)
     for task, outcome in zip(tasks, outcomes, strict=True):

@@ -17,7 +17,7 @@ from sklearn_tickets.pruners import (
     SNIPPruner,
     SynFlowPruner,
 )
-from sklearn_tickets.pruners.base import batch_losses, masked_leaves, scoring_sample
+from sklearn_tickets.pruners.base import BatchLosses, masked_leaves, scoring_sample
 from tests.instances import (
     ConvNet,
     linear_net,
@@ -62,7 +62,7 @@ def test_losses_of_batches_add_up_to_the_loss_of_all_rows(reduction, sample_weig
     errors = np.arange(700, dtype=np.float32)[:, None]
     net = linear_net([1.0], criterion__reduction=reduction).initialize()
     leaves = masked_leaves(net, TicketMask.ones_like(net.module_))
-    total = sum(batch_losses(net, leaves, errors, 0 * errors, sample_weight)).item()
+    total = sum(BatchLosses(net, leaves, errors, 0 * errors, sample_weight)).item()
     weights = np.ones(700) if sample_weight is None else sample_weight
     squares = errors[:, 0].astype(float) ** 2
     assert total == pytest.approx((weights * squares).sum() / (700 if reduction == "mean" else 1))

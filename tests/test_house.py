@@ -23,6 +23,7 @@ ALLOWED = {
     "_cv_results": set(),
     "_estimators": set(),
     "_files": set(),
+    "_fingerprint": set(),
     "_random": set(),
     "_network": set(),
     "masks": {"_files", "_network"},
@@ -40,7 +41,7 @@ ALLOWED = {
         "masks",
         "models",
     },
-    "pruners.base": {"_network", "_random", "masks", "training"},
+    "pruners.base": {"_fingerprint", "_network", "_random", "masks", "training"},
     "_curvature": {"_chain", "_network", "masks", "pruners.base", "training"},
     "pruners": {
         "_annealing",
@@ -55,6 +56,7 @@ ALLOWED = {
     "model_selection": {
         "_cv_results",
         "_estimators",
+        "_fingerprint",
         "_network",
         "_random",
         "datasets",

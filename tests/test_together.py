@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.parallel import delayed
 
-from sklearn_tickets.model_selection import BatchedGridSearchCV, _stack, _together
+from sklearn_tickets.model_selection import BatchedGridSearchCV, _stack, _train_together
 from sklearn_tickets.model_selection._together import make_parallel
 from sklearn_tickets.pruners import (
     IterativeMagnitudePruner,
@@ -116,7 +116,7 @@ def test_equal_trainings_are_trained_once(sizes, caplog):
 
 
 def test_stacks_fit_into_the_cache(sizes, monkeypatch):
-    monkeypatch.setattr(_together, "_CACHE_BYTES", 3 * 5 * 4 * CIRCLE.mask.n_parameters)
+    monkeypatch.setattr(_train_together, "_CACHE_BYTES", 3 * 5 * 4 * CIRCLE.mask.n_parameters)
     pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
     check_same(pruner, GRID | {"estimator__lr": [1e-2, 1e-3]})
     assert sizes == [4, 3, 3, 3, 3]

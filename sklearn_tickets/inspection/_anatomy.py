@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sklearn_tickets._estimators import find_pruner, pruner_of
 from sklearn_tickets._network import Connections, infer, plain_module, positive_flow
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
-from sklearn_tickets.pruners.base import batch_losses, encode_targets, total_gradient
+from sklearn_tickets.pruners.base import BatchLosses, encode_targets, total_gradient
 
 
 def effective_paths(module: nn.Module, mask: TicketMask, X: Tensor | np.ndarray) -> float:
@@ -253,9 +253,7 @@ def gradient_flow(pruner: BaseEstimator, X: ArrayLike, y: Any) -> float:
     targets = encode_targets(net, inputs, found.targets(y), getattr(pruner, "classes_", None))
     parameters = dict(module.named_parameters())
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    gradient = pruner.mask_.apply(
-        total_gradient(leaves, batch_losses(net, leaves, inputs, targets))
-    )
+    gradient = pruner.mask_.apply(total_gradient(leaves, BatchLosses(net, leaves, inputs, targets)))
     return sum(
         float(value.double().square().sum())
         for name, value in gradient.items()

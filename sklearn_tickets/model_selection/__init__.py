@@ -4,10 +4,12 @@ from sklearn_tickets.model_selection._replicates import fit_replicates
 from sklearn_tickets.model_selection._search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 from sklearn_tickets.model_selection._sparsest_within import sparsest_within
 from sklearn_tickets.model_selection._together import (  # noqa: F401 - for the rooms above
-    Log,
     Outcome,
     Task,
     fit_in_batches,
+)
+from sklearn_tickets.model_selection._train_together import (  # noqa: F401 - for the rooms above
+    Log,
     train_together,
 )
 

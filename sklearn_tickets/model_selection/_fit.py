@@ -1,10 +1,9 @@
-"""`Course`: trainings that pause before each of them; `Fit`: those of a pruner's fit.
+"""`Course`: trainings that pause before each of them; `trainings_of`: those of a pruner's fit.
 
 The caller runs the trainings. This lets many fits advance side by side, with their trainings run
 as one.
 """
 
-import copy
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from sklearn.base import BaseEstimator
 from skorch.callbacks import ProgressBar
+from torch import Tensor
 
 from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets._random import STREAMS, random_streams, set_random_streams
@@ -138,8 +138,10 @@ class Course:
                 set_random_streams(others)
 
 
-class Fit(Course):
-    """A fit of a pruner, alone or at the end of a pipeline, up to its first training.
+def trainings_of(
+    estimator: BaseEstimator, X: Any, y: Any, **params: Any
+) -> Generator[Training, None, None]:
+    """Fit a pruner, alone or at the end of a pipeline, and yield its trainings.
 
     Parameters
     ----------
@@ -149,40 +151,38 @@ class Fit(Course):
         The data.
     **params : dict
         Parameters of the estimator's ``fit``.
+
+    Yields
+    ------
+    training : Training
+        To be run before the fit resumes. An estimator that has to be fitted in one go has none.
     """
+    pruner = pruner_of(estimator)
+    is_plain = isinstance(pruner, BasePruner) and type(pruner).fit is BasePruner.fit
+    if not is_plain or getattr(pruner, "_skl_callbacks", None):
+        estimator.fit(X, y, **params)
+        return
+    # Transformers of inputs and targets are fitted here. The pruner only records its data,
+    # also where scikit-learn would fit a clone.
+    data: list[Any] = []
+    pruner.fit = lambda X, y=None, sample_weight=None: data.extend((X, y, sample_weight))
+    pruner.__sklearn_clone__ = lambda: pruner
+    try:
+        estimator.fit(X, y, **params)
+    finally:
+        del pruner.fit, pruner.__sklearn_clone__
+    pruner._validate_params()
+    yield from pruner._trainings(*data)
 
-    def __init__(self, estimator: BaseEstimator, X: Any, y: Any, **params: Any) -> None:
-        self.estimator = estimator
-        super().__init__(self._fit(X, y, **params))
+    def no_trainings(*data: Any) -> Iterator[Training]:
+        yield from ()
 
-    def _fit(self, X: Any, y: Any, **params: Any) -> Generator[Training, None, None]:
-        """Fit, and yield the trainings."""
-        pruner = pruner_of(self.estimator)
-        is_plain = isinstance(pruner, BasePruner) and type(pruner).fit is BasePruner.fit
-        if not is_plain or getattr(pruner, "_skl_callbacks", None):
-            self.estimator.fit(X, y, **params)
-            return
-        # Transformers of inputs and targets are fitted here. The pruner only records its data,
-        # also where scikit-learn would fit a clone.
-        data: list[Any] = []
-        pruner.fit = lambda X, y=None, sample_weight=None: data.extend((X, y, sample_weight))
-        pruner.__sklearn_clone__ = lambda: pruner
-        try:
-            self.estimator.fit(X, y, **params)
-        finally:
-            del pruner.fit, pruner.__sklearn_clone__
-        pruner._validate_params()
-        yield from pruner._trainings(*data)
-
-        def no_trainings(*data: Any) -> Iterator[Training]:
-            yield from ()
-
-        # The trainings are done, but scikit-learn's wrapper of `fit` has work of its own.
-        pruner._trainings = no_trainings
-        try:
-            pruner.fit(None)
-        finally:
-            del pruner._trainings
+    # The trainings are done, but scikit-learn's wrapper of `fit` has work of its own.
+    pruner._trainings = no_trainings
+    try:
+        pruner.fit(None)
+    finally:
+        del pruner._trainings
 
 
 def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int) -> None:
@@ -206,15 +206,21 @@ def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int
                     tensor.copy_(trained.states[epoch][name])
         if not epoch:
             [group] = net.optimizer_.state_dict()["param_groups"]
-            # A copy: fits whose trainings are equal share the results.
-            state = copy.deepcopy(trained.state)
+            # Copies: fits whose trainings are equal share the results.
+            state = {
+                index: {
+                    name: value.clone() if isinstance(value, Tensor) else value
+                    for name, value in values.items()
+                }
+                for index, values in trained.state.items()
+            }
             groups = [group | trained.settings]
             net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
             if trained.learner is not None:
                 vars(member.training.learner).update(vars(trained.learner))
+        rows = net.history[-1]["batches"]
         for size in sizes:
-            row = {"train_loss": next(losses), "train_batch_size": size}
-            net.history[-1]["batches"].append(row)
+            rows.append({"train_loss": next(losses), "train_batch_size": size})
             for bar in bars:
                 bar.on_batch_end(net)
         net.history.record("train_batch_count", len(batches))

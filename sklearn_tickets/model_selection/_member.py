@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Self
 
-import joblib
 import torch
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import (
@@ -21,6 +20,7 @@ from skorch.dataset import ValidSplit
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
+from sklearn_tickets._fingerprint import fingerprint
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.training import ArrayBatches, HoldMask, Training
@@ -73,15 +73,13 @@ class Member:
 
         Candidates of a search often differ in what matters only later, such as the sparsity.
         """
-        module = self.net.module_
-        state = [value for values in self.state.values() for value in values.values()]
+        module, training = self.net.module_, self.training
         tensors = [*module.parameters(), *module.buffers(), *self.batches.tensors, self.stream]
-        # Pickles of tensors differ though their numbers are equal.
-        numbers = [v.numpy(force=True) if isinstance(v, Tensor) else v for v in tensors + state]
-        training = self.training
         # Each mask learns for itself.
         learner = training.learner and id(training.learner)
-        return joblib.hash((numbers, self.mask, self.settings, training.penalty, learner))
+        return fingerprint(
+            (tensors, self.state, self.mask, self.settings, training.penalty, learner)
+        )
 
     @classmethod
     def of(cls, training: Training) -> Self:

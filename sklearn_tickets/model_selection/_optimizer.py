@@ -134,15 +134,12 @@ class StackedOptimizer:
             kernel(group["params"], own, *moments, beta1=beta1, beta2=beta2, **options)
 
     def state(self, i: int) -> dict[int, dict[str, Any]]:
-        """Return the state of the optimizer of network i."""
+        """Return the state of the optimizer of network i, in views of the stack's."""
         state: dict[int, dict[str, Any]] = {}
         for view in chain(*self.groups):
             if view.rows.start <= i < view.rows.stop:
-                # A deep copy of a view would copy the whole stack.
                 state[view.index] = {
-                    name: value[i - view.rows.start].clone()
-                    if _is_of_weights(value)
-                    else copy.deepcopy(value)
+                    name: value[i - view.rows.start] if _is_of_weights(value) else value
                     for name, value in self.optimizer.state[view.weight].items()
                 }
         return state

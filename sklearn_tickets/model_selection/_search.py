@@ -88,10 +88,11 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
       ``train_split`` or on a GPU, masks are learned one by one, as is that of `RigLPruner`.
 
     All other trainings run one by one. Equal trainings, such as the first rounds of candidates
-    that differ in their sparsity only, run once. On the CPU, stacks are as large as its cache.
-    If none can be stacked, a warning names the reasons; otherwise they are logged once, at level
-    INFO by the logger ``"sklearn_tickets"``. A stack that does not fit into memory is split in
-    two. With several jobs, each gets its share of the fits, and trains stacks of its own.
+    that differ in their sparsity only, run once, and so do the gradients that their first scores
+    are computed from. On the CPU, stacks are as large as its cache. If none can be stacked, a
+    warning names the reasons; otherwise they are logged once, at level INFO by the logger
+    ``"sklearn_tickets"``. A stack that does not fit into memory is split in two. With several jobs,
+    each gets its share of the fits, and trains stacks of its own.
 
     References
     ----------

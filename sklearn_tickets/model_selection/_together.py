@@ -1,35 +1,21 @@
 """`fit_together`: run many fits side by side, in stacks and in processes."""
 
 import logging
-import time
 import traceback
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import gen_even_slices
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_tickets.model_selection._fit import Course, Fit
-from sklearn_tickets.model_selection._make_stack import make_stack
-from sklearn_tickets.model_selection._member import (
-    CannotStackError,
-    Member,
-    n_bytes,
-    n_step_bytes,
-)
-from sklearn_tickets.training import Training
-
-LOGGER = logging.getLogger("sklearn_tickets")
-# Smaller stacks are slower than skorch.
-_MIN_MEMBERS = 3
-# Half of a processor's shared cache. Larger stacks are slower, as each step reads all weights.
-_CACHE_BYTES = 2**24
+from sklearn_tickets.model_selection._fit import Course, trainings_of
+from sklearn_tickets.model_selection._member import n_bytes
+from sklearn_tickets.model_selection._train_together import MIN_MEMBERS, Log, finish
+from sklearn_tickets.pruners.base import Scores, shared_gradients
 
 
 @dataclass(frozen=True)
@@ -57,13 +43,14 @@ class Task:
     rows: Any = None
     fit_params: dict[str, Any] = field(default_factory=dict)
 
-    def start(self) -> Fit:
-        """Fit up to the first training."""
+    def start(self) -> tuple[BaseEstimator, Course]:
+        """Fit an estimator up to its first training."""
         estimator = clone(self.estimator).set_params(**clone(self.parameters, safe=False))
         data = self.X, self.y
         if self.rows is not None:
             data = _safe_split(estimator, *data, self.rows)
-        return Fit(estimator, *data, **_check_method_params(self.X, self.fit_params, self.rows))
+        params = _check_method_params(self.X, self.fit_params, self.rows)
+        return estimator, Course(trainings_of(estimator, *data, **params))
 
 
 @dataclass(frozen=True)
@@ -89,18 +76,6 @@ class Outcome:
         if self.error is not None:
             self.error.add_note("".join(traceback.format_exception(self.error)))
         return vars(self)
-
-
-class Log:
-    """Logs what is said about stacks, each message of level INFO only once."""
-
-    def __init__(self) -> None:
-        self.messages: dict[str, int] = {}
-
-    def __call__(self, level: int, message: str) -> None:
-        if level < logging.INFO or message not in self.messages:
-            LOGGER.log(level, message)
-        self.messages[message] = level
 
 
 def make_parallel(n_jobs: int | None) -> Parallel:
@@ -177,7 +152,7 @@ def _part_size(tasks: Sequence[Task], n_jobs: int, max_batch_bytes: int) -> int:
     with warnings.catch_warnings():
         # The warnings are repeated when the task is run.
         warnings.simplefilter("ignore")
-        sample = tasks[0].start()
+        _, sample = tasks[0].start()
     if sample.training is not None:
         size = min(size, max_batch_bytes // n_jobs // n_bytes(sample.training))
         sample.close()
@@ -212,125 +187,21 @@ def fit_in_batches(
     outcome : Outcome
         The results, in order.
     """
-    waiting, taken = [], 0
+    waiting: list[tuple[BaseEstimator, Course]] = []
+    taken, found = 0, dict[str, Scores]()
     for i, task in enumerate(tasks, 1):
-        fit = task.start()
-        waiting.append(fit)
-        taken += 0 if fit.training is None else n_bytes(fit.training)
+        with shared_gradients(found):
+            waiting.append(task.start())
+        training = waiting[-1][1].training
+        taken += 0 if training is None else n_bytes(training)
         if not 0 < taken < max_batch_bytes or i == len(tasks):
-            if taken and len(waiting) < _MIN_MEMBERS and i < len(tasks):
+            if taken and len(waiting) < MIN_MEMBERS and i < len(tasks):
                 log(
                     logging.INFO,
                     f"Trainings are not stacked: max_batch_bytes={max_batch_bytes} per job has "
-                    f"room for {len(waiting)}, and a stack needs {_MIN_MEMBERS}.",
+                    f"room for {len(waiting)}, and a stack needs {MIN_MEMBERS}.",
                 )
-            _finish(waiting, log)
-            yield from (Outcome(fit.estimator, fit.error, fit.seconds) for fit in waiting)
-            waiting, taken = [], 0
-
-
-def train_together(sequences: Iterable[Generator[Training, None, None]]) -> None:
-    """Run sequences of trainings side by side, in stacks where possible.
-
-    Parameters
-    ----------
-    sequences : iterable of generator
-        Each yields its trainings, of a net of its own, to be run before it resumes. Its random
-        streams are its own as well.
-
-    Raises
-    ------
-    Exception
-        The error of the first sequence that fails.
-    """
-    courses = [Course(trainings) for trainings in sequences]
-    _finish(courses, Log())
-    for course in courses:
-        if course.error is not None:
-            raise course.error
-
-
-def _finish(fits: Sequence[Course], log: Callable[[int, str], None]) -> None:
-    """Run all trainings."""
-    obstacles: dict[bytes, str | None] = {}
-    try:
-        while waiting := [fit for fit in fits if fit.training is not None]:
-            groups: dict[bytes, list[tuple[Course, Member]]] = defaultdict(list)
-            for fit in waiting:
-                if not fit.training.n_epochs:
-                    fit.train()
-                    continue
-                try:
-                    member = fit.member(obstacles)
-                except CannotStackError as error:
-                    log(logging.INFO, f"Trainings are not stacked: {error}.")
-                    fit.train()
-                else:
-                    groups[member.key].append((fit, member))
-            if len(waiting) >= _MIN_MEMBERS > max(map(len, groups.values()), default=len(fits)):
-                log(
-                    logging.INFO,
-                    f"Trainings are not stacked: fewer than {_MIN_MEMBERS} have the same network, "
-                    "optimizer, loss, batch size and numbers of samples and epochs.",
-                )
-            for group in groups.values():
-                for stack in _stacks(group):
-                    _train(stack, log)
-    finally:
-        for fit in fits:
-            fit.close()
-
-
-def _stacks(group: list[tuple[Course, Member]]) -> Iterator[list[list[tuple[Course, Member]]]]:
-    """Divide trainings into stacks that the cache holds, with equal trainings side by side."""
-    group.sort(key=lambda pair: repr(pair[1].settings))
-    equal = defaultdict(list)
-    for pair in group:
-        equal[pair[1].fingerprint].append(pair)
-    different = [*equal.values()]
-    first = group[0][1]
-    n_stacks = 1
-    if first.net.device == "cpu":
-        n_stacks = -(-len(different) * n_step_bytes(first.training) // _CACHE_BYTES)
-    n_stacks = max(1, min(n_stacks, len(different) // _MIN_MEMBERS))
-    for part in gen_even_slices(len(different), n_stacks):
-        yield different[part]
-
-
-def _train(stack: list[list[tuple[Course, Member]]], log: Callable[[int, str], None]) -> None:
-    """Train as one network, as several if memory is short, or one by one.
-
-    Each entry of the stack has the fits of one training.
-    """
-    fits = [fit for pairs in stack for fit, _ in pairs]
-    if len(fits) < _MIN_MEMBERS:
-        for fit in fits:
-            fit.train()
-        return
-    began = time.perf_counter()
-    problem = None
-    try:
-        trained = make_stack([pairs[0][1] for pairs in stack]).train()
-    except Exception as error:
-        problem = str(error) or type(error).__name__
-    # At this point, a stack that has failed no longer occupies memory.
-    seconds = (time.perf_counter() - began) / len(fits)
-    for fit in fits:
-        fit.seconds += seconds
-    if problem is None:
-        log(logging.DEBUG, f"Trained {len(fits)} fits as one network.")
-        for pairs, own in zip(stack, trained, strict=True):
-            for fit, member in pairs:
-                if own is None:
-                    fit.train()
-                else:
-                    fit.load(member, own)
-    elif "memory" in problem.lower() and len(stack) > 1:
-        log(logging.INFO, f"A stack of {len(fits)} fits is split: {problem}")
-        half = len(stack) // 2
-        _train(stack[:half], log)
-        _train(stack[half:], log)
-    else:
-        log(logging.INFO, f"{len(fits)} fits are trained one by one: {problem}")
-        for fit in fits:
-            fit.train()
+            finish([course for _, course in waiting], log)
+            for estimator, course in waiting:
+                yield Outcome(estimator, course.error, course.seconds)
+            waiting, taken, found = [], 0, {}

@@ -1,6 +1,6 @@
 """GraSP: gradient signal preservation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -57,7 +57,7 @@ class GraSPPruner(GradientPruner):
     temperature: Positive = 200.0
 
     def _saliency(
-        self, weights: Scores, theta: Scores, losses: Callable[..., Iterator[Tensor]]
+        self, weights: Scores, theta: Scores, losses: Callable[..., Iterable[Tensor]]
     ) -> Scores:
         g = total_gradient(theta, losses(self.temperature))
         # The gradient of g'g with one factor constant, batch by batch.

@@ -19,11 +19,11 @@ from sklearn_tickets._curvature import (
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base import (
+    BatchLosses,
     Count,
     Run,
     Scores,
     WeightScoringPruner,
-    batch_losses,
     gradient,
     masked_leaves,
     scoring_sample,
@@ -188,7 +188,7 @@ class OptimalBrainSurgeonPruner(WeightScoringPruner):
             # A mean that class weights divide would undo them in batches of few rows.
             root = np.ones(len(X))
         batch_size = -(-len(X) // _N_GRADIENTS)
-        losses = batch_losses(run.net, theta, X, y, root, batch_size=batch_size)
+        losses = BatchLosses(run.net, theta, X, y, root, batch_size=batch_size)
         gradients = (layout.join(gradient(loss, theta)).cpu()[live] for loss in losses)
         inverse = inverse_fisher(gradients, run.mask.n_kept, self.block_size)
         run.carried.inverse = inverse

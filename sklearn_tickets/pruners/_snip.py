@@ -1,6 +1,6 @@
 """SNIP: connection sensitivity."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 from torch import Tensor
 
@@ -53,7 +53,7 @@ class SNIPPruner(GradientPruner):
     """
 
     def _saliency(
-        self, weights: Scores, theta: Scores, losses: Callable[..., Iterator[Tensor]]
+        self, weights: Scores, theta: Scores, losses: Callable[..., Iterable[Tensor]]
     ) -> Scores:
         g = total_gradient(theta, losses())
         return {name: (weights[name] * g[name]).detach().abs() for name in theta}

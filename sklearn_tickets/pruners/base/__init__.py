@@ -20,8 +20,8 @@ from sklearn_tickets.pruners.base._gates_pruner import (
 )
 from sklearn_tickets.pruners.base._gradients import (
     Array,
+    BatchLosses,
     Scores,
-    batch_losses,
     gradient,
     masked_leaves,
     scoring_sample,
@@ -48,12 +48,16 @@ from sklearn_tickets.pruners.base._scoring import (
     ScoringPruner,
     WeightScoringPruner,
 )
+from sklearn_tickets.pruners.base._shared_gradients import (  # noqa: F401 - for the rooms above
+    shared_gradients,
+)
 from sklearn_tickets.pruners.base._sparsity import SparsityPruner
 from sklearn_tickets.pruners.base._targets import encode_targets, is_multilabel
 
 __all__ = [
     "Array",
     "BasePruner",
+    "BatchLosses",
     "Count",
     "Epochs",
     "FreeSparsity",
@@ -73,7 +77,6 @@ __all__ = [
     "SparsityPruner",
     "WeightScoringPruner",
     "apply_nonlinearity",
-    "batch_losses",
     "class_codes",
     "classification_scale",
     "encode_targets",

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
-from skorch import NeuralNet
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -24,6 +25,7 @@ from sklearn_tickets._network import (
 )
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._rounds import Run
+from sklearn_tickets.pruners.base._shared_gradients import look_up
 from sklearn_tickets.training import weighted_loss
 
 Array: TypeAlias = NDArray[Any]
@@ -83,16 +85,9 @@ def check_loss(net: NeuralNet, X: Array, y: Array) -> None:
         )
 
 
-def batch_losses(
-    net: NeuralNet,
-    parameters: Mapping[str, Tensor],
-    X: Rows,
-    y: Array,
-    sample_weight: Array | None = None,
-    temperature: float = 1.0,
-    batch_size: int | None = None,
-) -> Iterator[Tensor]:
-    """Yield losses of batches that sum to the loss of all rows, at given parameters.
+@dataclass(frozen=True, eq=False)
+class BatchLosses:
+    """Losses of batches that sum to the loss of all rows, at given parameters.
 
     The module runs in evaluation mode on copies of its buffers, so that scoring draws no
     random number and leaves the statistics of normalization layers unchanged.
@@ -119,25 +114,46 @@ def batch_losses(
     loss : Tensor of shape ()
         Loss of a batch; a mean is multiplied by its share of the rows.
     """
-    module = plain_module(net.module_)
-    is_sum = getattr(net.criterion_, "reduction", "mean") == "sum"
-    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    targets = as_tensor(y)
-    weights = None if sample_weight is None else as_tensor(sample_weight)
-    for rows in torch.arange(len(X)).split(batch_size or min(512, rows_per_batch(module, X))):
-        # Other kernels of attention cannot be differentiated twice.
-        with evaluating(module), sdpa_kernel(SDPBackend.MATH):
-            inputs = as_tensor(X[rows.numpy()]).to(net.device)
-            target = targets[rows].to(net.device)
-            state = {**parameters, **buffers}
-            output = functional_call(module, state, inputs) * (1 / temperature)
-            if target.is_floating_point():
-                output = output.reshape(target.shape)
-            if weights is None:
-                loss = net.get_loss(output, target, X=inputs)
-            else:
-                loss = weighted_loss(net.criterion_, output, target, weights[rows])
-        yield loss if is_sum else loss * (len(rows) / len(X))
+
+    net: NeuralNet
+    parameters: Mapping[str, Tensor]
+    X: Rows
+    y: Array
+    sample_weight: Array | None = None
+    temperature: float = 1.0
+    batch_size: int | None = None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        net, X = self.net, self.X
+        module = plain_module(net.module_)
+        is_sum = getattr(net.criterion_, "reduction", "mean") == "sum"
+        buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        targets = as_tensor(self.y)
+        weights = None if self.sample_weight is None else as_tensor(self.sample_weight)
+        size = self.batch_size or min(512, rows_per_batch(module, X))
+        for rows in torch.arange(len(X)).split(size):
+            # Other kernels of attention cannot be differentiated twice.
+            with evaluating(module), sdpa_kernel(SDPBackend.MATH):
+                inputs = as_tensor(X[rows.numpy()]).to(net.device)
+                target = targets[rows].to(net.device)
+                state = {**self.parameters, **buffers}
+                output = functional_call(module, state, inputs) * (1 / self.temperature)
+                if target.is_floating_point():
+                    output = output.reshape(target.shape)
+                if weights is None:
+                    loss = net.get_loss(output, target, X=inputs)
+                else:
+                    loss = weighted_loss(net.criterion_, output, target, weights[rows])
+            yield loss if is_sum else loss * (len(rows) / len(X))
+
+    @property
+    def content(self) -> Any:
+        """All that the losses depend on; None for a net whose own loss may depend on more."""
+        net = self.net
+        if type(net) not in (NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor):
+            return None
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        return own | {"net": (type(net), net.module_, net.criterion_, net.device)}
 
 
 def gradient(
@@ -177,18 +193,24 @@ def total_gradient(parameters: Mapping[str, Tensor], terms: Iterable[Tensor]) ->
     parameters : mapping of str to Tensor
         The tensors to differentiate with respect to.
     terms : iterable of Tensor
-        The scalars, such as `batch_losses`.
+        The scalars, such as `BatchLosses`.
 
     Returns
     -------
     gradient : dict of str to Tensor
         Gradient of the sum by name.
     """
-    total = {name: torch.zeros_like(value) for name, value in parameters.items()}
-    for term in terms:
-        for name, part in gradient(term, parameters).items():
-            total[name] += part
-    return total
+
+    def compute() -> Scores:
+        total = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        for term in terms:
+            for name, part in gradient(term, parameters).items():
+                total[name] += part
+        return total
+
+    if isinstance(terms, BatchLosses) and terms.parameters is parameters:
+        return look_up(terms.content, compute)
+    return compute()
 
 
 def scoring_sample(run: Run, n_samples: int | None) -> tuple[Rows, Array, Array | None]:

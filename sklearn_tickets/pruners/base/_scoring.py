@@ -1,6 +1,6 @@
 """Bases of pruners with rounds, and with scores."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -12,8 +12,8 @@ from sklearn_tickets._network import plain_module, trace_paths
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._base import Search
 from sklearn_tickets.pruners.base._gradients import (
+    BatchLosses,
     Scores,
-    batch_losses,
     masked_leaves,
     scoring_sample,
     total_gradient,
@@ -139,7 +139,7 @@ class WeightScoringPruner(RoundPruner):
         """Choose a penalty that does not outweigh the loss when training begins."""
         leaves = masked_leaves(run.net, run.mask)
         theta = {name: leaves[name] for name in weights}
-        losses = batch_losses(run.net, theta, run.X, run.y, run.sample_weight)
+        losses = BatchLosses(run.net, theta, run.X, run.y, run.sample_weight)
         slopes = total_gradient(theta, losses)
         size = sum(float(slopes[name][run.mask[name]].abs().sum()) for name in weights)
         n_kept = sum(int(run.mask[name].sum()) for name in weights)
@@ -242,7 +242,7 @@ class GradientPruner(ScoringPruner):
     regrow: bool = False
 
     def _saliency(
-        self, weights: Scores, theta: Scores, losses: Callable[..., Iterator[Tensor]]
+        self, weights: Scores, theta: Scores, losses: Callable[..., Iterable[Tensor]]
     ) -> Scores:
         """Score weights by ``losses(temperature)``, which sum to the training loss at theta.
 
@@ -266,7 +266,7 @@ class GradientPruner(ScoringPruner):
         rows = scoring_sample(run, self.n_score_samples)
         theta = masked_leaves(run.net, run.mask)
         weights = run.rewind_to.module if self.regrow else theta
-        return self._saliency(weights, theta, partial(batch_losses, run.net, theta, *rows))
+        return self._saliency(weights, theta, partial(BatchLosses, run.net, theta, *rows))
 
 
 def _dead_ends_last(scores: Scores, dead_ends: TicketMask) -> Scores:
