@@ -471,6 +471,34 @@ def test_the_start_is_kept_where_annealing_is_worse(monkeypatch, excess, energy,
     assert np.allclose(one, other, atol=1e-5) == is_start
 
 
+@pytest.mark.filterwarnings("ignore:AnnealingPruner left no path")
+@pytest.mark.parametrize(
+    ("kind", "n_small", "grows"),
+    [
+        ("classifier", None, False),
+        ("regressor", None, True),
+        ("classifier", 9, True),
+        ("regressor", 99, False),
+    ],
+)
+def test_only_the_tickets_of_regressors_grow_unless_told_otherwise(
+    monkeypatch, kind, n_small, grows
+):
+    ends = []
+
+    def ended(problem, start, steps, **settings):
+        ends.append(steps[-1])
+        return start
+
+    monkeypatch.setattr("sklearn_tickets._annealing.run_chains", ended)
+    monkeypatch.setattr("sklearn_tickets.pruners._annealing.SMALL_OF_REGRESSORS", 10)
+    X, y = small_data()
+    y = y if kind == "classifier" else X[:, 0] - X[:, 1]
+    pruner = AnnealingPruner(make_net(kind), n_small=n_small, **QUICK).fit(X, y)
+    assert ends[0].grows == grows
+    assert ends[0].max_kept[1] == pytest.approx(pruner.mask_.n_kept)
+
+
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_an_interrupt_ends_the_chains_with_the_mask_so_far_or_is_raised(monkeypatch, is_kept):
     n_steps = 0
