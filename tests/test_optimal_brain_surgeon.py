@@ -23,8 +23,13 @@ from sklearn_tickets._curvature._regrowth import grow_entries
 from sklearn_tickets._curvature._solve import minimize
 from sklearn_tickets._curvature._surgery import remove_entries, without
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
-from sklearn_tickets.models import MLP
-from sklearn_tickets.pruners import AnnealingPruner, MagnitudePruner, OptimalBrainSurgeonPruner
+from sklearn_tickets.models import MLP, ModuleTemplate
+from sklearn_tickets.pruners import (
+    AnnealingPruner,
+    GivenMaskPruner,
+    MagnitudePruner,
+    OptimalBrainSurgeonPruner,
+)
 from tests.instances import make_net
 
 
@@ -220,18 +225,32 @@ def test_from_a_mask(data, curvature, prune_bias):
 
 def test_blocks_correct_the_weights(data):
     X, y = data
-    settings = {"n_rounds": 1, "round_epochs": 20, "sparsity": 0.5}
-    settings |= {"rewind_epoch": None, "final_epochs": 0, "schedule": "one-cycle"}
-    net = make_net("regressor", module=TWO_LAYERS)
-    by_size = MagnitudePruner(net, **settings, random_state=0).fit(X, y)
-    corrected = surgeon(curvature="blocks", l1=0.0, **settings).fit(X, y)
+    dense = GivenMaskPruner(make_net("regressor", module=TWO_LAYERS, max_epochs=20), random_state=0)
+    trained = dense.fit(X, y).estimator_.module_
+    settings = {"sparsity": 0.5, "n_rounds": 1, "round_epochs": 0}
+    net = make_net("regressor", module=ModuleTemplate(trained))
+    by_size = MagnitudePruner(net, **settings, train_ticket=False, random_state=0).fit(X, y)
+    corrected = surgeon(module=net.module, curvature="blocks", **settings).fit(X, y)
 
     def error(fitted):
         return np.square(fitted.predict(X) - y).mean()
 
-    # The same training, and the same number of parameters.
+    # The same weights before, the same number of parameters, and no training after.
     assert corrected.mask_.n_kept == by_size.mask_.n_kept
     assert error(corrected) < 0.2 * error(by_size)
+
+
+@pytest.mark.parametrize(
+    ("params", "n_epochs"),
+    [
+        ({"curvature": "blocks"}, 5),
+        ({"curvature": "blocks", "final_epochs": 1}, 1),
+        ({"curvature": "exact"}, 0),
+    ],
+)
+def test_what_no_second_order_step_has_trained_is_trained(data, params, n_epochs):
+    fitted = surgeon(sparsity=0.9, round_epochs=5, **params).fit(*data)
+    assert len(fitted.estimator_.history) == n_epochs
 
 
 class Conv(nn.Module):

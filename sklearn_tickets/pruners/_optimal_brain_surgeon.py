@@ -104,8 +104,9 @@ class OptimalBrainSurgeonPruner(WeightScoringPruner):
     networks in stacks, and on other machines, scores can differ by a few thousandths.
 
     The network is a *sparse network*, and has no training of its own after pruning
-    (``final_epochs=0``). With ``rewind_epoch=0``, kept weights return to their initial values
-    in the end, and need one.
+    (``final_epochs=0``), since second-order steps have trained it. Where they do not apply, it is
+    trained as long as in a round. With ``rewind_epoch=0``, kept weights return to their initial
+    values in the end, and need a training.
 
     References
     ----------
@@ -172,6 +173,13 @@ class OptimalBrainSurgeonPruner(WeightScoringPruner):
                 self._correct(run, found)
             run.mask = found
         return self._operate(run, density) if self._is_small(run) else run.mask
+
+    def _final_epochs(self, run: Run) -> int:
+        n_epochs = super()._final_epochs(run)
+        if n_epochs or run.rounds.rewind_epoch is not None or self._is_small(run):
+            return n_epochs
+        # Blocks correct the weights roughly, and no second-order steps have followed.
+        return run.rounds.n_epochs(self.round_epochs)
 
     def _is_small(self, run: Run) -> bool:
         """Tell whether the live part has its full matrix from now on."""

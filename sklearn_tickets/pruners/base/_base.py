@@ -157,6 +157,10 @@ class BasePruner(
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement _search.")
 
+    def _final_epochs(self, run: Run) -> int:
+        """Return for how many epochs the ticket is trained."""
+        return run.rounds.n_epochs(self.final_epochs)
+
     # Fitting ----------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -242,7 +246,7 @@ class BasePruner(
                 ):
                     break
             if self.train_ticket:
-                yield run.training(until=rounds.n_epochs(self.final_epochs))
+                yield run.training(until=self._final_epochs(run))
         if run.records[-1]["collapsed"]:
             remedies = _remedies_of_collapse(self.get_params(deep=False))
             warnings.warn(
