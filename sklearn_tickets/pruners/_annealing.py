@@ -120,6 +120,11 @@ class AnnealingPruner(FrozenGatesPruner):
     the training data, so that time hardly depends on the width of the network, but on the
     number of kept parameters. More than 9,000 rows are used in turn.
 
+    On the planted circle (20,904 parameters), tickets of the planted size, 130 parameters, were
+    right on .960 to .971 of test data after two minutes of one core (median .964; edge-popup .792,
+    the planted ticket .985). With few moves, or in small networks of which much is kept, the result
+    can be worse than that of an edge-popup mask of the same size.
+
     Annealing decides on most moves by a part of the rows, so that it does not sample exactly from
     the distribution of its temperature.
 
