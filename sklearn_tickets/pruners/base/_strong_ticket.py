@@ -1,7 +1,6 @@
 """`StrongReading`: how a strong ticket is read, estimated on training data."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,11 +97,20 @@ class StrongReading:
         large = is_large(net.module_)
         rows = rows_to_read(y, _HELD_ROWS if large else _MAX_ROWS)
         # Copies, because X may change before they are read.
-        held = X.take(rows) if isinstance(X, SparseRows) else X[rows]
+        held, targets = _take(X, rows), y[rows]
         weights = None if sample_weight is None else sample_weight[rows]
-        self._pending: Callable[[], Estimates] | None = partial(
-            _estimate, net, mask, initial, held, y[rows], weights, start
-        )
+
+        @torch.inference_mode(False)
+        def estimate() -> Estimates:
+            strong = mask.apply(initial)
+            few = _take(held, rows_to_read(targets, _FEW_ROWS)) if large else held
+            statistics = normalization_statistics(net.module_, few, strong)
+            outputs = infer(net.module_, held, {**strong, **statistics})
+            return Estimates(
+                statistics, *scale_and_temperature(net, outputs, targets, weights, start)
+            )
+
+        self._estimate: Callable[[], Estimates] | None = estimate
         self._found: Estimates
         if not large:
             self.estimates()
@@ -116,32 +124,17 @@ class StrongReading:
             Estimated on at most 10,000 rows, of large networks on 2,000, and the statistics of
             these on 128.
         """
-        pending = self._pending
-        if pending is not None:
+        estimate = self._estimate
+        if estimate is not None:
             # In this order, as another thread may ask at the same time.
-            self._found = pending()
-            self._pending = None
+            self._found = estimate()
+            self._estimate = None
         return self._found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_pending": None, "_found": self.estimates()}
+        return {"_estimate": None, "_found": self.estimates()}
 
 
-@torch.inference_mode(False)
-def _estimate(
-    net: NeuralNet,
-    mask: TicketMask,
-    initial: Mapping[str, Tensor],
-    X: np.ndarray | SparseRows,
-    y: np.ndarray,
-    sample_weight: np.ndarray | None,
-    start: np.ndarray | None,
-) -> Estimates:
-    """Compute the statistics, and the scale and temperature of the outputs with them."""
-    module, strong, few = net.module_, mask.apply(initial), X
-    if is_large(module):
-        rows = rows_to_read(y, _FEW_ROWS)
-        few = X.take(rows) if isinstance(X, SparseRows) else X[rows]
-    statistics = normalization_statistics(module, few, strong)
-    outputs = infer(module, X, {**strong, **statistics})
-    return Estimates(statistics, *scale_and_temperature(net, outputs, y, sample_weight, start))
+def _take(X: np.ndarray | SparseRows, rows: np.ndarray) -> np.ndarray | SparseRows:
+    """Copy rows."""
+    return X.take(rows) if isinstance(X, SparseRows) else X[rows]
