@@ -86,7 +86,7 @@ def constant(value):
         (
             Larger,
             {"sample": lambda self, n, rng: rng.uniform(size=(n + 1, 2))},
-            r"sample\(1000, rng\) returns float64 of shape \(1001, 2\): .* of shape \(1000, 2\)",
+            r"sample\(10000, rng\) returns float64 of shape \(10001, 2\): .* of shape \(10000, 2\)",
         ),
         (
             Larger,
@@ -94,14 +94,14 @@ def constant(value):
             "sample returns other points .*: it must draw all random numbers from rng",
         ),
         (Larger, {"target": constant(None)}, "target.* of type NoneType"),
-        (Larger, {"target": lambda self, X: X}, r"target\(X\) returns float64 .*\(1000,\) or"),
+        (Larger, {"target": lambda self, X: X}, r"target\(X\) returns float64 .*\(10000,\) or"),
         (Larger, {"target": lambda self, X: X[:, 0] * np.nan}, "not all finite"),
-        (Larger, {"target": lambda self, X: 0 * X[:, 0]}, r"is 0.0 for all of 1,000 points"),
+        (Larger, {"target": lambda self, X: 0 * X[:, 0]}, r"is 0.0 for all of 10,000 points"),
         (WhichIsLarger, {"target": lambda self, X: X.max(axis=1)}, "class numbers from 0 to 1"),
         (WhichIsLarger, {"target": lambda self, X: 1 + X.argmax(1)}, "from 1 to 2 .* from 0 to 1"),
         (WhichIsLarger, {"target": lambda self, X: 1 - 2 * X.argmax(1)}, "from -1 to 1 "),
         (Larger, {"add_noise": constant(None)}, "add_noise.* returns an object of type NoneType"),
-        (Larger, {"add_noise": lambda self, X, y, *rest: y[:-3]}, r"shape \(997,\)"),
+        (Larger, {"add_noise": lambda self, X, y, *rest: y[:-3]}, r"shape \(9997,\)"),
         (
             WhichIsLarger,
             {"add_noise": Larger.add_noise},
@@ -142,7 +142,7 @@ def constant(value):
         (
             WhichIsLarger,
             {"construct": lambda self, depth: deepened([linear([[-1, 1], [1, -1]])], depth - 1)},
-            "an accuracy of 0, where the best constant has 0.5",
+            r"an accuracy of 0, where the best constant has 0\.5",
         ),
     ],
 )
@@ -157,9 +157,19 @@ def test_a_class_is_no_task():
         PlantedTicketGenerator(Larger).generate(10)
 
 
+def test_rare_classes_are_no_fault():
+    check_task(BoundaryTask(lambda x: np.sin(3 * x), boundaries=(1 - 0.0003,)))
+
+
+@pytest.mark.parametrize("depth", [2, "5"])
+def test_depths_that_no_ticket_has(depth):
+    with pytest.raises(ValueError, match=r"depth=.* must be an integer of at least 3"):
+        check_task(Larger(), depth)
+
+
 def test_boundaries_that_separate_nothing():
     task = BoundaryTask([np.square, np.square], boundaries=(30, 80))
-    with pytest.raises(ValueError, match=r"BoundaryTask.target.* is 0 for all of 1,000 points"):
+    with pytest.raises(ValueError, match=r"BoundaryTask.target.* is 0 for all of 10,000 points"):
         PlantedTicketGenerator(task).generate(10)
 
 
@@ -167,6 +177,8 @@ def test_boundaries_that_separate_nothing():
     ("make", "message"),
     [
         (lambda: FunctionTask(math.sin), "fails on an array .*; use functions of NumPy"),
+        (lambda: FunctionTask(None), "function=None must be a function"),
+        (lambda: BoundaryTask(np.sin, boundaries=(np.nan,)), r"boundaries=\(nan,\) must be"),
         (lambda: FunctionTask(np.sin, interval=3), "interval=3 must be two"),
         (lambda: BoundaryTask(np.square, boundaries=0.5), "boundaries=0.5 must be"),
         (lambda: linear([1, 1]), r"weight has the shape \(2,\)"),

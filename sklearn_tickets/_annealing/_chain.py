@@ -124,7 +124,8 @@ class Problem:
         found : Found
         """
         n_rows = min(len(self.X), MAX_ROWS)
-        self.set_rows(s, np.arange(n_rows))
+        # Spread over the data, which may be sorted.
+        self.set_rows(s, np.linspace(0, len(self.X) - 1, n_rows).round().astype(int))
         refresh(s, n_rows, self.eps)
         hidden = s.target < s.first[-2]
         return Found(

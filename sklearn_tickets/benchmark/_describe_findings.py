@@ -22,9 +22,9 @@ def describe_findings(table: pd.DataFrame) -> str:
     -------
     text : str
         Three lines: the best sparse network, weak ticket and strong ticket; how far the best of all
-        is from random masks and from the planted ticket, of which the better one of its trained
-        and untrained quality counts; and how much of the planted ticket the masks contain. One line
-        if no pruner has a result.
+        is from random masks and from the planted ticket, of each of which the better one of its
+        trained and untrained quality counts; and how much of the planted ticket the masks contain.
+        One line if no pruner has a result, or the planted ticket has none.
 
     Raises
     ------
@@ -53,20 +53,27 @@ def describe_findings(table: pd.DataFrame) -> str:
     Nearest is synflow (single), with ... times the error of the planted ticket (7.4e-05) and ...
     Overlap with the planted mask: synflow (single) 0.000 (chance 0.013), at most 0.000 ...
     """
-    if len(table[_PROBLEM].drop_duplicates()) != 1:
+    if len(table[_PROBLEM].drop_duplicates()) > 1:
         raise ValueError("table has the rows of several problems; select those of one.")
     if not (table["pruner"] == "planted").any():
         raise ValueError("table has no planted ticket to compare with; keep the references.")
+    table = table.assign(best=_better(table))
     planted = table[table["pruner"] == "planted"].iloc[0]
-    found = table[(table["mode"] != "given") & table["weak"].notna()]
-    if found.empty:
-        return "No pruner has a result."
-    distance = np.abs(np.log(found["n_kept"].astype(float) / planted["n_kept"]))
+    found = table[(table["mode"] != "given") & table["best"].notna()]
+    if found.empty or pd.isna(planted["best"]):
+        return f"No {'pruner' if found.empty else 'planted ticket'} has a result."
+    distance = np.abs(np.log(found["density"].astype(float) / planted["density"]))
     found = found[distance == distance.min()]
     n_modes = found.groupby("pruner")["mode"].transform("nunique")
     modes = (" (" + found["mode"] + ")").where(n_modes > 1, "")
     found = found.assign(method=found["pruner"] + modes)
     return "\n".join([_kinds(found, planted), _distances(found, planted), _overlaps(found)])
+
+
+def _better(table: pd.DataFrame) -> pd.Series:
+    """Return the better one of trained and untrained quality."""
+    qualities = table[["weak", "strong"]].astype(float)
+    return qualities.max(axis=1).where(table["metric"] == "accuracy", qualities.min(axis=1))
 
 
 def _best(rows: pd.DataFrame, column: str) -> Any:
@@ -86,34 +93,35 @@ def _kinds(found: pd.DataFrame, planted: Any) -> str:
         if not rows.empty:
             best = _best(rows, column)
             bests.append(f"best {kind} {best['method']}, {show(best[column])}")
-    n_kept, n_planted = found["n_kept"].iloc[0], planted["n_kept"]
-    size = "as many as planted" if n_kept == n_planted else f"where {n_planted:,.0f} are planted"
-    return f"With {n_kept:,.0f} parameters, {size}: {'; '.join(bests)}."
+    kept, n_planted = sorted({*found["n_kept"]}), planted["n_kept"]
+    sizes = f"{kept[0]:,.0f}" + (f" to {kept[-1]:,.0f}" if len(kept) > 1 else "")
+    size = "as many as planted" if kept == [n_planted] else f"where {n_planted:,.0f} are planted"
+    return f"With {sizes} parameters, {size}: {'; '.join(bests)}."
 
 
 def _distances(found: pd.DataFrame, planted: Any) -> str:
     """Say how far the best is from random masks and from the planted ticket."""
-    best, metric = _best(found, "weak"), planted["metric"]
-    truth = (max if metric == "accuracy" else min)(planted["strong"], planted["weak"])
+    best, metric, truth = _best(found, "best"), planted["metric"], planted["best"]
     others = {"the planted ticket": truth}
     random = found[found["pruner"] == "random"]
-    if not random.empty:
-        others["the best random mask"] = _best(random, "weak")["weak"]
+    if not random.empty and best["pruner"] != "random":
+        others["the best random mask"] = _best(random, "best")["best"]
     comparisons = []
     for name, quality in others.items():
-        gap, factor = best["weak"] - quality, best["weak"] / quality
+        gap = best["best"] - quality
         how = f"{abs(gap):.3f} {'below' if gap < 0 else 'above'}"
         if metric == "mse":
+            factor = best["best"] / max(quality, np.finfo(float).tiny)
             how = f"with {factor:.2g} times the error of"
         comparisons.append(f"{how} {name} ({QUALITY_FORMAT[metric].format(quality)})")
-    pair = score(pd.Series([best["weak"], truth], dtype=float), pd.Series([metric] * 2))
+    pair = score(pd.Series([best["best"], truth], dtype=float), pd.Series([metric] * 2))
     verdict = "as good as planted" if pair[1] - pair[0] <= TIE else "none is as good as planted"
     return f"Nearest is {best['method']}, {' and '.join(comparisons)}: {verdict}."
 
 
 def _overlaps(found: pd.DataFrame) -> str:
     """Say how much of the planted ticket the masks contain, against chance."""
-    nearest, most = _best(found, "weak"), found.iloc[found["overlap"].astype(float).argmax()]
+    nearest, most = _best(found, "best"), found.iloc[found["overlap"].astype(float).argmax()]
     n_above = int((found["overlap"] > 2 * found["chance"]).sum())
     return (
         f"Overlap with the planted mask: {nearest['method']} {nearest['overlap']:.3f} (chance "

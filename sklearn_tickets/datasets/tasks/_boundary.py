@@ -62,9 +62,8 @@ class BoundaryTask(UniformInputs, OrderedClasses):
     name: str = "boundaries"
 
     def __post_init__(self) -> None:
-        if np.ndim(self.boundaries) != 1 or not (
-            len(self.boundaries) and (np.diff(self.boundaries) > 0).all()
-        ):
+        is_list = np.ndim(self.boundaries) == 1 and len(self.boundaries) > 0
+        if not (is_list and (np.diff(self.boundaries, prepend=-np.inf) > 0).all()):
             raise ValueError(
                 f"boundaries={self.boundaries!r} must be one or more increasing numbers."
             )

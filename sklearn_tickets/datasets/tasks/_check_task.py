@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn_tickets.datasets.tasks._constructions import Affine, feed_forward
 from sklearn_tickets.datasets.tasks._task import PlantingTask
 
-# Enough to see whether a construction does better than a constant.
-_N_POINTS = 1_000
+# As many as the generator scores a ticket on.
+_N_POINTS = 10_000
 
 
 def check_task(task: PlantingTask, depth: int = 5, noise: float = 0.01) -> None:
@@ -23,7 +23,7 @@ def check_task(task: PlantingTask, depth: int = 5, noise: float = 0.01) -> None:
     Parameters
     ----------
     task : PlantingTask
-        The task, of which a thousand points are drawn.
+        The task, of which 10,000 points are drawn.
     depth : int, default=5
         Number of layers of units of the ticket, at least 3.
     noise : float, default=0.01
@@ -33,7 +33,7 @@ def check_task(task: PlantingTask, depth: int = 5, noise: float = 0.01) -> None:
     ------
     ValueError
         If an attribute is missing or wrong, a method returns what it must not, the targets are
-        constant, or the constructed network is no better than a constant. It names the attribute
+        constant, or the constructed network is worse than a constant. It names the attribute
         or method, and what it must be.
 
     Examples
@@ -47,6 +47,8 @@ def check_task(task: PlantingTask, depth: int = 5, noise: float = 0.01) -> None:
         ...
     ValueError: FiveRings.target_names is (...): it must be 5 different strings.
     """
+    if not isinstance(depth, Integral) or depth < 3:
+        raise ValueError(f"depth={depth!r} must be an integer of at least 3.")
     if isinstance(task, type):
         raise ValueError(f"task={task.__name__} is a class; pass an instance.")
     _check_attributes(task)
@@ -54,19 +56,20 @@ def check_task(task: PlantingTask, depth: int = 5, noise: float = 0.01) -> None:
     layers = _checked_layers(task, depth)
     outputs = feed_forward(layers, X)
     if task.kind == "classification":
-        best, found = np.bincount(y).max() / len(y), np.mean(outputs.argmax(axis=1) == y)
-        better = found > best
+        measure, best = "an accuracy", np.bincount(y).max() / len(y)
+        found = np.mean(outputs.argmax(axis=1) == y)
+        is_worse = found < best
     else:
-        y = y.reshape(outputs.shape)
+        measure, y = "a mean squared error", y.reshape(outputs.shape)
         best, found = y.var(axis=0).mean(), np.mean((outputs - y) ** 2)
-        better = found < best
-    if not better:
-        measure = "an accuracy" if task.kind == "classification" else "a mean squared error"
+        is_worse = found > best
+    if is_worse:
         raise _fault(
             task,
             f"construct({depth}) returns a network with {measure} of {found:.3g}, where the best "
             f"constant has {best:.3g}",
-            "must solve the task; compare feed_forward(layers, X) with target(X)",
+            "must solve the task: compare feed_forward(layers, X) with target(X), or raise the "
+            "number of knots if there is one",
         )
 
 
@@ -149,6 +152,7 @@ def _checked_layers(task: PlantingTask, depth: int) -> Sequence[Affine]:
     """Return the layers of a ticket."""
     layers, call = task.construct(depth), f"construct({depth})"
     try:
+        layers = tuple(layers)
         shapes = [(np.shape(weight), np.shape(bias)) for weight, bias in layers]
     except (TypeError, ValueError):
         raise _fault(

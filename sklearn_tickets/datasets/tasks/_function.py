@@ -67,7 +67,8 @@ class FunctionTask(UniformInputs, GaussianNoise):
             raise ValueError(f"interval={self.interval} must be two finite, increasing numbers.")
         if self.n_knots < 3:
             raise ValueError(f"n_knots={self.n_knots} must be at least 3.")
-        if not self._functions or not all(map(callable, self._functions)):
+        of_several = self.function if isinstance(self.function, Sequence) else ()
+        if not callable(self.function) and not (of_several and all(map(callable, of_several))):
             raise ValueError(
                 f"function={self.function!r} must be a function, or a sequence of functions."
             )

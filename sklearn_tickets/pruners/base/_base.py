@@ -21,6 +21,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import Tags, get_tags
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 
+from sklearn_tickets._network import hidden_features
 from sklearn_tickets._random import independent_rng, seeded
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.pruners.base._fitted import FittedTicketMixin
@@ -309,6 +310,7 @@ class BasePruner(
             ),
             "rounds_": run.records,
             "input_support_": run.input_support,
+            "_n_features_out": hidden_features(net.module_, run.X[:1], run.mask).shape[1],
         }
 
 

@@ -247,9 +247,3 @@ class FittedTicketMixin(InputsMixin, ClassNamePrefixFeaturesOutMixin, Transforme
             The flattened inputs of the last executed layer that owns a prunable weight.
         """
         return hidden_features(self.estimator_.module_, self._check_inputs(X), self.mask_)
-
-    @property
-    def _n_features_out(self) -> int:
-        """Number of columns that `transform` returns."""
-        row = np.zeros((1, *self.input_support_.shape), dtype=np.float32)
-        return hidden_features(self.estimator_.module_, row, self.mask_).shape[1]
