@@ -269,3 +269,21 @@ def test_other_columns_at_predict_are_refused(data):
     pruner = SNIPPruner(make_net("classifier", max_epochs=1), random_state=0).fit(*data)
     with pytest.raises(ValueError, match="X has 5 features, but SNIPPruner is expecting 6"):
         pruner.predict(data[0][:, :5])
+
+
+class FromOne(nn.Module):
+    """Looks rows up by numbers from 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(4, 3), nn.Linear(3, 2)
+
+    def forward(self, X):
+        return self.head(self.embed(X.long() - 1).mean(dim=1))
+
+
+def test_hidden_units_are_counted_on_rows_of_the_data():
+    X = np.random.default_rng(0).integers(1, 5, size=(20, 2)).astype("float32")
+    net = make_net("classifier", module=FromOne)
+    pruner = MagnitudePruner(net, sparsity=0.5, random_state=0).fit(X, X[:, 0] > 2)
+    assert len(pruner.get_feature_names_out()) == pruner.transform(X).shape[1]

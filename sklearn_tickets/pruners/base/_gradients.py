@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sklearn_tickets._network import (
@@ -27,6 +27,8 @@ from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._rounds import Run
 from sklearn_tickets.pruners.base._shared_gradients import look_up
 from sklearn_tickets.training import weighted_loss
+
+_PLAIN_NETS = (NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor)
 
 Array: TypeAlias = NDArray[Any]
 Scores: TypeAlias = dict[str, Tensor]
@@ -148,9 +150,18 @@ class BatchLosses:
 
     @property
     def content(self) -> Any:
-        """All that the losses depend on; None for a net whose own loss may depend on more."""
+        """All that the losses depend on; None for a net whose loss may depend on more.
+
+        A module or criterion that says itself what is pickled may leave something out.
+        """
         net = self.net
-        if type(net) not in (NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor):
+        parts = [part for each in (net.module_, net.criterion_) for part in each.modules()]
+        pickles_itself = any(
+            getattr(type(part), name) is not getattr(nn.Module, name)
+            for part in parts
+            for name in ("__getstate__", "__reduce__", "__reduce_ex__")
+        )
+        if type(net) not in _PLAIN_NETS or pickles_itself:
             return None
         own = {each.name: getattr(self, each.name) for each in fields(self)}
         return own | {"net": (type(net), net.module_, net.criterion_, net.device)}
