@@ -52,7 +52,7 @@ multi-shot, this is iterative magnitude pruning); snip (keeps what the loss depe
 outputs). Sparse networks, whose weights are never reset: rewinding (learning-rate rewinding:
 removes small weights, with an L1 penalty); second-order (optimal brain surgeon: removes what raises
 the loss least when the other weights are corrected for it). Strong tickets: annealing (of the mask;
-two chains of 6,000 moves per epoch of the budget; needs Numba). Others, which only run if they are
+four chains of 6,000 moves per epoch of the budget; needs Numba). Others, which only run if they are
 named: imp (magnitude, multi-shot only); rigl (removes small weights and grows others); continuous,
 stochastic and hard-concrete (train gates together with the weights); concrete (learns gates, and
 then trains the weights); edge-popup, gem-miner, bernoulli and genetic (strong tickets). A pruner of
