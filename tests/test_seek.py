@@ -178,6 +178,7 @@ def test_own_pruners_take_part_by_name():
         ),
         ({"pruners": {"own": partial(SNIPPruner, scop=1)}}, "'own', which cannot be set up"),
         ({"pruners": {"own": partial(SNIPPruner, scope="all")}}, "The 'scope' parameter of SNIP"),
+        ({"pruners": {"planted": RandomPruner}}, "the name .planted. of a reference; choose"),
         ({"densities": []}, "densities is empty, .* or pruners=.. for the references alone"),
         ({"densities": [0]}, "contains 0; pass fractions"),
         ({"densities": [1.5]}, "contains 1.5; pass fractions"),

@@ -15,6 +15,7 @@ from sklearn_tickets.benchmark._pruners import DEFAULT, check_names, find_pruner
 from sklearn_tickets.benchmark._runs import SeekRun
 from sklearn_tickets.benchmark._searches import (
     MODES,
+    REFERENCES,
     Budget,
     check_integer,
     possible_modes,
@@ -25,8 +26,6 @@ from sklearn_tickets.benchmark._seek import numeric_densities
 from sklearn_tickets.datasets import PlantedTicket, PlantedTicketGenerator
 
 Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-
-_REFERENCES = ("planted", "dense", "scaled", "shuffled", "constant")
 
 # Axes and their values where a grid gives none: those of `Problem`, of `Budget`, and others.
 _PROBLEM_AXES: dict[str, Sequence[Any]] = {
@@ -43,7 +42,7 @@ _BUDGET_AXES: dict[str, Sequence[Any]] = {"rounds": (10,), "epochs": (5,), "fina
 _AXES: dict[str, Sequence[Any]] = {
     **_PROBLEM_AXES,
     **_BUDGET_AXES,
-    "references": _REFERENCES,
+    "references": REFERENCES,
     "pruners": DEFAULT,
     "modes": MODES,
     "densities": (0.1, 0.01, "ticket"),
@@ -164,7 +163,7 @@ def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
     """Yield the rows of a product: all of the first seed, then all of the second, and so on."""
     check_names("grid", block, _AXES)
     axes = _AXES | {name: _values(value) for name, value in block.items()}
-    check_names("references", axes["references"], _REFERENCES)
+    check_names("references", axes["references"], REFERENCES)
     check_names("modes", axes["modes"], MODES)
     problems = [Problem(*values) for values in product(*(axes[name] for name in _PROBLEM_AXES))]
     # Neither the width that a ticket needs nor the references depend on the seed.

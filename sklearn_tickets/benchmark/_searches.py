@@ -15,6 +15,7 @@ from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners import GivenMaskPruner
 
 MODES = ("single", "multi", "learned")
+REFERENCES = ("planted", "dense", "scaled", "shuffled", "constant")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sklearn_tickets._random import independent_rng
 from sklearn_tickets.benchmark._pruners import DEFAULT, PrunerFactory, named_pruners
 from sklearn_tickets.benchmark._runs import run_all
 from sklearn_tickets.benchmark._searches import (
+    REFERENCES,
     Budget,
     check_integer,
     possible_modes,
@@ -181,6 +182,9 @@ def seek(
     check_integer("n_samples", n_samples, 100)
     budget = Budget(n_rounds, round_epochs, final_epochs)
     chosen = named_pruners(pruners)
+    for name in REFERENCES:
+        if name in chosen:
+            raise ValueError(f"pruners has the name {name!r} of a reference; choose another one.")
     seed = generator.random_state
     if not isinstance(seed, Integral):
         seed = independent_rng(seed).randint(np.iinfo(np.int32).max)
