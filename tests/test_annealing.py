@@ -52,6 +52,7 @@ from tests.instances import (
 
 SIZES = 3, 6, 5, 2
 N = 40
+ROW_FIELDS = "X", "targets", "row_weight"
 QUICK = {"n_moves": 2000, "n_chains": 1, "mask_epochs": 2, "random_state": 0, "sparsity": 0.9}
 
 
@@ -123,6 +124,15 @@ def current(state):
 
 
 # State ----------------------------------------------------------------------------------
+
+
+def test_masks_are_judged_by_rows_from_all_over_the_data():
+    few = problem()
+    rows = {name: np.repeat(getattr(few, name), 500, axis=0) for name in ROW_FIELDS}
+    many = changed(few, **rows)  # 20,000 rows, equal ones side by side
+    bits, log_scale = np.arange(0, len(few.free), 2), np.zeros(2)
+    expected = few.found(few.state(bits, log_scale)).energy
+    np.testing.assert_allclose(many.found(many.state(bits, log_scale)).energy, expected, rtol=1e-6)
 
 
 def test_bits_are_numbered_by_unit_inputs_first():
