@@ -1,18 +1,22 @@
 """Dask: what runs in parallel gives the same on the workers of a cluster."""
 
+import os
 import sys
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
 from joblib import parallel_config
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_tickets.__main__ import main
 from sklearn_tickets.benchmark import Store, run_grid, seek
+from sklearn_tickets.benchmark._dask import run_on_dask
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.model_selection import BatchedGridSearchCV, fit_replicates
-from sklearn_tickets.pruners import MagnitudePruner
+from sklearn_tickets.pruners import MagnitudePruner, RandomPruner
 from tests.test_grid import TINY_GRID
 from tests.test_seek import GENERATOR, TINY
 
@@ -49,6 +53,47 @@ def test_grids_are_the_same(on_cluster, tmp_path):
     grid = TINY_GRID | {"seeds": [3, 4], "pruners": ["snip", "random"]}
     with Store(tmp_path / "here.sqlite") as here, Store(tmp_path / "there.sqlite") as there:
         assert_equal(on_cluster(run_grid, grid, there, n_jobs=-1), run_grid(grid, here))
+
+
+class DeadlyPruner(RandomPruner):
+    """Kills the process that it is fitted in."""
+
+    def fit(self, X, y=None):
+        os._exit(1)
+
+
+def test_a_row_that_kills_its_workers_has_failed_and_the_others_go_on(tmp_path):
+    grid = TINY_GRID | {"modes": "single", "seeds": [3, 4]}
+    grid["pruners"] = ["tests.test_dask:DeadlyPruner", "snip", "random"]
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster),
+        Store(tmp_path / "store.sqlite") as store,
+        parallel_config("dask"),
+        pytest.warns(FitFailedWarning, match=r"2 of 6 runs failed(.|\n)*on 2 different workers"),
+    ):
+        table = run_grid(grid, store, n_jobs=-1)
+    failed = table["error"].notna()
+    assert table["pruner"][failed].tolist() == ["tests.test_dask:DeadlyPruner"] * 2
+    assert table["weak"].notna().equals(~failed)
+
+
+def test_calls_are_taken_as_workers_become_free(address):
+    taken = []
+
+    def calls():
+        for i in range(20):
+            taken.append(i)
+            yield i, 1
+
+    with distributed.Client(address) as client:
+        results = run_on_dask(client, pow, calls())
+        assert next(results) in range(4)
+        assert len(taken) == 4
+        results.close()
 
 
 def test_seek_is_the_same(on_cluster):

@@ -3,7 +3,7 @@
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from typing import Any
@@ -12,13 +12,14 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from sklearn_tickets.benchmark._claims import Claims
+from sklearn_tickets.benchmark._dask import active_client, run_on_dask
 from sklearn_tickets.benchmark._grid_rows import Grid, GridRow, expand
 from sklearn_tickets.benchmark._runs import MAX_BYTES, execute, warn_of_failures
 from sklearn_tickets.benchmark._searches import split
 from sklearn_tickets.benchmark._store import Store
 
-_DEATH = """The process of this row died, twice: it crashed, or something killed it, such as the
-operating system when memory ran out."""
+_DEATH = """The process of this row died, repeatedly: it crashed, or something killed it, such as
+the operating system when memory ran out."""
 
 
 def run_grid(
@@ -61,7 +62,8 @@ def run_grid(
         Number of parallel processes; None means 1, and -1 one per core. Other backends of
         joblib work as well: workers return their rows, and this process stores them. If a process
         dies, the rows that were in progress are run again, one by one; one whose process dies
-        again has failed.
+        again has failed. On Dask, a row has failed when it has killed more workers than the
+        scheduler allows (``distributed.scheduler.allowed-failures``, 3 by default).
     retry_failed : bool, default=False
         Whether to run rows again that have failed before.
     callback : callable ``(n_epochs_done, n_epochs)``, default=None
@@ -118,40 +120,48 @@ def run_grid(
     5     1     snip  {"scope": "layer"}       6
     """
     rows = expand(grid)
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     with Claims(store) as claims:
         if retry_failed:
             claims.forget_failures(rows)
         n_epochs = _count_epochs(claims.unfinished(rows), rows)
-
-        def finish(key: str, result: Mapping[str, Any]) -> None:
-            claims.finish(key, result)
-            if callback is not None:
-                callback(n_epochs - _count_epochs(claims.unfinished(rows), rows), n_epochs)
-
-        def run(keys: Iterable[str]) -> None:
-            taken = (key for key in keys if claims.take(key, rows[key].setup))
-            with closing(parallel(delayed(_run)(key, rows[key]) for key in taken)) as results:
-                for key, result in results:
-                    finish(key, result)
-
         while left := claims.unfinished(rows):
             claims.free_abandoned()
-            try:
-                run(left)
-            except BrokenProcessPool:
-                # One of the rows in progress has killed its process. Alone, they show which.
-                for key in claims.release():
-                    try:
-                        run([key])
-                    except BrokenProcessPool:
-                        finish(key, {"error": _DEATH})
+            with closing(_run_all(rows, left, claims, n_jobs)) as results:
+                for key, result in results:
+                    claims.finish(key, result)
+                    if callback is not None:
+                        n_left = _count_epochs(claims.unfinished(rows), rows)
+                        callback(n_epochs - n_left, n_epochs)
             if claims.unfinished(rows) == left:
                 time.sleep(1)  # Other runs are at the rest, until they finish it or die.
     table = store.to_frame().loc[list(rows)]
     failed = table[table["error"].notna()]
     warn_of_failures([dict(row) for _, row in failed.iterrows()], len(table), stacklevel=3)
     return table
+
+
+def _run_all(
+    rows: Mapping[str, GridRow], keys: Iterable[str], claims: Claims, n_jobs: int | None
+) -> Generator[tuple[str, dict[str, Any]]]:
+    """Run those of some rows that are free; yield their keys and results as they end."""
+
+    def run(keys: Iterable[str]) -> Generator[tuple[str, dict[str, Any]]]:
+        free = ((key, rows[key]) for key in keys if claims.take(key, rows[key].setup))
+        if (client := active_client()) is not None:
+            return run_on_dask(client, _run, free)
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+        return parallel(delayed(_run)(*row) for row in free)
+
+    try:
+        with closing(run(keys)) as results:
+            yield from results
+    except BrokenProcessPool:
+        # One of the rows in progress has killed its process. Alone, they show which.
+        for key in claims.release():
+            try:
+                yield from run([key])
+            except BrokenProcessPool as error:
+                yield key, {"error": f"{_DEATH}\n{error}"}
 
 
 def _run(key: str, row: GridRow) -> tuple[str, dict[str, Any]]:

@@ -147,7 +147,7 @@ def seek(
     the untrained network 100 times. Magnitude pruning in rounds is iterative magnitude
     pruning: ``"magnitude"`` in multi mode is ``"imp"``. ``"rewinding"`` and ``"second-order"``
     train with the settings that they are designed for (a learning rate of 1e-2, batches of 64),
-    and ``"annealing"``, which needs Numba and is no default without it, has two chains of 6,000
+    and ``"annealing"``, which needs Numba and is no default without it, has four chains of 6,000
     moves for each epoch of all rounds together.
 
     The references are masks that are trained like the tickets: ``"planted"`` is the ticket;
