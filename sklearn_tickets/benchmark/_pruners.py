@@ -79,8 +79,17 @@ PRUNERS: dict[str, PrunerFactory] = {
     "genetic": GeneticPruner,
 }
 
-# Kinds of all sorts; annealing is the last of them.
-DEFAULT = tuple(PRUNERS)[: 8 if _HAS_NUMBA else 7]
+# Kinds of all sorts, in the order of the table.
+DEFAULT = (
+    "random",
+    "magnitude",
+    "snip",
+    "grasp",
+    "synflow",
+    "rewinding",
+    "second-order",
+    *(["annealing"] if _HAS_NUMBA else []),
+)
 
 
 def find_pruner(name: str) -> PrunerFactory:
