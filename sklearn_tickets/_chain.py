@@ -6,8 +6,7 @@ next layer through ReLU and pooling. The weights have the axes of a `LinearMap`:
 """
 
 import copy
-import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,20 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from sklearn_tickets._network import BATCH_NORMS, LinearMap, Tracer
+from sklearn_tickets._chain_operations import POOLS, SUPPORTED, is_layer, operations
+from sklearn_tickets._network import BATCH_NORMS, LinearMap
 from sklearn_tickets.models import ScaledLinear
 
-_LAYERS, _BATCH_NORMS = tuple(BATCH_NORMS), tuple(BATCH_NORMS.values())
-# A subclass with a forward of its own is another layer.
-_FORWARDS: set[Any] = {vars(kind)["forward"] for kind in (*_LAYERS, ScaledLinear)}
+_BATCH_NORMS = tuple(BATCH_NORMS.values())
 _WEIGHTY = ("Linear", "Conv")
-_POOLS = {
-    f"{kind}_pool{n}d": getattr(nn, f"{kind.title().replace('_', '')}Pool{n}d")
-    for kind in ("max", "avg", "adaptive_max", "adaptive_avg")
-    for n in (1, 2, 3)
-}
-# Ways to ask for the batch size, which a reshape may need.
-_SHAPES = ("size", getattr, operator.getitem)
 _SETTINGS = (
     "kernel_size",
     "stride",
@@ -41,7 +32,6 @@ _SETTINGS = (
     "output_size",
 )
 _IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-_SUPPORTED = "Linear, Conv1d to Conv3d, ReLU, pooling, Flatten, Dropout and folded BatchNorm"
 
 
 @dataclass(frozen=True)
@@ -95,18 +85,6 @@ class Chain:
             )
             for layer in self.layers
         )
-
-
-def _is_layer(module: nn.Module) -> bool:
-    """Whether a module computes what a linear layer, a scaled one or a convolution computes."""
-    return type(module).forward in _FORWARDS
-
-
-class _ChainTracer(Tracer):
-    """Record layers of the supported kinds as single operations, subclasses, too."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return _is_layer(m) or super().is_leaf_module(m, module_qualified_name)
 
 
 def chain_arrays(layers: Iterable[tuple[ArrayLike, ArrayLike]], what: str) -> Chain:
@@ -168,8 +146,8 @@ def read_chain(module: nn.Module, what: str) -> Chain:
     steps: list[str] = []
     maps: dict[str, LinearMap] = {}
     is_flat = has_relu = True
-    for name, operation in _operations(module, what):
-        if _is_layer(operation):
+    for name, operation in operations(module, what):
+        if is_layer(operation):
             if not has_relu:
                 raise ValueError(f"{what} has no ReLU between {list(maps)[-1]!r} and {name!r}.")
             if isinstance(operation, nn.Linear) and not is_flat:
@@ -190,12 +168,12 @@ def read_chain(module: nn.Module, what: str) -> Chain:
             pass
         elif isinstance(operation, nn.Flatten) and operation.start_dim == 1:
             is_flat = True
-        elif not isinstance(operation, (*_POOLS.values(), *_IDLE)):
+        elif not isinstance(operation, (*POOLS.values(), *_IDLE)):
             raise ValueError(
                 f"{what} has {type(operation).__name__} {name!r}, which is not supported there. "
-                f"Supported are {_SUPPORTED}."
+                f"Supported are {SUPPORTED}."
             )
-        if _is_layer(operation) or isinstance(operation, (*_POOLS.values(), nn.ReLU)):
+        if is_layer(operation) or isinstance(operation, (*POOLS.values(), nn.ReLU)):
             steps.append(_describe(operation))
     if not steps or steps[-1] != "Linear":
         raise ValueError(
@@ -247,41 +225,6 @@ def read_mlp(module: nn.Module, n_features: int, what: str) -> list[str]:
             f"it is {', '.join(chain.steps)}, of {n_inputs} inputs."
         )
     return [layer.name for layer in chain.layers]
-
-
-def _operations(module: nn.Module, what: str) -> Iterator[tuple[str, nn.Module]]:
-    """Yield every operation of the forward: its name, and a module that does it."""
-    graph = _ChainTracer(what).trace(module)
-    current, *nodes = [node for node in graph.nodes if node.target not in _SHAPES]
-    for node in nodes:
-        name = getattr(node.target, "__name__", str(node.target))
-        if [used for used in node.all_input_nodes if used.target not in _SHAPES] != [current]:
-            raise ValueError(
-                f"{what} must be a chain of layers, each the only input of the next; {name!r} "
-                "breaks it."
-            )
-        current = node
-        if node.op == "call_module":
-            yield name, module.get_submodule(name)
-        elif node.op != "output":
-            yield name, _as_module(name.rstrip("_"), node.args[1:], node.kwargs, what)
-
-
-def _as_module(name: str, args: tuple, kwargs: dict[str, Any], what: str) -> nn.Module:
-    """Return the module that does the same as a function or method."""
-    if name == "relu":
-        return nn.ReLU()
-    if name.startswith("dropout") and not kwargs.get("training"):
-        return nn.Dropout()
-    if name in _POOLS:
-        return _POOLS[name](*args, **kwargs)
-    if name == "flatten":
-        return nn.Flatten(*args, **kwargs)
-    if name == "unflatten":
-        return nn.Unflatten(*args, **kwargs)
-    if name in ("reshape", "view"):
-        return nn.Flatten() if len(args) == 2 else nn.Unflatten(1, args[1:])
-    raise ValueError(f"{what} has {name!r}, which is not supported. Supported are {_SUPPORTED}.")
 
 
 def _describe(operation: nn.Module) -> str:

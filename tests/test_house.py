@@ -29,7 +29,8 @@ ALLOWED = {
     "masks": {"_files", "_network"},
     "training": {"_network", "_random", "masks"},
     "models": set(),
-    "_chain": {"_network", "models"},
+    "_chain_operations": {"_network", "models"},
+    "_chain": {"_chain_operations", "_network", "models"},
     "_annealing": set(),
     "datasets.tasks": set(),
     "datasets": {
