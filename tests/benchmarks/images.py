@@ -1,7 +1,7 @@
-"""Tickets of image networks on digits: planted after training, and found by every pruner.
+"""Tickets of image networks on digits: planted after training, sought, and found by every pruner.
 
-Run ``python tests/benchmarks/images.py`` for all sections (half an hour on one core), or name
-them: ``vgg pruners``.
+Run ``python tests/benchmarks/images.py`` for all sections (an hour on one core), or name them:
+``vgg seek pruners``.
 """
 
 import time
@@ -18,11 +18,21 @@ from skorch import NeuralNetClassifier
 
 from sklearn_tickets.datasets import PlantedModule, plant_ticket
 from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.metrics import ticket_chance_level, ticket_overlap_score
 from sklearn_tickets.models import VGG, LeNet5, ResNet, initialize
-from sklearn_tickets.pruners import LearningRateRewindingPruner, MagnitudePruner, SynFlowPruner
+from sklearn_tickets.pruners import (
+    EdgePopupPruner,
+    LearningRateRewindingPruner,
+    MagnitudePruner,
+    RandomPruner,
+    SynFlowPruner,
+)
+from sklearn_tickets.pruners.base import BasePruner
 from sklearn_tickets.utils import all_pruners
 
 SEEDS = range(3)
+# Of the VGG whose ticket is planted.
+SOURCE = {"max_epochs": 20, "module__depth": 16, "module__width": 0.25}
 
 
 def load_images(seed: int) -> list[np.ndarray]:
@@ -45,12 +55,20 @@ def predict_masked(factory: PlantedModule, mask: TicketMask, X: np.ndarray) -> n
         return module(torch.from_numpy(X)).argmax(dim=1).numpy()
 
 
+def plant(pruner: BasePruner, seed: int) -> PlantedModule:
+    """Plant what a pruner found in a VGG of half the width without batch normalization."""
+    torch.manual_seed(seed)
+    host = VGG(1, 8, 10, depth=16, width=0.5, batch_norm=False)
+    initialize(host, "nonzero-bias", bias_scale=0.06)
+    return plant_ticket(pruner, host, random_state=seed)
+
+
 def vgg() -> None:
     """Find a ticket of one percent in a VGG, and plant it in another one, twice as wide."""
     print()
     names = ["ticket of", "seed", "dense", "ticket", "planted, untrained", "other class"]
     print_header(*names, "shuffled", "kept", "planted", "s")
-    net = make_net(VGG, max_epochs=20, module__depth=16, module__width=0.25)
+    net = make_net(VGG, **SOURCE)
     pruners = {
         "SynFlow": SynFlowPruner(net, sparsity=0.99, schedule="one-cycle"),
         "learning-rate rewinding": LearningRateRewindingPruner(
@@ -61,11 +79,8 @@ def vgg() -> None:
         X, X_test, y, y_test = load_images(seed)
         dense = MagnitudePruner(net, sparsity=0, random_state=seed).fit(X, y)
         pruner = clone(pruners[name]).set_params(random_state=seed).fit(X, y)
-        torch.manual_seed(seed)
-        host = VGG(1, 8, 10, depth=16, width=0.5, batch_norm=False)
-        initialize(host, "nonzero-bias", bias_scale=0.06)
         began = time.perf_counter()
-        factory = plant_ticket(pruner, host, random_state=seed)
+        factory = plant(pruner, seed)
         seconds = time.perf_counter() - began
 
         found = predict_masked(factory, factory.ticket, X_test)
@@ -82,6 +97,40 @@ def vgg() -> None:
             f"{factory.ticket.n_kept:,} of {factory.ticket.n_parameters:,}",
             f"{seconds:.2f}",
         )
+
+
+def seek() -> None:
+    """Look for the ticket that was planted in a VGG: strong tickets of half its parameters."""
+    print()
+    names = ["seed", "pruner", "strong", "overlap", "by chance", "planted", "shuffled", "s"]
+    print_header(*names)
+    for seed in SEEDS:
+        X, X_test, y, y_test = load_images(seed)
+        source = SynFlowPruner(
+            make_net(VGG, **SOURCE), sparsity=0.99, schedule="one-cycle", random_state=seed
+        )
+        factory = plant(source.fit(X, y), seed)
+        truth = factory.ticket
+        planted, shuffled = (
+            accuracy_score(y_test, predict_masked(factory, mask, X_test))
+            for mask in (truth, truth.shuffled(seed))
+        )
+        net = make_net(factory, max_epochs=10)
+        for pruner_class in (EdgePopupPruner, RandomPruner):
+            pruner = pruner_class(net, sparsity=0.5, prune_bias=True, random_state=seed)
+            began = time.perf_counter()
+            pruner.set_params(train_ticket=False).fit(X, y)
+            seconds = time.perf_counter() - began
+            print_row(
+                seed,
+                pruner_class.__name__,
+                f"{accuracy_score(y_test, pruner.strong_predict(X_test)):.4f}",
+                f"{ticket_overlap_score(truth, pruner.mask_):.4f}",
+                f"{ticket_chance_level(truth, pruner.mask_):.4f}",
+                f"{planted:.4f}",
+                f"{shuffled:.4f}",
+                f"{seconds:.0f}",
+            )
 
 
 def pruners() -> None:
@@ -110,4 +159,4 @@ def pruners() -> None:
 
 
 if __name__ == "__main__":
-    run_sections(__doc__.splitlines()[0], [vgg, pruners])
+    run_sections(__doc__.splitlines()[0], [vgg, seek, pruners])
