@@ -2,6 +2,7 @@
 
 import os
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 import dask
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_tickets.__main__ import main
 from sklearn_tickets.benchmark import Store, run_grid, seek
-from sklearn_tickets.benchmark._dask import run_on_dask
+from sklearn_tickets.benchmark._parallel import call_in_parallel
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.model_selection import BatchedGridSearchCV, fit_replicates
 from sklearn_tickets.pruners import MagnitudePruner, RandomPruner
@@ -62,23 +63,34 @@ class DeadlyPruner(RandomPruner):
         os._exit(1)
 
 
-def test_a_row_that_kills_its_workers_has_failed_and_the_others_go_on(tmp_path):
-    grid = TINY_GRID | {"modes": "single", "seeds": [3, 4]}
-    grid["pruners"] = ["tests.test_dask:DeadlyPruner", "snip", "random"]
+@pytest.fixture
+def mortal_cluster():
+    """Make joblib's jobs go to workers of which a call may kill two."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
-        Store(tmp_path / "store.sqlite") as store,
         parallel_config("dask"),
+    ):
+        yield
+
+
+@pytest.mark.usefixtures("mortal_cluster")
+def test_what_kills_workers_ends(tmp_path):
+    grid = TINY_GRID | {"modes": "single", "seeds": [3, 4]}
+    grid["pruners"] = ["tests.test_dask:DeadlyPruner", "snip", "random"]
+    with (
+        Store(tmp_path / "store.sqlite") as store,
         pytest.warns(FitFailedWarning, match=r"2 of 6 runs failed(.|\n)*on 2 different workers"),
     ):
         table = run_grid(grid, store, n_jobs=-1)
     failed = table["error"].notna()
     assert table["pruner"][failed].tolist() == ["tests.test_dask:DeadlyPruner"] * 2
     assert table["weak"].notna().equals(~failed)
+    with pytest.raises(BrokenProcessPool, match="on 2 different workers"):
+        seek(GENERATOR, pruners={"deadly": DeadlyPruner}, densities=[0.3], **TINY)
 
 
 def test_calls_are_taken_as_workers_become_free(address):
@@ -89,8 +101,9 @@ def test_calls_are_taken_as_workers_become_free(address):
             taken.append(i)
             yield i, 1
 
-    with distributed.Client(address) as client:
-        results = run_on_dask(client, pow, calls())
+    with distributed.Client(address):
+        with parallel_config("dask"):
+            results = call_in_parallel(pow, calls(), n_jobs=-1)
         assert next(results) in range(4)
         assert len(taken) == 4
         results.close()

@@ -275,14 +275,14 @@ def test_what_fails_before_the_fit_is_recorded(store, monkeypatch):
 
 
 def test_a_row_whose_process_dies_has_failed_and_the_others_go_on(store, monkeypatch):
-    def parallel(jobs):
+    def die(function, calls, n_jobs):
         """Yield results in reverse, and die of rows of random pruning."""
-        for function, arguments, _ in [*jobs][::-1]:
+        for arguments in [*calls][::-1]:
             if arguments[1].pruner == "random":
                 raise BrokenProcessPool
             yield function(*arguments)
 
-    monkeypatch.setattr("sklearn_tickets.benchmark._grid.Parallel", lambda **_: parallel)
+    monkeypatch.setattr("sklearn_tickets.benchmark._grid.call_in_parallel", die)
     grid, calls = TINY_GRID | {"pruners": ["snip", "random", "grasp"]}, []
     with pytest.warns(FitFailedWarning, match=r"2 of 6 runs failed(.|\n)*process of this row died"):
         table = run_grid(grid, store, callback=lambda *epochs: calls.append(epochs))

@@ -9,11 +9,10 @@ from contextlib import closing
 from typing import Any
 
 import pandas as pd
-from joblib import Parallel, delayed
 
 from sklearn_tickets.benchmark._claims import Claims
-from sklearn_tickets.benchmark._dask import active_client, run_on_dask
 from sklearn_tickets.benchmark._grid_rows import Grid, GridRow, expand
+from sklearn_tickets.benchmark._parallel import call_in_parallel
 from sklearn_tickets.benchmark._runs import MAX_BYTES, execute, warn_of_failures
 from sklearn_tickets.benchmark._searches import split
 from sklearn_tickets.benchmark._store import Store
@@ -147,10 +146,7 @@ def _run_all(
 
     def run(keys: Iterable[str]) -> Generator[tuple[str, dict[str, Any]]]:
         free = ((key, rows[key]) for key in keys if claims.take(key, rows[key].setup))
-        if (client := active_client()) is not None:
-            return run_on_dask(client, _run, free)
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-        return parallel(delayed(_run)(*row) for row in free)
+        return call_in_parallel(_run, free, n_jobs)
 
     try:
         with closing(run(keys)) as results:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.exceptions import FitFailedWarning
 
+from sklearn_tickets.benchmark._parallel import call_in_parallel
 from sklearn_tickets.masks import LayerCollapseWarning, TicketMask
 from sklearn_tickets.metrics import (
     make_strong_scorer,
@@ -175,6 +176,11 @@ def run_all(
     rows : list of dict
         The rows of the table, in the order of `runs`. Failed runs lack the measurements.
 
+    Raises
+    ------
+    BrokenProcessPool
+        If the process of a run dies.
+
     Warns
     -----
     FitFailedWarning
@@ -182,12 +188,12 @@ def run_all(
     """
     rows: list[dict[str, Any]] = [{} for _ in runs]
     n_at_a_time = effective_n_jobs(n_jobs)
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    n_done, n_epochs = 0, sum(run.n_epochs for run in runs)
-    for group, group_rows in parallel(
-        delayed(execute)(group, [runs[i] for i in group], data, MAX_BYTES // n_at_a_time)
+    calls = (
+        (group, [runs[i] for i in group], data, MAX_BYTES // n_at_a_time)
         for group in _groups(runs, n_at_a_time)
-    ):
+    )
+    n_done, n_epochs = 0, sum(run.n_epochs for run in runs)
+    for group, group_rows in call_in_parallel(execute, calls, n_jobs):
         for i, row in zip(group, group_rows, strict=True):
             rows[i] = row
             n_done += runs[i].n_epochs
