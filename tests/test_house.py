@@ -87,6 +87,7 @@ ALLOWED = {
         "masks",
         "metrics",
         "model_selection",
+        "models",
         "pruners",
         "pruners.base",
     },

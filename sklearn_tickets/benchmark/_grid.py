@@ -12,10 +12,10 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from sklearn_tickets.benchmark._claims import Claims
+from sklearn_tickets.benchmark._grid_problems import make_problem
 from sklearn_tickets.benchmark._grid_rows import Grid, GridRow, expand
 from sklearn_tickets.benchmark._runs import MAX_BYTES, execute, warn_of_failures
-from sklearn_tickets.benchmark._searches import split
-from sklearn_tickets.benchmark._store import Store
+from sklearn_tickets.benchmark._store import SETUP_TYPES, Store
 
 _DEATH = """The process of this row died, twice: it crashed, or something killed it, such as the
 operating system when memory ran out."""
@@ -157,7 +157,7 @@ def run_grid(
 def _run(key: str, row: GridRow) -> tuple[str, dict[str, Any]]:
     """Return the key and the result of a row. That of a failed row has an "error"."""
     try:
-        run, data = row.make_run(), split(row.problem.plant())
+        run, data = row.make_run(), make_problem(row.problem).data
         _, (result,) = execute(key, [run], data, MAX_BYTES)
     except Exception:
         return key, {"error": traceback.format_exc()}
@@ -197,4 +197,4 @@ def plan_grid(grid: Grid) -> pd.DataFrame:
     """
     plan = pd.DataFrame([{"key": key, **row.setup} for key, row in expand(grid).items()])
     plan["parameters"] = plan["parameters"].map(json.dumps)
-    return plan.set_index("key").drop(columns="settings")
+    return plan.set_index("key").drop(columns="settings").astype(SETUP_TYPES)
