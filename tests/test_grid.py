@@ -346,5 +346,5 @@ def test_grids_that_come_with_the_package_are_found_unless_there_is_such_a_file(
         assert len(plan_grid(block | {"seeds": 0, "depths": 5, "widths": 100})) >= 20
     (tmp_path / "plant-n-seek.toml").write_text("seeds = 5")
     assert load_grid("plant-n-seek.toml") == [{"seeds": 5}]
-    with pytest.raises(ValueError, match=r"Grids that come with .* are example.toml, plant-n-seek"):
+    with pytest.raises(ValueError, match=r"Grids that come with .* are cubist-spiral.toml, ex"):
         load_grid("plant.toml")

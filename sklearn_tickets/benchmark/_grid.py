@@ -32,8 +32,9 @@ def run_grid(
     """Run the rows of a grid that a store does not have, and store each as it ends.
 
     A grid is a product of axes: pruners, with their parameters, and planted problems, on which
-    they run as in `seek`. A run that is killed loses only the rows that it is at; the same call
-    goes on from there. Several runs may share a store: each row is run by one of them.
+    they run as in `seek`, or data without a planted ticket. A run that is killed loses only the
+    rows that it is at; the same call goes on from there. Several runs may share a store: each
+    row is run by one of them.
 
     Parameters
     ----------
@@ -52,7 +53,11 @@ def run_grid(
           references that every problem has (default: all);
         - ``tasks, depths, widths, noise, n_noise_features, scaling, seeds``: as the parameters of
           `PlantedTicketGenerator`, whose ``random_state`` are the seeds; tasks are names;
-        - ``n_samples``: as in `seek`.
+        - ``n_samples``: as in `seek`;
+        - ``data``: names from `DATA`. Seeds are those of their splits and of the pruners, and
+          pruners only prune weights unless their ``prune_bias`` is a parameter of the grid. No
+          ticket is planted: ``tasks`` and the other parameters of planted problems are refused
+          beside it, like the density "ticket" and references other than "dense" and "constant".
     store : Store
         The store, open for writing. A row is known by a hash of all parameters of its pruner
         and its problem, and of the versions of this package and torch: a change of the code of
@@ -77,8 +82,8 @@ def run_grid(
     Raises
     ------
     ValueError
-        If a key or value of the grid is invalid, a pruner cannot be imported, or no ticket can
-        be planted. Nothing has been run then.
+        If a key or value of the grid is invalid, a pruner cannot be imported, no ticket can be
+        planted, or data cannot be loaded. Nothing has been run then.
 
     Warns
     -----
@@ -185,8 +190,8 @@ def plan_grid(grid: Grid) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If a key or value of the grid is invalid, a pruner cannot be imported, or no ticket can
-        be planted.
+        If a key or value of the grid is invalid, a pruner cannot be imported, no ticket can be
+        planted, or data cannot be loaded.
 
     Examples
     --------

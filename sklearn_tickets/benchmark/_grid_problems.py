@@ -69,7 +69,8 @@ class PlantedSpec:
 
     def make(self) -> Problem:
         """Generate the problem."""
-        return PlantedProblem(self.generator.generate(self.n_samples))
+        planted: Any = self.generator.generate(self.n_samples)
+        return PlantedProblem(planted)
 
 
 @dataclass(frozen=True)

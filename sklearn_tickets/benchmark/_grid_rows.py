@@ -35,8 +35,8 @@ from sklearn_tickets.benchmark._seek import numeric_densities
 Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 # Axes that all products have, and their values where a grid gives none.
-_BUDGET_AXES: Axes = {"rounds": (10,), "epochs": (5,), "final_epochs": (10,)}
-_COMMON_AXES: Axes = {**_BUDGET_AXES, "pruners": DEFAULT, "modes": MODES}
+_BUDGET_AXES: dict[str, Sequence[Any]] = {"rounds": (10,), "epochs": (5,), "final_epochs": (10,)}
+_COMMON_AXES = _BUDGET_AXES | {"pruners": DEFAULT, "modes": MODES}
 _ALL_AXES = PlantedSpec.AXES | DataSpec.AXES | _COMMON_AXES
 
 _VERSIONS = {

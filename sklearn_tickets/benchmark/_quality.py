@@ -11,7 +11,7 @@ QUALITY_FORMAT: dict[Any, str] = {"accuracy": "{:.3f}", "mse": "{:.1e}"}
 TIE = 1 + 1e-9
 
 
-def describe_quality(metric: Any, is_planted: bool) -> str:
+def describe_quality(metric: Any, is_planted: object) -> str:
     """Say what is measured on which data."""
     return f"{QUALITY[metric]} on {'noisy held-out' if is_planted else 'test'} data"
 

@@ -112,10 +112,11 @@ def make_report(frame: pd.DataFrame) -> Report:
     summary = medians(runs)
     ranks, counts = mean_ranks(runs), comparisons(runs)
     is_planted = runs.groupby("problem", sort=False)["is_planted"].first()
-    names, kinds = list(is_planted.index), {True: "planted problem", False: "data set"}
+    names = list(is_planted.index)
+    kinds = is_planted.map({True: "planted problem", False: "data set"}).value_counts(sort=False)
     amounts = {
         "method": runs.loc[~runs["is_reference"], "method"].nunique(),
-        **{kinds[kind]: n for kind, n in is_planted.value_counts(sort=False).items()},
+        **kinds,
         "seed": runs["seed"].nunique(),
         "run": len(rows),
     }
