@@ -1,4 +1,4 @@
-"""Names of what grids have, checked, and of problems."""
+"""Names: unknown ones are refused, and problems get theirs."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
