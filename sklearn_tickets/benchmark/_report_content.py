@@ -112,7 +112,7 @@ def make_report(frame: pd.DataFrame) -> Report:
     summary = medians(runs)
     ranks, counts = mean_ranks(runs), comparisons(runs)
     is_planted = runs.groupby("problem", sort=False)["is_planted"].first()
-    names = list(is_planted.index)
+    names, is_any_planted = list(is_planted.index), bool(rows["is_planted"].any())
     kinds = is_planted.map({True: "planted problem", False: "data set"}).value_counts(sort=False)
     amounts = {
         "method": runs.loc[~runs["is_reference"], "method"].nunique(),
@@ -124,7 +124,7 @@ def make_report(frame: pd.DataFrame) -> Report:
     return Report(
         title=(
             "Who finds the planted ticket?"
-            if rows["is_planted"].any()
+            if is_any_planted
             else "Which pruner finds the best networks?"
         ),
         lead=", ".join(count(n, noun) for noun, n in amounts.items()) + ".",
@@ -133,7 +133,7 @@ def make_report(frame: pd.DataFrame) -> Report:
         remarks=[*mishaps(rows), *repeats(frame, rows), *limits(runs)],
         ranks_text=describe_ranks(ranks),
         ranks=rank_table(ranks),
-        controls_text=describe_controls(counts),
+        controls_text=describe_controls(counts, is_planted=is_any_planted),
         controls=comparison_table(counts),
         problems=[
             _problem(i, runs[runs["problem"] == name], summary[summary["problem"] == name])

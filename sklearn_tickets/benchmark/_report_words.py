@@ -163,15 +163,18 @@ def describe_ranks(ranks: pd.DataFrame) -> str:
     )
 
 
-def describe_controls(counts: pd.DataFrame) -> str:
+def describe_controls(counts: pd.DataFrame, *, is_planted: bool) -> str:
     """Say how methods are compared with controls, and which controls are missing."""
+    tickets = (
+        " and, at the size of the planted ticket, with the trained ticket and with the shuffled one"
+    )
     text = (
         "Every run is compared with the controls of the same problem, density and seed: with the "
-        "best mode of the random pruner and, at the size of the planted ticket, with the trained "
-        "ticket and with the shuffled one. Accuracies within a percentage point and errors within "
-        "10 % are ties."
+        f"best mode of the random pruner{tickets if is_planted else ''}. Accuracies within a "
+        "percentage point and errors within 10 % are ties."
     )
-    missing = [control for control in CONTROLS.values() if control not in set(counts["control"])]
+    controls = list(CONTROLS.values())[: None if is_planted else 1]
+    missing = [control for control in controls if control not in set(counts["control"])]
     return text + (
         f" There is no comparison with the {' or the '.join(missing)}." if missing else ""
     )
