@@ -18,9 +18,10 @@ from sklearn_tickets.benchmark import (
     write_report,
 )
 
-_DESCRIPTION = """Run pruners on planted problems: all combinations that a TOML file lists. Each row
-is stored as it ends, and rows that are stored already are not run again: after an interruption,
-the same command goes on. Several runs may share a store."""
+_DESCRIPTION = """Run pruners on planted problems, or on data without a planted ticket: all
+combinations that a TOML file lists. Each row is stored as it ends, and rows that are stored already
+are not run again: after an interruption, the same command goes on. Several runs may share a
+store."""
 
 _SHIPPED = ", ".join(GRIDS)
 
@@ -122,7 +123,8 @@ def _list_rows(plan: pd.DataFrame, path: str) -> str:
     plan = plan.assign(state=[states.get(key, "new") for key in plan.index])
     counts = plan["state"].value_counts(sort=False)
     total = ", ".join(f"{n} {state}" for state, n in counts.items())
-    return f"{plan[_COLUMNS].to_string(index=False)}\n\n{len(plan)} rows: {total}"
+    listed = plan[_COLUMNS].dropna(axis=1, how="all")  # data have neither depth nor width
+    return f"{listed.to_string(index=False)}\n\n{len(plan)} rows: {total}"
 
 
 def report_command(argv: Sequence[str], name: str) -> int:

@@ -61,7 +61,7 @@ def test_the_example_is_printed(capsys):
 def test_grids_that_come_with_the_package_are_listed_in_the_help(capsys):
     with pytest.raises(SystemExit):
         main(["grid", "--help"])
-    assert "with the package: example.toml, plant-n-seek.toml" in " ".join(
+    assert "with the package: cubist-spiral.toml, example.toml" in " ".join(
         capsys.readouterr().out.split()
     )
 

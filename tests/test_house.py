@@ -88,6 +88,7 @@ ALLOWED = {
         "masks",
         "metrics",
         "model_selection",
+        "models",
         "pruners",
         "pruners.base",
     },

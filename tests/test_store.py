@@ -14,7 +14,10 @@ from sklearn_tickets.benchmark import Store, run_grid
 from sklearn_tickets.benchmark._claims import Claims
 from tests.test_grid import TINY_GRID
 
-GRID = TINY_GRID | {"seeds": range(5), "pruners": ["random", "snip"], "modes": "single"}
+GRID = [
+    TINY_GRID | {"seeds": range(4), "pruners": ["random", "snip"], "modes": "single"},
+    {"data": "wine", "pruners": ["random", "snip"], "modes": "single", "final_epochs": 2},
+]
 
 
 @pytest.fixture(scope="module")

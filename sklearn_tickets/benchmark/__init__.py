@@ -1,5 +1,6 @@
 """The seek benchmark: pruners search for a planted ticket, and their results are compared."""
 
+from sklearn_tickets.benchmark._data import DATA
 from sklearn_tickets.benchmark._describe_findings import describe_findings
 from sklearn_tickets.benchmark._format_report import format_report
 from sklearn_tickets.benchmark._grid import plan_grid, run_grid
@@ -12,6 +13,7 @@ from sklearn_tickets.benchmark._store import Store
 
 __all__ = [
     "COLUMNS",
+    "DATA",
     "DEFAULT",
     "GRIDS",
     "PRUNERS",

@@ -4,7 +4,8 @@ import textwrap
 
 import pandas as pd
 
-from sklearn_tickets.benchmark._quality import QUALITY, QUALITY_FORMAT
+from sklearn_tickets.benchmark._names import name_problems
+from sklearn_tickets.benchmark._quality import QUALITY_FORMAT, describe_quality
 
 _LEGEND = """strong: quality of the ticket at its initial weights, with outputs rescaled; raw: not
 rescaled; weak: trained. trained from: weak, from its initial weights; sparse net, never rewound;
@@ -24,8 +25,8 @@ def format_report(table: pd.DataFrame) -> str:
     Returns
     -------
     report : str
-        Aligned lines of about 120 characters: a part for each planted problem, with
-        a blank line before each density, and a legend.
+        Aligned lines of about 120 characters: a part for each problem, with a blank line before
+        each density, and a legend.
 
     See Also
     --------
@@ -45,11 +46,11 @@ def format_report(table: pd.DataFrame) -> str:
     snip    single          weak      10     0.1   2,090   0.250   0.160   0.950 ...     2.3
     ...
     """
-    problems = table.groupby(["task", "depth", "width", "seed", "metric"], sort=False)
+    keys = [name_problems(table), table["depth"].notna(), table["seed"], table["metric"]]
     parts = [
-        f"{task}, depth {depth}, width {width}, seed {seed}: {QUALITY[metric]}\n\n"
+        f"{problem}, seed {seed}: {describe_quality(metric, is_planted)}\n\n"
         f"{_format_rows(rows, QUALITY_FORMAT[metric])}"
-        for (task, depth, width, seed, metric), rows in problems
+        for (problem, is_planted, seed, metric), rows in table.groupby(keys, sort=False)
     ]
     return "\n\n".join([*parts, textwrap.fill(_LEGEND, width=100)])
 

@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 from sklearn_tickets.benchmark._claims import Claims
+from sklearn_tickets.benchmark._grid_problems import make_problem
 from sklearn_tickets.benchmark._grid_rows import Grid, GridRow, expand
 from sklearn_tickets.benchmark._parallel import call_in_parallel
 from sklearn_tickets.benchmark._runs import MAX_BYTES, execute, warn_of_failures
-from sklearn_tickets.benchmark._searches import split
-from sklearn_tickets.benchmark._store import Store
+from sklearn_tickets.benchmark._store import SETUP_TYPES, Store
 
 _DEATH = """The process of this row died, repeatedly: it crashed, or something killed it, such as
 the operating system when memory ran out."""
@@ -32,8 +32,9 @@ def run_grid(
     """Run the rows of a grid that a store does not have, and store each as it ends.
 
     A grid is a product of axes: pruners, with their parameters, and planted problems, on which
-    they run as in `seek`. A run that is killed loses only the rows that it is at; the same call
-    goes on from there. Several runs may share a store: each row is run by one of them.
+    they run as in `seek`, or data without a planted ticket. A run that is killed loses only the
+    rows that it is at; the same call goes on from there. Several runs may share a store: each
+    row is run by one of them.
 
     Parameters
     ----------
@@ -52,7 +53,11 @@ def run_grid(
           references that every problem has (default: all);
         - ``tasks, depths, widths, noise, n_noise_features, scaling, seeds``: as the parameters of
           `PlantedTicketGenerator`, whose ``random_state`` are the seeds; tasks are names;
-        - ``n_samples``: as in `seek`.
+        - ``n_samples``: as in `seek`;
+        - ``data``: names from `DATA`. Seeds are those of their splits and of the pruners, and
+          pruners only prune weights unless their ``prune_bias`` is a parameter of the grid. No
+          ticket is planted: ``tasks`` and the other parameters of planted problems are refused
+          beside it, like the density "ticket" and references other than "dense" and "constant".
     store : Store
         The store, open for writing. A row is known by a hash of all parameters of its pruner
         and its problem, and of the versions of this package and torch: a change of the code of
@@ -78,8 +83,8 @@ def run_grid(
     Raises
     ------
     ValueError
-        If a key or value of the grid is invalid, a pruner cannot be imported, or no ticket can
-        be planted. Nothing has been run then.
+        If a key or value of the grid is invalid, a pruner cannot be imported, no ticket can be
+        planted, or data cannot be loaded. Nothing has been run then.
 
     Warns
     -----
@@ -163,7 +168,7 @@ def _run_all(
 def _run(key: str, row: GridRow) -> tuple[str, dict[str, Any]]:
     """Return the key and the result of a row. That of a failed row has an "error"."""
     try:
-        run, data = row.make_run(), split(row.problem.plant())
+        run, data = row.make_run(), make_problem(row.problem).data
         _, (result,) = execute(key, [run], data, MAX_BYTES)
     except Exception:
         return key, {"error": traceback.format_exc()}
@@ -191,8 +196,8 @@ def plan_grid(grid: Grid) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If a key or value of the grid is invalid, a pruner cannot be imported, or no ticket can
-        be planted.
+        If a key or value of the grid is invalid, a pruner cannot be imported, no ticket can be
+        planted, or data cannot be loaded.
 
     Examples
     --------
@@ -203,4 +208,4 @@ def plan_grid(grid: Grid) -> pd.DataFrame:
     """
     plan = pd.DataFrame([{"key": key, **row.setup} for key, row in expand(grid).items()])
     plan["parameters"] = plan["parameters"].map(json.dumps)
-    return plan.set_index("key").drop(columns="settings")
+    return plan.set_index("key").drop(columns="settings").astype(SETUP_TYPES)

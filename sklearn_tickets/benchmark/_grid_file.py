@@ -20,8 +20,8 @@ def load_grid(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     ----------
     path : path-like
         The file. If there is none, it may be the name of a grid that comes with the package, one of
-        `GRIDS`: ``"example.toml"`` has comments to start from, and ``"plant-n-seek.toml"`` the
-        experiments of the paper.
+        `GRIDS`: ``"example.toml"`` has comments to start from, the others are experiments of
+        papers and on real data.
 
     Returns
     -------

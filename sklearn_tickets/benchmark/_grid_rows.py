@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
 from itertools import product
@@ -11,42 +10,34 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_tickets.benchmark._pruners import DEFAULT, check_names, find_pruner
+from sklearn_tickets.benchmark._grid_problems import (
+    Axes,
+    DataSpec,
+    PlantedSpec,
+    Spec,
+    kind_of,
+    list_problems,
+    make_problem,
+)
+from sklearn_tickets.benchmark._names import check_names
+from sklearn_tickets.benchmark._pruners import DEFAULT, find_pruner
 from sklearn_tickets.benchmark._runs import SeekRun
 from sklearn_tickets.benchmark._searches import (
     MODES,
     REFERENCES,
     Budget,
-    check_integer,
     possible_modes,
     reference_runs,
     search_run,
 )
 from sklearn_tickets.benchmark._seek import numeric_densities
-from sklearn_tickets.datasets import PlantedTicket, PlantedTicketGenerator
 
 Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
-# Axes and their values where a grid gives none: those of `Problem`, of `Budget`, and others.
-_PROBLEM_AXES: dict[str, Sequence[Any]] = {
-    "seeds": (0,),
-    "tasks": ("circle",),
-    "depths": (5,),
-    "widths": (100,),
-    "noise": (0.01,),
-    "n_noise_features": (0,),
-    "scaling": ("hidden",),
-    "n_samples": (10_000,),
-}
+# Axes that all products have, and their values where a grid gives none.
 _BUDGET_AXES: dict[str, Sequence[Any]] = {"rounds": (10,), "epochs": (5,), "final_epochs": (10,)}
-_AXES: dict[str, Sequence[Any]] = {
-    **_PROBLEM_AXES,
-    **_BUDGET_AXES,
-    "references": REFERENCES,
-    "pruners": DEFAULT,
-    "modes": MODES,
-    "densities": (0.1, 0.01, "ticket"),
-}
+_COMMON_AXES = _BUDGET_AXES | {"pruners": DEFAULT, "modes": MODES}
+_ALL_AXES = PlantedSpec.AXES | DataSpec.AXES | _COMMON_AXES
 
 _VERSIONS = {
     "sklearn_tickets_version": version("sklearn-tickets"),
@@ -64,49 +55,14 @@ _AXIS_OF = {
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A planted problem: parameters of its generator, its seed, and the number of samples."""
-
-    seed: int
-    task: str
-    depth: int
-    width: int
-    noise: float
-    n_noise_features: int
-    scaling: Any
-    n_samples: int
-
-    def __post_init__(self) -> None:
-        check_integer("seeds", self.seed, 0)
-        check_integer("n_samples", self.n_samples, 100)
-        self.generator._validate_params()
-
-    @property
-    def generator(self) -> PlantedTicketGenerator:
-        """The generator of the problem."""
-        parameters = asdict(self)
-        del parameters["n_samples"]
-        return PlantedTicketGenerator(random_state=parameters.pop("seed"), **parameters)
-
-    def plant(self) -> PlantedTicket:
-        """Generate the problem, or take it from those that this process generated last."""
-        return _plant(self)
-
-
-@lru_cache(maxsize=2)
-def _plant(problem: Problem) -> Any:
-    return problem.generator.generate(problem.n_samples)
-
-
-@dataclass(frozen=True)
 class GridRow:
-    """What is run for a row: a reference or a pruner on a planted problem.
+    """What is run for a row: a reference or a pruner on a problem.
 
     `parameters` are the pruner's own that the grid sets, and `settings` all that it has, once it
     is set up. References have neither, and no density. `n_epochs` is the number of training epochs.
     """
 
-    problem: Problem
+    problem: Spec
     pruner: str
     mode: str
     budget: Budget
@@ -117,13 +73,13 @@ class GridRow:
 
     def make_run(self) -> SeekRun:
         """Make the run, which has the unfitted pruner."""
-        planted = self.problem.plant()
+        problem = make_problem(self.problem)
         if self.mode == "given":
-            references = reference_runs(planted, self.budget.final_epochs)
+            references = reference_runs(problem, self.budget.final_epochs)
             return next(run for run in references if run.name == self.pruner)
-        density = planted.mask.density if self.density == "ticket" else self.density
+        (density,) = numeric_densities([self.density], problem.data.ticket)
         make_pruner = find_pruner(self.pruner)
-        run = search_run(planted, self.pruner, make_pruner, self.mode, density, self.budget)
+        run = search_run(problem, self.pruner, make_pruner, self.mode, density, self.budget)
         run.pruner.set_params(**self.parameters or {})
         return run
 
@@ -134,7 +90,7 @@ class GridRow:
         if self.mode in ("given", "single"):
             budget |= {"n_rounds": None, "round_epochs": None}
         return {
-            **asdict(self.problem),
+            **self.problem.setup,
             "pruner": self.pruner,
             "mode": self.mode,
             "density": self.density,
@@ -161,42 +117,45 @@ def expand(grid: Grid) -> dict[str, GridRow]:
 
 def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
     """Yield the rows of a product: all of the first seed, then all of the second, and so on."""
-    check_names("grid", block, _AXES)
-    axes = _AXES | {name: _values(value) for name, value in block.items()}
+    check_names("grid", block, _ALL_AXES)
+    kind = kind_of(block)
+    axes = kind.AXES | _COMMON_AXES | {name: _values(value) for name, value in block.items()}
     check_names("references", axes["references"], REFERENCES)
     check_names("modes", axes["modes"], MODES)
-    problems = [Problem(*values) for values in product(*(axes[name] for name in _PROBLEM_AXES))]
-    # Neither the width that a ticket needs nor the references depend on the seed.
-    specimens = {problem: replace(problem, seed=0, n_samples=100) for problem in problems}
-    searches = list(_searches(specimens[problems[0]], axes)) if problems else []
-    references = {
-        specimen: [
-            GridRow(specimen, run.name, "given", Budget(1, 0, final_epochs), n_epochs=run.n_epochs)
-            for final_epochs in axes["final_epochs"]
-            for run in reference_runs(specimen.plant(), final_epochs)
-            if run.name in axes["references"]
-        ]
+    problems = list_problems(kind, axes)
+    specimens = {problem: problem.specimen for problem in problems}
+    rows = {
+        specimen: [*_references(specimen, axes), *_searches(specimen, axes)]
         for specimen in dict.fromkeys(specimens.values())
     }
     for problem, specimen in specimens.items():
-        yield from (replace(row, problem=problem) for row in references[specimen] + searches)
+        yield from (replace(row, problem=problem) for row in rows[specimen])
 
 
-def _searches(problem: Problem, axes: Mapping[str, Sequence[Any]]) -> Iterator[GridRow]:
-    """Yield the searches for the ticket of one problem, whose pruners are set up to check them."""
-    planted = problem.plant()
-    numeric_densities(axes["densities"], planted.mask)
+def _references(problem: Spec, axes: Axes) -> Iterator[GridRow]:
+    """Yield the references of one problem."""
+    for final_epochs in axes["final_epochs"]:
+        for run in reference_runs(make_problem(problem), final_epochs):
+            if run.name in axes["references"]:
+                budget = Budget(1, 0, final_epochs)
+                yield GridRow(problem, run.name, "given", budget, n_epochs=run.n_epochs)
+
+
+def _searches(spec: Spec, axes: Axes) -> Iterator[GridRow]:
+    """Yield the searches of one problem, whose pruners are set up to check them."""
+    problem = make_problem(spec)
+    numeric_densities(axes["densities"], problem.data.ticket)
     budgets = [Budget(*values) for values in product(*(axes[name] for name in _BUDGET_AXES))]
     for density, entry in product(axes["densities"], axes["pruners"]):
         name, parameters = _parse_pruner(entry)
-        possible = possible_modes(planted, name, find_pruner(name))
+        possible = possible_modes(problem, name, find_pruner(name))
         modes = [mode for mode in axes["modes"] if mode in possible]
         if not modes:
             raise ValueError(
                 f"modes={axes['modes']} has none of pruner {name!r}, which are {possible}."
             )
         for mode, budget, *values in product(modes, budgets, *parameters.values()):
-            default = GridRow(problem, name, mode, budget, density)
+            default = GridRow(spec, name, mode, budget, density)
             yield _set_up(default, dict(zip(parameters, values, strict=True)))
 
 

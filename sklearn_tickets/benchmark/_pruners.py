@@ -2,13 +2,13 @@
 
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 from skorch import NeuralNet
 
+from sklearn_tickets.benchmark._names import check_names
 from sklearn_tickets.pruners import (
     AnnealingPruner,
     BernoulliGatePruner,
@@ -132,18 +132,6 @@ def modes_of(pruner: BasePruner) -> tuple[str, ...]:
     if not isinstance(pruner, WeightScoringPruner):
         return ("learned",)
     return ("single", "multi") if pruner.round_epochs == 0 else ("multi",)
-
-
-def check_names(where: str, names: Iterable[Any], known: Iterable[str]) -> None:
-    """Raise a ValueError for the first name that is not known."""
-    known = list(known)
-    for name in names:
-        if name not in known:
-            (nearest,) = get_close_matches(str(name), known, n=1, cutoff=0)
-            raise ValueError(
-                f"{where} has the unknown name {name!r}; did you mean {nearest!r}? "
-                f"Known are {', '.join(known)}."
-            )
 
 
 def named_pruners(

@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-QUALITY: dict[Any, str] = {
-    "accuracy": "accuracy on noisy held-out data",
-    "mse": "mean squared error on noisy held-out data",
-}
+QUALITY: dict[Any, str] = {"accuracy": "accuracy", "mse": "mean squared error"}
 QUALITY_FORMAT: dict[Any, str] = {"accuracy": "{:.3f}", "mse": "{:.1e}"}
 # Scores that differ by no more are ties; rounding errors do not decide.
 TIE = 1 + 1e-9
+
+
+def describe_quality(metric: Any, is_planted: object) -> str:
+    """Say what is measured on which data."""
+    return f"{QUALITY[metric]} on {'noisy held-out' if is_planted else 'test'} data"
 
 
 def score(quality: pd.Series, metric: pd.Series) -> pd.Series:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from sklearn_tickets.benchmark._quality import QUALITY
+from sklearn_tickets.benchmark._quality import describe_quality
 from sklearn_tickets.benchmark._report_figures import SERIES, Plot, cost_plot, curve_plot
 from sklearn_tickets.benchmark._report_rows import merge_repeats, prepare_rows
 from sklearn_tickets.benchmark._report_statistics import comparisons, costs, mean_ranks, medians
@@ -50,7 +50,7 @@ class Failure(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is said of one planted problem. There are no plots of nothing."""
+    """What is said of one problem. There are no plots of nothing."""
 
     name: str
     quality: str
@@ -111,23 +111,29 @@ def make_report(frame: pd.DataFrame) -> Report:
     runs = merge_repeats(rows)
     summary = medians(runs)
     ranks, counts = mean_ranks(runs), comparisons(runs)
-    names = list(dict.fromkeys(runs["problem"]))
+    is_planted = runs.groupby("problem", sort=False)["is_planted"].first()
+    names, is_any_planted = list(is_planted.index), bool(rows["is_planted"].any())
+    kinds = is_planted.map({True: "planted problem", False: "data set"}).value_counts(sort=False)
     amounts = {
         "method": runs.loc[~runs["is_reference"], "method"].nunique(),
-        "planted problem": len(names),
+        **kinds,
         "seed": runs["seed"].nunique(),
         "run": len(rows),
     }
     packages = [f"{name} {version(name)}" for name in ("sklearn-tickets", "torch")]
     return Report(
-        title="Who finds the planted ticket?",
+        title=(
+            "Who finds the planted ticket?"
+            if is_any_planted
+            else "Which pruner finds the best networks?"
+        ),
         lead=", ".join(count(n, noun) for noun, n in amounts.items()) + ".",
         findings=list(findings(summary, ranks)),
         closest=closest_table(summary),
         remarks=[*mishaps(rows), *repeats(frame, rows), *limits(runs)],
         ranks_text=describe_ranks(ranks),
         ranks=rank_table(ranks),
-        controls_text=describe_controls(counts),
+        controls_text=describe_controls(counts, is_planted=is_any_planted),
         controls=comparison_table(counts),
         problems=[
             _problem(i, runs[runs["problem"] == name], summary[summary["problem"] == name])
@@ -151,7 +157,7 @@ def _problem(index: int, runs: pd.DataFrame, summary: pd.DataFrame) -> Problem:
     cost = costs(summary)
     return Problem(
         name=runs["problem"].iloc[0],
-        quality=QUALITY[runs["metric"].iloc[0]].capitalize(),
+        quality=describe_quality(runs["metric"].iloc[0], runs["is_planted"].iloc[0]).capitalize(),
         curve=curve_plot(runs, f"curve-{index}"),
         curve_words=describe_curves(summary),
         curve_table=curve_table(summary),

@@ -26,8 +26,9 @@ def write_report(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     frame : DataFrame
-        The result of `seek`, or several of them concatenated, of any tasks, sizes, densities and
-        seeds. Further columns are shown with the rows. ``noise``, ``n_noise_features``,
+        The result of `seek` or `run_grid`, or several of them concatenated, of any tasks, sizes,
+        densities and seeds. Rows without ``depth`` and ``width`` are of data without a planted
+        ticket. Further columns are shown with the rows. ``noise``, ``n_noise_features``,
         ``scaling``, ``n_samples`` and ``final_epochs`` tell problems apart; ``n_rounds``,
         ``round_epochs`` and ``parameters``, a JSON object as text, tell methods apart that have
         the same pruner and mode; ``error`` has the traceback of a run that failed.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sklearn_tickets.benchmark._names import name_problems
 from sklearn_tickets.benchmark._quality import QUALITY, score
 from sklearn_tickets.benchmark._searches import MODES
 from sklearn_tickets.benchmark._seek import COLUMNS
@@ -27,7 +28,7 @@ NUMBERS = [
     "effective_density",
     "seconds",
 ]
-# What else problems and methods may differ in, if the table has it.
+# What else problems of the same name and methods may differ in, if the table has it.
 PROBLEM_SETTINGS = ("noise", "n_noise_features", "scaling", "n_samples", "final_epochs")
 METHOD_SETTINGS = ("n_rounds", "round_epochs")
 # Parameters that other columns have.
@@ -48,7 +49,8 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
     rows : DataFrame
         The rows in their order, with a new index, numbers as float64 and these columns more:
 
-        - ``problem``: the task and what else tells the planted problems apart;
+        - ``problem``: the task and what else tells the problems apart;
+        - ``is_planted``: whether a ticket is planted: the problem has a depth and a width;
         - ``name``: the pruner, and the parameters in which those of the same mode differ;
         - ``method``: the name with the mode, unless it is that of a reference;
         - ``level``: the density as text; "ticket" if it is that of the planted ticket; missing if
@@ -81,8 +83,10 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
     _check(rows, "metric", rows["metric"].isin(list(QUALITY)) | is_early, ", ".join(QUALITY))
     is_density = rows["density"].between(0, 1, inclusive="right")
     _check(rows, "density", is_density | is_early, "fractions above 0 and at most 1")
-    for column in ("depth", "width", "seed"):
-        _check(rows, column, rows[column].notna(), "integers")
+    _check(rows, "seed", rows["seed"].notna(), "integers")
+    rows["is_planted"] = rows["depth"].notna()
+    is_both = rows["width"].notna() == rows["is_planted"]
+    _check(rows, "width", is_both, "integers, or nothing where 'depth' has nothing")
     rows["is_reference"] = rows["mode"] == "given"
     rows["problem"] = _problems(rows)
     rows["name"] = _names(rows)
@@ -108,7 +112,8 @@ def merge_repeats(rows: pd.DataFrame) -> pd.DataFrame:
         without a level or metric are left out.
     """
     rows = rows.dropna(subset=["level", "metric"])
-    first = dict.fromkeys(("task", "pruner", "name", "mode", "metric", "is_reference"), "first")
+    labels = ("task", "pruner", "name", "mode", "metric", "is_reference", "is_planted")
+    first = dict.fromkeys(labels, "first")
     merged = {"collapsed": "max", "failed": "all"}
     means = dict.fromkeys([*(n for n in NUMBERS if n != "seed"), "score"], "mean")
     return rows.groupby(CELL, sort=False, as_index=False).agg(first | merged | means)
@@ -136,13 +141,13 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def _problems(rows: pd.DataFrame) -> pd.Series:
-    """Name the planted problems."""
-    names = rows["task"].map(str)
-    for column in ("depth", "width"):
-        names += f", {column} " + rows[column].map("{:.0f}".format)
+    """Name the problems."""
+    names = name_problems(rows)
+    own = rows.groupby(names)
     for column in PROBLEM_SETTINGS:
-        if column in rows and rows[column].nunique(dropna=False) > 1:
-            names += f", {column} " + rows[column].map(str)
+        if column in rows:
+            is_varied = own[column].transform("nunique", dropna=False) > 1
+            names = names.where(~is_varied, names + f", {column} " + rows[column].map(str))
     # The same task may be measured in two ways.
     is_mixed = rows["metric"].groupby(names).transform("nunique") > 1
     return names.where(~is_mixed, names + ", " + rows["metric"].map(str))

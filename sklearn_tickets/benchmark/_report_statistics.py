@@ -39,7 +39,7 @@ def medians(runs: pd.DataFrame) -> pd.DataFrame:
     summary["n_seeds"] = groups["weak"].count()
     summary["n_failed"] = groups["failed"].sum()
     summary["n_collapsed"] = groups["collapsed"].sum()
-    kinds = ["pruner", "name", "mode", "is_reference"]
+    kinds = ["pruner", "name", "mode", "is_reference", "is_planted"]
     summary[kinds] = groups[kinds].first()
     return summary.reset_index()
 

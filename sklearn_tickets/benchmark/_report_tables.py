@@ -75,7 +75,7 @@ class Table(NamedTuple):
 
 
 def problem_table(rows: pd.DataFrame) -> Table:
-    """List the planted problems, and how often which was run."""
+    """List the problems, and how often which was run."""
     cells: list[tuple[str, ...]] = []
     for problem, own in rows.groupby("problem", sort=False):
         metric = next(iter(own["metric"].dropna()), MISSING)
@@ -87,7 +87,7 @@ def problem_table(rows: pd.DataFrame) -> Table:
         cells.append((str(problem), str(metric), seeds, densities or MISSING, *numbers))
     columns = [Column(name, False) for name in ("Problem", "Measure", "Seeds", "Densities")]
     columns += [Column(name) for name in ("Methods", "Runs", "Failed", "Collapsed")]
-    return Table("Planted problems", columns, cells)
+    return Table("Problems", columns, cells)
 
 
 def method_table(rows: pd.DataFrame) -> Table:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_tickets.benchmark._quality import QUALITY, TIE
+from sklearn_tickets.benchmark._quality import TIE, describe_quality
 from sklearn_tickets.benchmark._report_rows import CELL, NUMBERS, TICKET_LEVEL
 from sklearn_tickets.benchmark._report_statistics import CONTROLS, N_RESAMPLES
 from sklearn_tickets.benchmark._report_tables import MISSING, quality_text
@@ -18,7 +18,8 @@ GLOSSARY = {
     "Density": "the fraction of the parameters that is kept. The planted size is the density of "
     "the planted ticket.",
     "Quality": "accuracy (higher is better) or mean squared error (mse, lower is better) on noisy "
-    "held-out data. If not stated otherwise, that after training.",
+    "held-out data. Where no ticket is planted, on test data; those of cubist-spiral are the "
+    "training points, as published. If not stated otherwise, that after training.",
     "Weak": "the quality after training, from the weights that the table of methods tells: weak, "
     "from the initial ones; sparse net, never rewound; strong, not trained.",
     "Strong, raw": "the quality at the initial weights, with outputs rescaled, and without.",
@@ -124,12 +125,14 @@ def limits(runs: pd.DataFrame) -> Iterator[str]:
     n_levels = found.groupby("problem")["level"].nunique()
     if (n_levels == 1).any():
         yield f"There is one density of {_list(n_levels[n_levels == 1])}: a point, no curve."
-    for subset, what in [
-        (found, "Without methods"),
-        (runs[runs["is_reference"] & (runs["pruner"] == "planted")], "Without the planted ticket"),
-        (found[found["level"] == TICKET_LEVEL], "Without methods at the size of the ticket"),
+    is_planted = runs.groupby("problem")["is_planted"].first()
+    planted = n_seeds[is_planted]
+    for among, subset, what in [
+        (n_seeds, found, "Without methods"),
+        (planted, runs[runs["pruner"] == "planted"], "Without the planted ticket"),
+        (planted, found[found["level"] == TICKET_LEVEL], "Without methods at the ticket's size"),
     ]:
-        absent = n_seeds.index.difference(pd.Index(subset["problem"]))
+        absent = among.index.difference(pd.Index(subset["problem"]))
         if len(absent):
             yield f"{what}: {_list(n_seeds[absent])}."
 
@@ -160,15 +163,18 @@ def describe_ranks(ranks: pd.DataFrame) -> str:
     )
 
 
-def describe_controls(counts: pd.DataFrame) -> str:
+def describe_controls(counts: pd.DataFrame, *, is_planted: bool) -> str:
     """Say how methods are compared with controls, and which controls are missing."""
+    tickets = (
+        " and, at the size of the planted ticket, with the trained ticket and with the shuffled one"
+    )
     text = (
         "Every run is compared with the controls of the same problem, density and seed: with the "
-        "best mode of the random pruner and, at the size of the planted ticket, with the trained "
-        "ticket and with the shuffled one. Accuracies within a percentage point and errors within "
-        "10 % are ties."
+        f"best mode of the random pruner{tickets if is_planted else ''}. Accuracies within a "
+        "percentage point and errors within 10 % are ties."
     )
-    missing = [control for control in CONTROLS.values() if control not in set(counts["control"])]
+    controls = list(CONTROLS.values())[: None if is_planted else 1]
+    missing = [control for control in controls if control not in set(counts["control"])]
     return text + (
         f" There is no comparison with the {' or the '.join(missing)}." if missing else ""
     )
@@ -176,16 +182,17 @@ def describe_controls(counts: pd.DataFrame) -> str:
 
 def describe_curves(summary: pd.DataFrame) -> str:
     """Say what the curves of one problem show."""
-    metric = summary["metric"].iloc[0]
+    metric, is_planted = summary[["metric", "is_planted"]].iloc[0]
     found = summary[~summary["is_reference"] & summary["weak"].notna()]
     if found.empty:
         return "No method has a result."
     lowest = found[found["density"] == found["density"].min()]
     best = lowest.loc[lowest["score"].idxmax()]
+    quality, n_methods = describe_quality(metric, is_planted), found["method"].nunique()
     text = (
-        f"The {QUALITY[metric]} of {count(found['method'].nunique(), 'method')} after training, "
-        f"against density; medians over seeds. At the lowest density, {best['density']:.3g}, "
-        f"{best['method']} is best with {quality_text(metric, best['weak'])}."
+        f"The {quality} of {count(n_methods, 'method')} after training, against density; medians "
+        f"over seeds. At the lowest density, {best['density']:.3g}, {best['method']} is best with "
+        f"{quality_text(metric, best['weak'])}."
     )
     planted = summary[summary["is_reference"] & (summary["method"] == "planted")]
     row: Any
@@ -202,15 +209,16 @@ def describe_costs(costs: pd.DataFrame) -> str:
     if costs.empty:
         return "No method has a result."
     first = costs.iloc[0]
+    quality = describe_quality(first["metric"], first["is_planted"])
     place = "the planted size" if first["level"] == TICKET_LEVEL else "the lowest density"
     best = []
     row: Any
     for row in costs[costs["is_best"]].itertuples():
-        quality = quality_text(row.metric, row.weak)
-        best.append(f"{row.method} ({row.seconds:.2g} s, {quality})")
+        text = quality_text(row.metric, row.weak)
+        best.append(f"{row.method} ({row.seconds:.2g} s, {text})")
     return (
-        f"The {QUALITY[first['metric']]} after training against the seconds of the fit, at "
-        f"{place}, {first['density']:.3g}. No faster method is as good as {', '.join(best)}."
+        f"The {quality} after training against the seconds of the fit, at {place}, "
+        f"{first['density']:.3g}. No faster method is as good as {', '.join(best)}."
     )
 
 

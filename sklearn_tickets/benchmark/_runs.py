@@ -48,14 +48,18 @@ _SCORERS = {
 
 
 class SeekData(NamedTuple):
-    """The data on which all pruners are fitted and scored."""
+    """The data on which all pruners are fitted and scored, and the ticket, if one is planted."""
 
     X_train: NDArray
     y_train: NDArray
     X_test: NDArray
     y_test: NDArray
-    ticket: TicketMask
-    metric: str
+    ticket: TicketMask | None
+
+    @property
+    def metric(self) -> str:
+        """The measure of quality."""
+        return "accuracy" if self.y_train.dtype.kind == "i" else "mse"
 
 
 class SeekRun(NamedTuple):
@@ -126,15 +130,20 @@ def _measure(run: SeekRun, outcome: Outcome, data: SeekData) -> dict[str, Any]:
             column: abs(scorer(pruner, data.X_test, data.y_test))
             for column, scorer in _SCORERS[data.metric].items()
         }
+        overlaps = {}
+        if data.ticket is not None:
+            overlaps = {
+                "overlap": ticket_overlap_score(data.ticket, pruner.mask_),
+                "chance": ticket_chance_level(data.ticket, pruner.mask_),
+            }
         return (
             row
             | qualities
+            | overlaps
             | {
                 "trained_from": _trained_from(pruner),
                 "epochs": run.n_epochs,
                 "n_kept": pruner.mask_.n_kept,
-                "overlap": ticket_overlap_score(data.ticket, pruner.mask_),
-                "chance": ticket_chance_level(data.ticket, pruner.mask_),
                 "effective_density": pruner.rounds_[-1]["n_effective"] / pruner.mask_.n_parameters,
                 "collapsed": pruner.rounds_[-1]["collapsed"],
                 "seconds": round(outcome.seconds, 3),

@@ -1,17 +1,13 @@
-"""What the benchmark runs on a planted problem: references, and pruners in their modes."""
+"""What the benchmark runs on a problem: references, and pruners in their modes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-import torch
-from skorch import NeuralNet
-
+from sklearn_tickets.benchmark._problem import Problem
 from sklearn_tickets.benchmark._pruners import PrunerFactory, modes_of, set_up
-from sklearn_tickets.benchmark._runs import SeekData, SeekRun
-from sklearn_tickets.datasets import PlantedTicket
-from sklearn_tickets.masks import TicketMask
+from sklearn_tickets.benchmark._runs import SeekRun
 from sklearn_tickets.pruners import GivenMaskPruner
 
 MODES = ("single", "multi", "learned")
@@ -37,28 +33,13 @@ def check_integer(name: str, value: object, minimum: int) -> None:
         raise ValueError(f"{name} must be an integer of at least {minimum}; got {value!r}.")
 
 
-def split(planted: PlantedTicket) -> SeekData:
-    """Hold out the last tenth of the samples."""
-    n_train = len(planted.X) - len(planted.X) // 10
-    return SeekData(
-        X_train=planted.X[:n_train],
-        y_train=planted.y[:n_train],
-        X_test=planted.X[n_train:],
-        y_test=planted.y[n_train:],
-        ticket=planted.mask,
-        metric="accuracy" if planted.y.dtype.kind == "i" else "mse",
-    )
-
-
-def possible_modes(
-    planted: PlantedTicket, name: str, make_pruner: PrunerFactory
-) -> tuple[str, ...]:
+def possible_modes(problem: Problem, name: str, make_pruner: PrunerFactory) -> tuple[str, ...]:
     """Return the modes that a pruner has."""
-    return modes_of(set_up(name, make_pruner, planted.make_net()))
+    return modes_of(set_up(name, make_pruner, problem.make_net()))
 
 
 def search_run(
-    planted: PlantedTicket,
+    problem: Problem,
     name: str,
     make_pruner: PrunerFactory,
     mode: str,
@@ -67,7 +48,7 @@ def search_run(
 ) -> SeekRun:
     """Make the run of a pruner, seeded like the problem."""
     whole = max(1, budget.n_rounds * budget.round_epochs)
-    net = planted.make_net(max_epochs=whole) if mode == "learned" else planted.make_net()
+    net = problem.make_net(max_epochs=whole) if mode == "learned" else problem.make_net()
     settings: dict[str, dict[str, Any]] = {
         "single": {"round_epochs": 0},
         "multi": {"n_rounds": budget.n_rounds, "round_epochs": budget.round_epochs},
@@ -78,8 +59,8 @@ def search_run(
         make_pruner,
         net,
         sparsity=1 - density,
-        prune_bias=True,
-        random_state=planted.generator.random_state,
+        prune_bias=problem.prune_bias,
+        random_state=problem.seed,
         **settings[mode],
     )
     # Those that have trained their tickets already say so by their own number.
@@ -88,22 +69,8 @@ def search_run(
     return SeekRun(name, mode, density, pruner)
 
 
-def reference_runs(planted: PlantedTicket, final_epochs: int) -> Iterator[SeekRun]:
+def reference_runs(problem: Problem, final_epochs: int) -> Iterator[SeekRun]:
     """Yield the runs of masks that are known."""
-    seed = planted.generator.random_state
-    for name, net, mask in _references(planted, seed):
-        pruner = GivenMaskPruner(net, mask, final_epochs=final_epochs, random_state=seed)
+    for name, net, mask in problem.references():
+        pruner = GivenMaskPruner(net, mask, final_epochs=final_epochs, random_state=problem.seed)
         yield SeekRun(name, "given", mask.density, pruner)
-
-
-def _references(planted: PlantedTicket, seed: int) -> Iterator[tuple[str, NeuralNet, TicketMask]]:
-    """Yield the name, net and mask of each reference."""
-    ticket, net = planted.mask, planted.make_net()
-    yield "planted", net, ticket
-    yield "dense", net, ticket | ~ticket
-    if (planted.output_scale != 1).any():
-        yield "scaled", planted.make_net(output_scale=True), ticket
-    yield "shuffled", net, ticket.shuffled(seed)
-    *_, output_bias = ticket
-    biases = {name: torch.full_like(kept, name == output_bias) for name, kept in ticket.items()}
-    yield "constant", net, TicketMask(biases)

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from sklearn_tickets._random import independent_rng
+from sklearn_tickets.benchmark._problem import PlantedProblem
 from sklearn_tickets.benchmark._pruners import DEFAULT, PrunerFactory, named_pruners
 from sklearn_tickets.benchmark._runs import run_all
 from sklearn_tickets.benchmark._searches import (
@@ -18,7 +19,6 @@ from sklearn_tickets.benchmark._searches import (
     possible_modes,
     reference_runs,
     search_run,
-    split,
 )
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.masks import TicketMask
@@ -188,32 +188,34 @@ def seek(
     seed = generator.random_state
     if not isinstance(seed, Integral):
         seed = independent_rng(seed).randint(np.iinfo(np.int32).max)
-    planted = clone(generator).set_params(random_state=seed).generate(n_samples)
-    data = split(planted)
+    planted = PlantedProblem(clone(generator).set_params(random_state=seed).generate(n_samples))
     runs = list(reference_runs(planted, final_epochs))
-    for density in numeric_densities(densities, planted.mask):
+    for density in numeric_densities(densities, planted.data.ticket):
         for name, make_pruner in chosen.items():
             runs.extend(
                 search_run(planted, name, make_pruner, mode, density, budget)
                 for mode in possible_modes(planted, name, make_pruner)
             )
 
-    problem = {
+    labels = {
         "task": getattr(generator.task, "name", generator.task),
         "depth": generator.depth,
         "width": generator.width,
         "seed": seed,
-        "metric": data.metric,
+        "metric": planted.data.metric,
     }
-    rows = run_all(runs, data, n_jobs, callback)
-    return pd.DataFrame([problem | row for row in rows], columns=list(COLUMNS))
+    rows = run_all(runs, planted.data, n_jobs, callback)
+    return pd.DataFrame([labels | row for row in rows], columns=list(COLUMNS))
 
 
 def numeric_densities(
-    densities: Iterable[float | Literal["ticket"]], ticket: TicketMask
+    densities: Iterable[float | Literal["ticket"]], ticket: TicketMask | None
 ) -> list[float]:
     """Check the densities, replace "ticket" by the ticket's density, and drop duplicates."""
-    numbers = [ticket.density if density == "ticket" else density for density in densities]
+    numbers = [
+        ticket.density if density == "ticket" and ticket is not None else density
+        for density in densities
+    ]
     if not numbers:
         raise ValueError(
             "densities is empty, so that no pruner would run; pass some, such as 'ticket', or "

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
-from sklearn_tickets.benchmark._quality import QUALITY
+from sklearn_tickets.benchmark._names import name_problems
+from sklearn_tickets.benchmark._quality import describe_quality
 from sklearn_tickets.inspection import INK, Display, add_legend, draw_ticket, styles, tidy
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class SeekDisplay(Display):
                 f"table has {len(problems)} combinations of task, depth and width; select the "
                 "rows of one."
             )
-        task, depth, width, metric = problems.iloc[0]
+        (problem,), metric = name_problems(problems), problems["metric"].iloc[0]
         ax = self._set_axes(ax, (9, 5))
         is_reference = self.table["mode"] == "given"
         found = self.table[~is_reference].astype({"collapsed": float})
@@ -130,7 +131,7 @@ class SeekDisplay(Display):
             ax.set_yscale("log")
         tidy(ax)
         ax.set_xlabel("density (fraction of parameters kept)")
-        ax.set_ylabel(QUALITY[metric])
-        ax.set_title(f"{task}, depth {depth}, width {width}")
+        ax.set_ylabel(describe_quality(metric, problems["depth"].notna().item()))
+        ax.set_title(problem)
         add_legend(ax, legend)
         return self

@@ -27,13 +27,23 @@ _MORE_COLUMNS = (
     "error",
 )
 
-# Types that do not depend on which values are missing.
-_TYPES: dict[Hashable, Any] = {
-    "density": float,
-    "collapsed": "boolean",
-    "epochs": "Int64",
+# Types that do not depend on which values are missing, of what is known before a row runs
+SETUP_TYPES: dict[Hashable, Any] = {
+    "depth": "Int64",
+    "width": "Int64",
+    "noise": float,
+    "n_noise_features": "Int64",
+    "n_samples": "Int64",
     "n_rounds": "Int64",
     "round_epochs": "Int64",
+}
+# and of what is measured.
+_TYPES: dict[Hashable, Any] = {
+    "density": float,
+    "epochs": "Int64",
+    "overlap": float,
+    "chance": float,
+    "collapsed": "boolean",
     "error": "string",
 }
 
@@ -177,7 +187,9 @@ class Store:
             The rows in the order in which they were begun, indexed by their keys. Failed rows have
             missing values. To the columns of `seek` are added
 
-            - ``noise, n_noise_features, scaling, n_samples``: more of the planted problem;
+            - ``noise, n_noise_features, scaling, n_samples``: more of the planted problem; missing
+              like ``depth, width, overlap, chance`` in rows of data without a planted ticket,
+              whose names are in ``task``;
             - ``n_rounds, round_epochs``: the rounds of multi mode and the epochs of each, whose
               product is the epochs of learned mode; missing in other modes;
             - ``final_epochs``: the epochs of the ticket's training;
@@ -199,4 +211,4 @@ class Store:
             ]
         frame = pd.DataFrame(records, columns=["key", *COLUMNS, *_MORE_COLUMNS]).set_index("key")
         frame["parameters"] = frame["parameters"].map(json.dumps)
-        return frame.astype(_TYPES)
+        return frame.astype(SETUP_TYPES | _TYPES)
