@@ -388,7 +388,9 @@ def test_a_width_without_a_depth_is_refused(mixed, report_of):
 # Grids that come with the package.
 
 
-@pytest.mark.parametrize("name", ["cubist-spiral.toml", "mnist1d.toml", "real-data.toml"])
+@pytest.mark.parametrize(
+    "name", ["cubist-spiral.toml", "mnist1d.toml", "mnist1d-pruners.toml", "real-data.toml"]
+)
 def test_shipped_grids_have_as_many_rows_as_they_say(name):
     plan = plan_grid(load_grid(name))
     assert f"{len(plan)} rows" in " ".join(GRIDS[name].read_text().replace("#", "").split())
