@@ -41,9 +41,9 @@ class SameStart(Callback):
         """Do the same in the first epoch."""
         self._compare(net, "on_epoch_begin")
 
-    def on_batch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Do the same in the first batch."""
-        if self.start_:
+        if training and self.start_:
             self._compare(net, "on_batch_begin")
             self.start_ = {}
 
