@@ -222,7 +222,8 @@ def test_pruned_weights_are_zero_in_every_forward(name, rewind_epoch):
     ],
 )
 @pytest.mark.parametrize("optimizer", [MOMENTUM, {"optimizer": optim.Adam}])
-def test_callbacks_that_change_weights_leave_pruned_ones_at_zero(event, kind, optimizer):
+@pytest.mark.parametrize("place", ["callbacks", "callbacks__epoch_timer"])
+def test_callbacks_that_change_weights_leave_pruned_ones_at_zero(event, kind, optimizer, place):
     calls = []
 
     def add_noise(callback, net, **kwargs):
@@ -232,8 +233,8 @@ def test_callbacks_that_change_weights_leave_pruned_ones_at_zero(event, kind, op
             getattr(p, kind).add_(0.01)
 
     noise = type("Noise", (Callback,), {event: add_noise})()
-    pruner = GivenMaskPruner(recorded(callbacks=[noise], **optimizer), MASK, random_state=0)
-    pruner.fit(X, Y[:, 0])
+    given = {place: [noise] if place == "callbacks" else noise}
+    GivenMaskPruner(recorded(**given, **optimizer), MASK, random_state=0).fit(X, Y[:, 0])
     weights_of_mask = TicketMask({name: MASK[name] for name in MASK if "weight" in name})
     assert_each_is_within(Recorded.trainings[0], weights_of_mask)
     assert len(Recorded.trainings[0]) == 9
