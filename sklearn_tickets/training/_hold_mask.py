@@ -130,7 +130,7 @@ def _factor(kept: Tensor, weight: Tensor) -> Tensor:
     Floating-point factors are multiplied by one fused kernel. As bytes, those of a large weight
     take a quarter of the memory, and no longer.
     """
-    if weight.is_cuda or weight.numel() < _PART:
+    if weight.device.type != "cpu" or weight.numel() < _PART:
         return kept.to(weight)
     return kept.to(torch.uint8)
 
