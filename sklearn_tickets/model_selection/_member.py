@@ -141,14 +141,14 @@ def n_bytes(training: Training) -> int:
     Of each epoch that is watched, there are copies of the weights and of up to three numbers for
     each gate, and of the outputs and targets that are scored.
     """
-    n_bytes_kept = 0
+    kept_per_epoch = 0
     if is_watched(training):
-        n_bytes_kept += (1 if training.learner is None else 4) * n_weight_bytes(training)
+        kept_per_epoch += (1 if training.learner is None else 4) * n_weight_bytes(training)
     if is_scored(training):
         n_outputs = infer(training.net.module_, training.X[:1]).size
-        n_bytes_kept += training.y.nbytes + len(training.X) * n_outputs * 4
+        kept_per_epoch += training.y.nbytes + len(training.X) * n_outputs * 4
     data = 2 * (training.X.nbytes + training.y.nbytes)
-    return n_step_bytes(training) + training.n_epochs * n_bytes_kept + data
+    return n_step_bytes(training) + training.n_epochs * kept_per_epoch + data
 
 
 def n_step_bytes(training: Training) -> int:
