@@ -6,7 +6,7 @@ change some predictions in the end.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
 from sklearn_tickets._network import TRACING, functional_call
-from sklearn_tickets.model_selection._member import Member, is_watched, skeleton
+from sklearn_tickets.model_selection._member import Member, is_scored, is_watched, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 from sklearn_tickets.training import MaskLearner, weighted_loss
 
@@ -42,8 +42,10 @@ class Trained:
         The state of the random stream.
     losses : list of float
         The losses of all batches, in order.
-    learner : MaskLearner or None, default=None
-        The gates of the network, if there are any.
+    scored : list of (Tensor, Tensor)
+        The targets and outputs of all batches, in order, if training rows are scored.
+    learners : list of MaskLearner, default=[]
+        The gates of the network, if there are any, when it had each of the states.
     """
 
     states: list[dict[str, Tensor]]
@@ -51,7 +53,8 @@ class Trained:
     settings: dict[str, Any]
     stream: Tensor
     losses: list[float]
-    learner: MaskLearner | None = None
+    scored: list[tuple[Tensor, Tensor]]
+    learners: list[MaskLearner] = field(default_factory=list)
 
 
 class Stack:
@@ -84,9 +87,10 @@ class Stack:
         buffers = [dict(module.named_buffers()) for module in modules]
         self.buffers = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
         self.streams = [torch.Generator().set_state(member.stream) for member in members]
+        self.is_watched = any(is_watched(member.training) for member in members)
 
     def step(self, *tensors: Tensor) -> list[Tensor]:
-        """Compute the loss of each network on its own batch, and the gradients.
+        """Compute the loss of each network on its own batch, the outputs and the gradients.
 
         The tensors are those of the batch (X, y and sample weights, if any), then the networks'
         weights and buffers. Buffers are changed in place, as by batch normalization.
@@ -95,19 +99,20 @@ class Stack:
         batch, states = tensors[:n_batch], tensors[n_batch:]
         named = dict(zip([*self.weights, *self.buffers], states, strict=True))
         with StackedLinears():
-            losses = vmap(self._loss)(named, *batch)
+            losses, outputs = vmap(self._loss)(named, *batch)
         weights = states[: len(self.weights)]
         trained = [weight for weight in weights if weight.requires_grad]
-        return [losses.detach(), *torch.autograd.grad(losses.sum(), trained)]
+        slopes = torch.autograd.grad(losses.sum(), trained)
+        return [losses.detach(), outputs.detach(), *slopes]
 
     def _loss(
         self, state: dict[str, Tensor], X: Tensor, y: Tensor, *sample_weight: Tensor
-    ) -> Tensor:
-        """Compute the loss of one network."""
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the loss of one network, and its outputs."""
         outputs, criterion = self._outputs(state, X), self.criterion
         if not sample_weight:
-            return criterion(outputs, y)
-        return weighted_loss(criterion, outputs, y, *sample_weight)
+            return criterion(outputs, y), outputs
+        return weighted_loss(criterion, outputs, y, *sample_weight), outputs
 
     def _outputs(self, state: dict[str, Tensor], X: Tensor) -> Tensor:
         """Compute the outputs of one network."""
@@ -124,13 +129,12 @@ class Stack:
         optimizer = StackedOptimizer(self.members, self.trained)
         held, factors = self._masks()
         penalized = self._penalties()
-        losses, ends = [], []
+        losses, ends, scored = [], [], []
         compute = self._compute()
         named = self.weights | self.buffers
-        watched = any(is_watched(member.training) for member in self.members)
         for _ in range(self.first.training.n_epochs):
             for batch in self._batches():
-                loss, gradients = self._gradients(compute, batch)
+                loss, outputs, gradients = self._gradients(compute, batch)
                 with torch.no_grad():
                     for index, weight, strength in penalized:
                         gradients[index] = gradients[index].addcmul(weight.sign(), strength)
@@ -138,7 +142,9 @@ class Stack:
                         optimizer.step(gradients)
                     torch._foreach_mul_(held, factors)
                 losses.append(loss)
-            if watched:
+                if is_scored(self.first.training):
+                    scored.append((batch[1], outputs))
+            if self.is_watched:
                 ends.append({name: value.detach().clone() for name, value in named.items()})
         return [
             Trained(
@@ -150,18 +156,19 @@ class Stack:
                 optimizer.settings(i),
                 self.streams[i].get_state(),
                 row,
+                [(targets[i], outputs[i]) for targets, outputs in scored],
             )
             for i, row in enumerate(torch.stack(losses, dim=1).tolist())
         ]
 
     def _gradients(
         self, compute: Callable[..., list[Tensor]], batch: Sequence[Tensor]
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        """Compute the losses, and the gradients of the weights to train by their indices."""
-        loss, *slopes = compute(batch, self.weights.values())
+    ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+        """Compute losses, outputs, and the gradients of the weights to train by their indices."""
+        loss, outputs, *slopes = compute(batch, self.weights.values())
         # Fused optimizers need contiguous memory.
         contiguous = (slope.contiguous() for slope in slopes)
-        return loss, dict(zip(self.trained, contiguous, strict=True))
+        return loss, outputs, dict(zip(self.trained, contiguous, strict=True))
 
     def _masks(self) -> tuple[list[Tensor], list[Tensor]]:
         """Collect the weights that a mask covers, and the factors that hold the masks."""
