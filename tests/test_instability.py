@@ -29,6 +29,9 @@ from tests.test_connectivity import BLOBS, COLORS, make_net
 matplotlib.use("agg")
 
 TARGETS = (np.sin(BLOBS[:, :1]) + BLOBS[:, 1:2]).astype("float32")
+# Relative, between networks that are trained alone and in a stack; training amplifies it, and some
+# processors have none.
+ROUNDING = 1e-3
 
 
 def analyze(estimator, y, **options):
@@ -62,7 +65,8 @@ def test_copies_go_on_as_if_training_had_not_been_interrupted(schedule):
     net = make_net(NeuralNetRegressor, iterator_train__shuffle=False, callbacks=callbacks)
     table = analyze(net, TARGETS, start_epochs=(0, 1, 2, 3, 4))
     assert (table["barrier"] == 0).all()
-    assert (table.groupby("pair")[["error_a", "error_b"]].nunique() == 1).all(axis=None)
+    errors = table.groupby("pair")[["error_a", "error_b"]]
+    assert_allclose(errors.min(), errors.max(), rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("schedule", [None, "one-cycle"])
@@ -71,7 +75,7 @@ def test_ticket_is_trained_as_its_pruner_trains_it(schedule):
     pruner = MagnitudePruner(net, sparsity=0.5, schedule=schedule, random_state=0)
     table = analyze(pruner.fit(BLOBS, TARGETS), TARGETS, start_epochs=(0, 2))
     error = mean_squared_error(TARGETS, pruner.predict(BLOBS))
-    assert_allclose(table[["error_a", "error_b"]], error, rtol=1e-12)
+    assert_allclose(table[["error_a", "error_b"]], error, rtol=ROUNDING)
 
 
 def test_tickets_are_held_and_evaluated_on_the_test_data(monkeypatch):
@@ -125,7 +129,7 @@ def test_copies_are_trained_as_one_network(monkeypatch):
         raise RuntimeError("one by one")
 
     monkeypatch.setattr(_stack.Stack, "train", fail)
-    assert_frame_equal(table, analyze(net, TARGETS, n_pairs=3))
+    assert_frame_equal(table, analyze(net, TARGETS, n_pairs=3), rtol=ROUNDING)
 
 
 def test_batch_normalization_is_part_of_the_copies():
