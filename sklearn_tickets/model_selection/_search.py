@@ -92,7 +92,7 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     are computed from. On the CPU, stacks are as large as its cache. If none can be stacked, a
     warning names the reasons; otherwise they are logged once, at level INFO by the logger
     ``"sklearn_tickets"``. A stack that does not fit into memory is split in two. With several jobs,
-    each gets its share of the fits, and trains stacks of its own.
+    each gets its share of the fits, trains stacks of its own, and scores them.
 
     References
     ----------
