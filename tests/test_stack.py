@@ -95,7 +95,9 @@ def test_regression_in_another_order_with_a_schedule(caplog):
     assert stacked(caplog) == [4]
 
 
-def test_several_labels(caplog):
+@pytest.mark.parametrize("record_from", [3, 1000])
+def test_several_labels_with_weights(record_from, caplog, monkeypatch):
+    monkeypatch.setattr(_stack, "_RECORD_FROM", record_from)
     y = (np.abs(CIRCLE.X[:, :1]) > [0.1, 0.2, 0.4]).astype(np.int64)
     net = make_net(MLP, criterion=nn.BCEWithLogitsLoss, criterion__pos_weight=torch.ones(3) / 2)
     pruner = MagnitudePruner(net, sparsity=0.3, random_state=0)
