@@ -110,3 +110,12 @@ def test_masks_are_learned_alone_where_held_out_rows_see_the_gates(caplog):
     with pytest.warns(UserWarning, match="a mask is learned with a train_split"):
         check_same(pruner, {"mask_lr": [0.1, 0.2]})
     assert stacked(caplog) == []
+
+
+def test_masks_are_learned_with_equal_numbers_of_samples(caplog):
+    rows = np.arange(120)
+    folds = [(rows[:60], rows[60:]), (rows[:61], rows[61:])]
+    pruner = ContinuousSparsificationPruner(CIRCLE.make_net(max_epochs=1), sparsity=0.5)
+    check_same(pruner, {"random_state": [0, 1, 2]}, cv=folds)
+    # Masks, and then tickets.
+    assert stacked(caplog) == [3, 3, 6]

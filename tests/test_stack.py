@@ -68,6 +68,21 @@ def test_batch_normalization_keeps_the_statistics_of_each_network(record_from, c
     assert set(stacked(caplog)) == {8}
 
 
+@pytest.mark.parametrize("record_from", [3, 1000])
+def test_last_batches_may_have_different_sizes(record_from, caplog, monkeypatch):
+    monkeypatch.setattr(_stack, "_RECORD_FROM", record_from)
+    rows, parts = np.arange(120), (slice(75), slice(63), slice(45, None), slice(53))
+    net = make_net(Normalized, batch_size=25, max_epochs=3)
+    scores = {"weights": weigh, "buffers": weigh_buffers, "quality": "accuracy"}
+    check_same(
+        MagnitudePruner(net, sparsity=0.5, random_state=0),
+        {"estimator__lr": [0.1, 0.01], "schedule": [None, "one-cycle"]},
+        cv=[(rows[part], rows) for part in parts],
+        scoring=scores,
+    )
+    assert stacked(caplog) == [8, 8]
+
+
 def test_recorded_steps_are_those_of_grid_search(caplog, monkeypatch):
     monkeypatch.setattr(_stack, "_RECORD_FROM", 3)
     net = CIRCLE.make_net(max_epochs=3, batch_size=25)

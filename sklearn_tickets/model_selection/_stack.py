@@ -7,6 +7,7 @@ change some predictions in the end.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -84,6 +85,10 @@ class Stack:
         buffers = [dict(module.named_buffers()) for module in modules]
         self.buffers = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
         self.streams = [torch.Generator().set_state(member.stream) for member in members]
+        n_rows = [len(member.batches.X) for member in members]
+        changes = [i for i, pair in enumerate(pairwise(n_rows), 1) if len({*pair}) > 1]
+        # The networks whose last batches have the same number of rows.
+        self.parts = [slice(*ends) for ends in pairwise([0, *changes, len(members)])]
 
     def step(self, *tensors: Tensor) -> list[Tensor]:
         """Compute the loss of each network on its own batch, and the gradients.
@@ -189,21 +194,30 @@ class Stack:
         """Return a batch with the targets that the loss compares outputs with."""
         return tuple(batch)
 
-    def _batches(self) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the batches of an epoch, with a separate order for each network."""
-        batches, device = self.first.batches, self.first.net.device
-        in_order = torch.arange(len(batches.X))
-        orders = [
-            torch.randperm(len(in_order), generator=stream) if batches.shuffle else in_order
-            for stream in self.streams
-        ]
-        kinds = zip(*(member.batches.tensors for member in self.members), strict=True)
-        stacked = [
-            torch.stack([own[order] for own, order in zip(kind, orders, strict=True)]).to(device)
-            for kind in kinds
-        ]
-        size = batches.batch_size
-        yield from zip(*(tensor.split(size, dim=1) for tensor in stacked), strict=True)
+    def _batches(self) -> Iterator[Any]:
+        """Yield the batches of an epoch, with a separate order for each network.
+
+        If the last has several parts, with numbers of rows of their own, these are a list.
+        """
+        first, device = self.first.batches, self.first.net.device
+        ordered = []
+        for member, stream in zip(self.members, self.streams, strict=True):
+            tensors = member.batches.tensors
+            if first.shuffle:
+                order = torch.randperm(len(tensors[0]), generator=stream)
+                tensors = tuple(own[order] for own in tensors)
+            ordered.append(tensors)
+
+        def stack(part: slice, rows: slice) -> tuple[Tensor, ...]:
+            kinds = zip(*ordered[part], strict=True)
+            return tuple(torch.stack([own[rows] for own in kind]).to(device) for kind in kinds)
+
+        last = (len(first) - 1) * first.batch_size
+        before = stack(slice(None), slice(last))
+        for start in range(0, last, first.batch_size):
+            yield tuple(tensor[:, start : start + first.batch_size] for tensor in before)
+        parts = [stack(part, slice(last, None)) for part in self.parts]
+        yield parts if len(parts) > 1 else parts[0]
 
     def _compute(self) -> Callable[..., list[Tensor]]:
         """Return a version of `step` that is recorded for frequent batch sizes."""
@@ -214,7 +228,12 @@ class Stack:
 
         buffers = [*self.buffers.values()]
 
-        def compute(batch: Sequence[Tensor], weights: Iterable[Tensor]) -> list[Tensor]:
+        def compute(batch: Sequence[Any], weights: Iterable[Tensor]) -> list[Tensor]:
+            if isinstance(batch, list):
+                states = *weights, *buffers
+                pairs = zip(self.parts, batch, strict=True)
+                found = [self.step(*own, *(s[part] for s in states)) for part, own in pairs]
+                return [torch.cat(each) for each in zip(*found, strict=True)]
             n_rows = batch[0].shape[1]
             if n_steps[n_rows] < _RECORD_FROM:
                 return self.step(*batch, *weights, *buffers)
