@@ -159,8 +159,9 @@ def test_callbacks_that_read_epochs_see_what_they_would_see(split, caplog, capsy
     n_updates = []
     monkeypatch.setattr(ProgressBar, "on_batch_end", lambda *args, **kwargs: n_updates.append(1))
     scoring = EpochScoring("neg_log_loss", lower_is_better=False, name="nll")
+    on_train = EpochScoring("neg_log_loss", on_train=True, name="train_nll")
     net = CIRCLE.make_net(
-        max_epochs=3, train_split=split, verbose=1, callbacks=[scoring, ProgressBar()]
+        max_epochs=3, train_split=split, verbose=1, callbacks=[scoring, on_train, ProgressBar()]
     )
     pruner = SNIPPruner(net, random_state=0)
     tasks = [Task(pruner, {"sparsity": s}, CIRCLE.X, CIRCLE.y) for s in (0.1, 0.2, 0.3)]
@@ -172,7 +173,7 @@ def test_callbacks_that_read_epochs_see_what_they_would_see(split, caplog, capsy
         alone = clone(pruner).set_params(**task.parameters).fit(CIRCLE.X, CIRCLE.y)
         expected = alone.estimator_.history
         assert [row.keys() for row in history] == [row.keys() for row in expected]
-        names = ["train_loss", "train_loss_best"]
+        names = ["train_loss", "train_loss_best", "train_nll", "train_nll_best"]
         names += ["valid_loss", "valid_acc", "nll", "nll_best"] * bool(split)
         assert_allclose(history[:, names], expected[:, names], rtol=1e-5)
         batches, others = ([row for b in h[:, "batches"] for row in b] for h in (history, expected))

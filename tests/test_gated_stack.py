@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
+from skorch.callbacks import EpochScoring
 from skorch.dataset import ValidSplit
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
@@ -104,12 +105,37 @@ def test_networks_that_diverge_say_so_and_leave_the_others_alone(caplog):
     assert (scores > 0).tolist() == [True, True, False]
 
 
-def test_masks_are_learned_alone_where_held_out_rows_see_the_gates(caplog):
-    net = CIRCLE.make_net(max_epochs=1, train_split=ValidSplit(3))
-    pruner = EdgePopupPruner(net, sparsity=0.3, random_state=0)
-    with pytest.warns(UserWarning, match="a mask is learned with a train_split"):
-        check_same(pruner, {"mask_lr": [0.1, 0.2]})
-    assert stacked(caplog) == []
+@pytest.mark.parametrize(
+    ("task", "record_from"), [("circle", 3), ("helix", 1000)], ids=["recorded", "not recorded"]
+)
+@pytest.mark.parametrize(
+    ("cls", "settings"), PRUNERS, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_epochs_are_scored_with_the_gates_that_they_end_with(
+    cls, settings, task, record_from, caplog, monkeypatch
+):
+    monkeypatch.setattr(_stack, "_RECORD_FROM", record_from)
+    hosts = HOSTS[task]
+    scoring = "neg_log_loss" if task == "circle" else "neg_mean_squared_error"
+    callbacks = [
+        EpochScoring(scoring, name="valid_score"),
+        EpochScoring(scoring, on_train=True, name="train_score"),
+    ]
+    net = hosts[0].make_net(max_epochs=3, batch_size=25, callbacks=callbacks)
+    net.set_params(train_split=ValidSplit(3))
+    pruner = cls(net, random_state=0).set_params(**{"sparsity": 0.5, "mask_lr": 0.1} | settings)
+    found = fit_replicates(pruner, hosts)
+    assert set(stacked(caplog)) == {3}
+    assert "not stacked" not in caplog.text
+    names = ["train_loss", "train_score", "valid_loss", "valid_score"]
+    for host, each in zip(hosts, found, strict=True):
+        alone = clone(pruner).set_params(estimator__module=host.module).fit(host.X, host.y)
+        assert each.mask_ == alone.mask_
+        for own, expected in zip(each.rounds_, alone.rounds_, strict=True):
+            for rows in zip(own["history"], expected["history"], strict=True):
+                assert rows[0].keys() == rows[1].keys()
+                values = [[row[name] for name in names] for row in rows]
+                np.testing.assert_allclose(*values, rtol=1e-5)
 
 
 def test_masks_are_learned_with_equal_numbers_of_samples(caplog):

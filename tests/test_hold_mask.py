@@ -14,7 +14,7 @@ from torch import nn, optim
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.models import MLP
 from sklearn_tickets.pruners import GivenMaskPruner, IterativeMagnitudePruner
-from sklearn_tickets.training import HoldMask, Training, hold_mask, last_train_loss
+from sklearn_tickets.training import HoldMask, Training, _hold_mask, hold_mask, last_train_loss
 from tests.small_nets import MASK, MOMENTUM, X, Y, assert_same_state, initialized, make_net, weights
 
 OPTIMIZERS = [
@@ -140,6 +140,9 @@ def test_mask_that_does_not_fit_is_refused_before_training():
 # In every forward ---------------------------------------------------------------------------
 
 
+WEIGHTS_OF_MASK = TicketMask({name: MASK[name] for name in MASK if "weight" in name})
+
+
 class Recorded(MLP):
     """Notes which weights are not 0, whenever it computes a training loss."""
 
@@ -234,10 +237,21 @@ def test_callbacks_that_change_weights_leave_pruned_ones_at_zero(event, kind, op
     noise = type("Noise", (Callback,), {event: add_noise})()
     pruner = GivenMaskPruner(recorded(callbacks=[noise], **optimizer), MASK, random_state=0)
     pruner.fit(X, Y[:, 0])
-    weights_of_mask = TicketMask({name: MASK[name] for name in MASK if "weight" in name})
-    assert_each_is_within(Recorded.trainings[0], weights_of_mask)
+    assert_each_is_within(Recorded.trainings[0], WEIGHTS_OF_MASK)
     assert len(Recorded.trainings[0]) == 9
     assert len(calls) >= 3
+
+
+def test_a_callback_in_the_place_of_a_default_may_change_weights():
+    class Nudges(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            for p in net.module_.parameters() if net.history[-1]["epoch"] > 1 else ():
+                p.data.add_(0.01)
+
+    Recorded.trainings[:] = [[]]
+    net = make_net(module=Recorded, callbacks__epoch_timer=Nudges())
+    GivenMaskPruner(net, MASK, random_state=0).fit(X, Y[:, 0])
+    assert_each_is_within(Recorded.trainings[0], WEIGHTS_OF_MASK)
 
 
 class TwoSteps(optim.SGD):
@@ -354,3 +368,32 @@ def test_training_that_diverges_is_called_that(optimizer):
     pruner = GivenMaskPruner(make_net(**optimizer | {"lr": 1e30}), MASK, random_state=0)
     with pytest.raises(ValueError, match="training loss of estimator=NeuralNetRegressor is"):
         pruner.fit(X, Y[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("memory_format", "optimizer"),
+    [
+        (torch.contiguous_format, MOMENTUM),
+        (torch.contiguous_format, {"optimizer": optim.LBFGS}),
+        (torch.channels_last, MOMENTUM),
+    ],
+)
+def test_large_weights_are_multiplied_part_by_part(memory_format, optimizer, monkeypatch):
+    def convolution():
+        torch.manual_seed(0)
+        layers = nn.Conv2d(2, 5, 2), nn.Flatten(), nn.Linear(5, 1)
+        return nn.Sequential(*layers).to(memory_format=memory_format)
+
+    images = np.random.RandomState(0).randn(20, 2, 2, 2).astype("float32")
+    mask = TicketMask.ones_like(convolution()).shrink(
+        {"0.weight": torch.rand(5, 2, 2, 2), "2.weight": torch.rand(1, 5)}, 0.5
+    )
+    trained = []
+    for part in (10**9, 7):
+        monkeypatch.setattr(_hold_mask, "_PART", part)
+        net = NeuralNetRegressor(
+            convolution, train_split=None, verbose=0, **optimizer, callbacks=[HoldMask(mask)]
+        )
+        trained.append(net.fit(images, Y[:20]).module_.state_dict())
+    assert_same_state(*trained)
+    assert_holds(net, mask)

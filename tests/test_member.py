@@ -10,7 +10,7 @@ from skorch.callbacks import EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from sklearn_tickets.model_selection._member import Member
+from sklearn_tickets.model_selection._member import Member, n_bytes
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import (
     MagnitudePruner,
@@ -77,7 +77,7 @@ OBSTACLES = {
     "unused": (make_net(Idle), "torch cannot stack the module: "),
     "local class": (make_net(type("Local", (MLP,), {})), "the module cannot be pickled"),
     "callback": (
-        CIRCLE.make_net(max_epochs=1, callbacks=[EpochScoring("accuracy", on_train=True)]),
+        CIRCLE.make_net(max_epochs=1, callbacks=[EpochScoring("accuracy", use_caching=False)]),
         "the net has callbacks that do more than read an epoch's results",
     ),
     "criterion": (
@@ -146,6 +146,17 @@ def test_candidates_that_can_be_stacked_are_stacked_beside_others(caplog):
     check_same(pruner, [optimizers | {"scope": GRID["scope"]}, {"estimator__max_epochs": [0]}])
     assert stacked(caplog) == [4]
     assert "Trainings are not stacked: the optimizer is not SGD" in caplog.text
+
+
+def test_memory_holds_what_epochs_are_scored_by():
+    scored = [EpochScoring("r2", on_train=True)]
+    sizes = []
+    for settings in ({}, {"train_split": ValidSplit(3)}, {"callbacks": scored}):
+        net = initialized(**settings)
+        n_weights = sum(weight.nbytes for weight in net.module_.parameters())
+        sizes.append(n_bytes(Training(net, X, Y, until=3)))
+    # One output in float32 for each row.
+    assert np.diff(sizes).tolist() == [3 * n_weights, 3 * (Y.nbytes + 4 * len(X))]
 
 
 def test_rows_with_weights_are_stacked_apart():

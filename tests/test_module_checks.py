@@ -637,3 +637,36 @@ def test_losses_of_single_rows_are_refused(kind, criterion):
     net = make_net(kind, criterion=criterion, criterion__reduction="none")
     X, y = small_data()
     assert_refused(SNIPPruner(net), (X, y), "criterion__reduction='none' of estimator")
+
+
+class Remembers(nn.Linear):
+    """A layer with a state beside its parameters and buffers."""
+
+    extra = None
+
+    def get_extra_state(self):
+        return self.extra
+
+    def set_extra_state(self, state):
+        self.extra = state
+
+
+def remembering(n_features, n_outputs, extra):
+    module = nn.Sequential(nn.Linear(n_features, 8), nn.ReLU(), Remembers(8, n_outputs))
+    module[2].extra = extra
+    return module
+
+
+@pytest.mark.parametrize("extra", [{"version": 1}, None, 3])
+def test_a_state_that_is_no_tensor_is_refused(extra):
+    pruner = pruner_of(partial(remembering, extra=extra))
+    kind = type(extra).__name__
+    assert_refused(
+        pruner, (X, Y), rf"Sequential has the entry '2._extra_state', a {kind}, .*buffer"
+    )
+
+
+def test_a_state_of_tensors_is_returned_to():
+    pruner = fitted(partial(remembering, extra=torch.ones(2)))
+    assert pruner.initial_state_["2._extra_state"].tolist() == [1, 1]
+    assert pruner.estimator_.module_[2].extra.tolist() == [1, 1]

@@ -116,7 +116,7 @@ def test_other_callbacks_are_welcome(callback):
 
 
 def test_weights_are_compared_in_the_first_epoch_only():
-    net = make_net().initialize()
+    net = make_net(callbacks=[Callback()]).initialize()
     start = SameStart(net)
     start.on_epoch_begin(net)
     reset(net.module_)

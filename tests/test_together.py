@@ -11,12 +11,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.parallel import delayed
 
+from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.model_selection import BatchedGridSearchCV, _stack, _train_together
 from sklearn_tickets.model_selection._together import make_parallel
 from sklearn_tickets.pruners import (
     IterativeMagnitudePruner,
     MagnitudePruner,
     RigLPruner,
+    SNIPPruner,
 )
 from tests.searches import CIRCLE, GRID, check_same, stacked
 
@@ -68,6 +70,17 @@ def test_memory_limits_what_is_stacked_at_a_time(caplog):
             scores = search.fit(CIRCLE.X, CIRCLE.y).cv_results_["mean_test_score"]
         assert stacked(caplog) == sizes
         assert_array_equal(scores, expected.cv_results_["mean_test_score"])
+
+
+def test_memory_also_holds_the_gradients_that_fits_share(caplog):
+    pruner = SNIPPruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    each = 5 * 4 * CIRCLE.mask.n_parameters + 2 * 60 * (2 * 4 + 8)
+    gradient = 4 * TicketMask.ones_like(CIRCLE.module()).n_parameters
+    # Each of two folds has its gradient.
+    for limit, sizes in [(3 * each + 2 * gradient, [3, 3]), (3 * each + 2 * gradient + 4, [4])]:
+        caplog.clear()
+        check_same(pruner, {"sparsity": [0.1, 0.2, 0.3]}, max_batch_bytes=limit)
+        assert stacked(caplog)[: len(sizes)] == sizes
 
 
 def test_jobs_share_the_memory(caplog):

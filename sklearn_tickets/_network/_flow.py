@@ -90,6 +90,8 @@ def positive_flow(
             rules.lose("an operation that torch does not dispatch")
         # An output that depends on nothing still has derivatives, of 0.
         total = 0 * ones.sum() + (output.flow.sum() if isinstance(output, Traced) else 0)
+    # From here on, only the flow is differentiated: what the network itself computed is let go.
+    del state, x, output
     sources = [*leaves.values(), ones]
     try:
         *gradients, inputs = torch.autograd.grad(

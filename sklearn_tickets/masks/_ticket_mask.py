@@ -211,8 +211,9 @@ class TicketMask(PackedMask):
         """
         self.check_fits(module)
         parameters = dict(plain_module(module).named_parameters())
-        for name in self:
-            parameters[name].masked_fill_(~self[name].to(parameters[name].device), 0)
+        for name, kept in self.items():
+            if not kept.all():
+                parameters[name].masked_fill_(~kept.to(parameters[name].device), 0)
 
     def effective(self, module: nn.Module, X: Rows) -> Self:
         """Keep only the parameters on a path from an input to an output.

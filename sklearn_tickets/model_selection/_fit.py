@@ -14,16 +14,16 @@ from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
-from skorch.callbacks import ProgressBar
+from skorch.callbacks import EpochScoring, ProgressBar
 from torch import Tensor
 
 from sklearn_tickets._estimators import pruner_of
 from sklearn_tickets._random import STREAMS, random_streams, set_random_streams
 from sklearn_tickets.model_selection._make_stack import try_out
-from sklearn_tickets.model_selection._member import CannotStackError, Member
+from sklearn_tickets.model_selection._member import CannotStackError, Member, is_watched
 from sklearn_tickets.model_selection._stack import Trained
 from sklearn_tickets.pruners.base import BasePruner
-from sklearn_tickets.training import Training
+from sklearn_tickets.training import LearnMask, Training
 
 
 class Course:
@@ -93,11 +93,15 @@ class Course:
 
     def load(self, member: Member, trained: Trained) -> None:
         """Load a segment that a stack has trained, then continue up to the next training."""
+        training = member.training
         with self._recorded():
             # Everything but the loop over epochs runs as usual: history, checks and callbacks.
-            member.training.run_loop(partial(_replay_epochs, member, trained))
+            replay, callbacks = partial(_replay_epochs, member, trained), {}
+            if training.learner is not None and is_watched(training):
+                callbacks["learn_mask"] = LearnMask(training.learner)
+            training.run_loop(replay, callbacks)
             torch.set_rng_state(trained.stream)
-            self.training.passed = member.training.passed
+            self.training.passed = training.passed
             if not self.training.n_epochs:
                 self._advance()
 
@@ -189,21 +193,20 @@ def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int
     """Stand in for skorch's loop over epochs: load the results, and record the history."""
     net, batches, losses = member.net, member.batches, iter(trained.losses)
     sizes = [len(rows) for rows in batches.y.split(batches.batch_size)]
+    scored = iter(trained.scored)
     net.check_data(X, y)
     dataset, held_out = net.get_split_datasets(X, y)
     validation = None if held_out is None else net.get_iterator(held_out, training=False)
-    bars = [callback for _, callback in net.callbacks_ if type(callback) is ProgressBar]
+    readers = [each for _, each in net.callbacks_ if type(each) in (EpochScoring, ProgressBar)]
     for epoch in range(epochs):
         net.notify("on_epoch_begin", dataset_train=dataset, dataset_valid=held_out)
-        if not epoch:
-            # Until here, it is checked that callbacks leave the weights to begin with alone.
-            for _, callback in net.callbacks_:
-                callback.on_batch_begin(net, training=True)
         if epoch < len(trained.states):
             with torch.no_grad():
                 module = net.module_
                 for name, tensor in chain(module.named_parameters(), module.named_buffers()):
                     tensor.copy_(trained.states[epoch][name])
+            if trained.learners:
+                vars(member.training.learner).update(vars(trained.learners[epoch]))
         if not epoch:
             [group] = net.optimizer_.state_dict()["param_groups"]
             # Copies: fits whose trainings are equal share the results.
@@ -216,13 +219,12 @@ def _replay_epochs(member: Member, trained: Trained, X: Any, y: Any, epochs: int
             }
             groups = [group | trained.settings]
             net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
-            if trained.learner is not None:
-                vars(member.training.learner).update(vars(trained.learner))
         rows = net.history[-1]["batches"]
         for size in sizes:
             rows.append({"train_loss": next(losses), "train_batch_size": size})
-            for bar in bars:
-                bar.on_batch_end(net)
+            targets, outputs = next(scored, (None, None))
+            for reader in readers:
+                reader.on_batch_end(net, batch=(None, targets), y_pred=outputs, training=True)
         net.history.record("train_batch_count", len(batches))
         net.run_single_epoch(
             validation, training=False, prefix="valid", step_fn=net.validation_step

@@ -35,7 +35,10 @@ class GatedStack(Stack):
 
     def __init__(self, members: Sequence[Member]) -> None:
         super().__init__(members)
-        self.learners = [_copy(member.training.learner, len(member.batches)) for member in members]
+        self.learners = [_copy(member.training.learner) for member in members]
+        for member, learner in zip(members, self.learners, strict=True):
+            learner.begin(len(member.batches))
+        self.ends: list[list[MaskLearner]] = []
         self.has_diverged = [False] * len(members)
         self.layout = self.learners[0].layout
         self.gates = torch.stack([learner.gates.scores for learner in self.learners])
@@ -49,17 +52,21 @@ class GatedStack(Stack):
 
     def train(self) -> list[Trained | None]:
         """Train all networks; None for those that diverged."""
-        results = zip(super().train(), self.learners, self.has_diverged, strict=True)
+        found = super().train()
+        learners = zip(*self.ends[:-1], self.learners, strict=True)
+        results = zip(found, learners, self.has_diverged, strict=True)
         return [
-            None if trained is None or has_diverged else replace(trained, learner=learner)
-            for trained, learner, has_diverged in results
+            None if trained is None or has_diverged else replace(trained, learners=[*own])
+            for trained, own, has_diverged in results
         ]
 
     def _batches(self) -> Iterator[tuple[Tensor, ...]]:
-        """Begin an epoch, and yield its batches."""
+        """Begin an epoch, and yield its batches; keep the gates at its end if they are watched."""
         for learner in self.learners:
             learner.begin_epoch()
-        yield from map(self.with_targets, super()._batches())
+        yield from super()._batches()
+        if self.is_watched:
+            self.ends.append([*map(_keep, self.learners)])
 
     @torch.no_grad()
     def with_targets(self, batch: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -83,8 +90,9 @@ class GatedStack(Stack):
 
     def _gradients(
         self, compute: Callable[..., list[Tensor]], batch: Sequence[Tensor]
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        """Compute the losses and the gradients of the weights, and let the masks learn."""
+    ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+        """Compute losses, outputs and the gradients of the weights, and let the masks learn."""
+        batch = self.with_targets(batch)
         pairs = zip(self.learners, self.streams, strict=True)
         gatings = [learner.gates(stream) for learner, stream in pairs]
         torch.stack([gating.gate for gating in gatings], out=self.gates)
@@ -94,18 +102,19 @@ class GatedStack(Stack):
             inputs[name] = product.requires_grad_(self.weights[name].requires_grad)
         if self.has_scale:
             inputs[_LOG_SCALE] = self._log_scales()
-        loss, *found = compute(batch, inputs.values())
+        loss, outputs, *found = compute(batch, inputs.values())
         slopes = dict(
             zip([n for n, each in inputs.items() if each.requires_grad], found, strict=True)
         )
         with torch.no_grad():
             self._learn(slopes, gatings)
             if self.learners[0].frozen:
-                return loss, {}
+                return loss, outputs, {}
             for name in self.factors.keys() & slopes:
                 slopes[name] = slopes[name] * self.factors[name]
             names = [*self.weights]
-            return loss, {index: slopes[names[index]].contiguous() for index in self.trained}
+            own = {index: slopes[names[index]].contiguous() for index in self.trained}
+            return loss, outputs, own
 
     def _learn(self, slopes: dict[str, Tensor], gatings: Sequence[Gating]) -> None:
         """Pass the gradients of the products on to the learners."""
@@ -121,8 +130,14 @@ class GatedStack(Stack):
             self.has_diverged[i] |= not self.learners[i].learn(*own)
 
 
-def _copy(learner: Any, n_batches: int) -> MaskLearner:
-    """Copy a learner, and begin its training if that has not begun."""
+def _copy(learner: Any) -> MaskLearner:
+    """Copy a learner, whose layout never changes."""
     copied: MaskLearner = copy.deepcopy(learner, {id(learner.layout): learner.layout})
-    copied.begin(n_batches)
     return copied
+
+
+def _keep(learner: MaskLearner) -> MaskLearner:
+    """Copy the gates of a learner, to evaluate them later."""
+    kept = copy.copy(learner)
+    kept.gates = copy.deepcopy(learner.gates, {id(learner.layout): learner.layout})
+    return kept

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
 from sklearn_tickets._fingerprint import fingerprint
-from sklearn_tickets._network import plain_module
+from sklearn_tickets._network import infer, plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.training import ArrayBatches, HoldMask, Training
 
@@ -117,6 +117,7 @@ class Member:
                     (batches.batch_size, batches.shuffle, training.n_epochs, training.schedule),
                     past,
                     learner and learner.kind,
+                    is_scored(training),
                 )
             )
         except Exception as error:
@@ -125,15 +126,31 @@ class Member:
         return cls(training, mask, batches, torch.get_rng_state(), settings, state, key)
 
 
+def is_scored(training: Training) -> bool:
+    """Whether a callback scores the outputs of each step for its training rows."""
+    callbacks = [callback for _, callback in training.net.callbacks_]
+    return any(type(callback) is EpochScoring and callback.on_train for callback in callbacks)
+
+
 def is_watched(training: Training) -> bool:
     """Whether the network is needed at the end of each epoch, and not only of the last one."""
-    return bool(training.net.train_split)
+    return bool(training.net.train_split) or is_scored(training)
 
 
 def n_bytes(training: Training) -> int:
-    """Estimate the memory of a training in a stack, with its data twice."""
-    states = training.n_epochs * n_weight_bytes(training) if is_watched(training) else 0
-    return n_step_bytes(training) + states + 2 * (training.X.nbytes + training.y.nbytes)
+    """Estimate the memory of a training in a stack, with its data twice.
+
+    Of each epoch that is watched, there are copies of the weights and of up to three numbers for
+    each gate, and of the outputs and targets that are scored.
+    """
+    kept_per_epoch = 0
+    if is_watched(training):
+        kept_per_epoch += (1 if training.learner is None else 4) * n_weight_bytes(training)
+    if is_scored(training):
+        n_outputs = infer(training.net.module_, training.X[:1]).size
+        kept_per_epoch += training.y.nbytes + len(training.X) * n_outputs * 4
+    data = 2 * (training.X.nbytes + training.y.nbytes)
+    return n_step_bytes(training) + training.n_epochs * kept_per_epoch + data
 
 
 def n_step_bytes(training: Training) -> int:
@@ -177,9 +194,6 @@ def _check(training: Training) -> None:
         "the net has callbacks that do more than read an epoch's results": others != [HoldMask],
         "the pruner defines the training itself": bool(training.callbacks),
         "a mask is learned on a GPU": training.learner is not None and net.device != "cpu",
-        "a mask is learned with a train_split, which sees the network with gates": (
-            training.learner is not None and is_watched(training)
-        ),
         "the net has a train_split that may differ from time to time, unlike ValidSplit with "
         "whole numbers or a random_state": not _is_repeatable(net.train_split),
         "epochs are scored, and rows have weights": (
@@ -204,8 +218,8 @@ def _is_reader(callback: Callback, net: NeuralNet) -> bool:
     """Whether a callback only reads the record of an epoch, or the network at its end."""
     if type(callback) is EpochScoring:
         uses_caching = callback.use_caching if net.use_caching == "auto" else net.use_caching
-        # Cached predictions for training rows are those of each step. Others may draw a seed.
-        return uses_caching and not callback.on_train
+        # Other predictions than those of the steps may draw a seed.
+        return bool(uses_caching)
     return type(callback) in (EpochTimer, PassthroughScoring, PrintLog, ProgressBar)
 
 

@@ -76,17 +76,18 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
 
     - skorch's own classifier or regressor with the default iterator, on the CPU or a GPU;
     - no callbacks but those that read an epoch's results (``PrintLog``, ``ProgressBar``,
-      ``PassthroughScoring``, and ``EpochScoring`` of held-out rows with caching), which are
-      called when the stack is done;
+      ``PassthroughScoring``, and ``EpochScoring`` with caching), which are called when the stack
+      is done;
     - as ``train_split`` None, or a ``ValidSplit`` with a whole number of folds or with a
-      ``random_state``, if rows have no weights; weights of each epoch are kept then;
+      ``random_state``; where epochs are scored, rows have no weights, and the weights, gates and
+      scored outputs of each epoch are kept;
     - cross-entropy or squared error, and SGD, Adam or AdamW;
     - no randomness in the module, no hooks, and buffers that are changed in place, as by batch
       normalization;
     - weights, or masks that gates learn: each network has its own scores, noise, schedules, penalty
       and `mask_lr`, and learns the same mask as alone. Only kinds of gates are not mixed, nor
-      numbers of samples while masks are learned; with a ``train_split`` or on a GPU, masks are
-      learned one by one, as is that of `RigLPruner`.
+      numbers of samples while masks are learned; on a GPU, masks are learned one by one, as is that
+      of `RigLPruner`.
 
     All other trainings run one by one. Equal trainings, such as the first rounds of candidates
     that differ in their sparsity only, run once, and so do the gradients that their first scores

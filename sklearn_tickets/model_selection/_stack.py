@@ -6,8 +6,8 @@ change some predictions in the end.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from sklearn_tickets._network import TRACING, functional_call
-from sklearn_tickets.model_selection._member import Member, is_watched, skeleton
+from sklearn_tickets.model_selection._member import Member, is_scored, is_watched, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
 from sklearn_tickets.model_selection._stacked_linear import StackedLinears
 from sklearn_tickets.training import MaskLearner, weighted_loss
@@ -43,8 +43,10 @@ class Trained:
         The state of the random stream.
     losses : list of float
         The losses of all batches, in order.
-    learner : MaskLearner or None, default=None
-        The gates of the network, if there are any.
+    scored : list of (Tensor, Tensor)
+        The targets and outputs of all batches, in order, if training rows are scored.
+    learners : list of MaskLearner, default=[]
+        The gates of the network, if there are any, when it had each of the states.
     """
 
     states: list[dict[str, Tensor]]
@@ -52,7 +54,8 @@ class Trained:
     settings: dict[str, Any]
     stream: Tensor
     losses: list[float]
-    learner: MaskLearner | None = None
+    scored: list[tuple[Tensor, Tensor]]
+    learners: list[MaskLearner] = field(default_factory=list)
 
 
 class Stack:
@@ -89,9 +92,10 @@ class Stack:
         changes = [i for i, pair in enumerate(pairwise(n_rows), 1) if len({*pair}) > 1]
         # The networks whose last batches have the same number of rows.
         self.parts = [slice(*ends) for ends in pairwise([0, *changes, len(members)])]
+        self.is_watched = any(is_watched(member.training) for member in members)
 
     def step(self, *tensors: Tensor) -> list[Tensor]:
-        """Compute the loss of each network on its own batch, and the gradients.
+        """Compute the loss of each network on its own batch, the outputs and the gradients.
 
         The tensors are those of the batch (X, y and sample weights, if any), then the networks'
         weights and buffers. Buffers are changed in place, as by batch normalization.
@@ -100,19 +104,20 @@ class Stack:
         batch, states = tensors[:n_batch], tensors[n_batch:]
         named = dict(zip([*self.weights, *self.buffers], states, strict=True))
         with StackedLinears():
-            losses = vmap(self._loss)(named, *batch)
+            losses, outputs = vmap(self._loss)(named, *batch)
         weights = states[: len(self.weights)]
         trained = [weight for weight in weights if weight.requires_grad]
-        return [losses.detach(), *torch.autograd.grad(losses.sum(), trained)]
+        slopes = torch.autograd.grad(losses.sum(), trained)
+        return [losses.detach(), outputs.detach(), *slopes]
 
     def _loss(
         self, state: dict[str, Tensor], X: Tensor, y: Tensor, *sample_weight: Tensor
-    ) -> Tensor:
-        """Compute the loss of one network."""
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the loss of one network, and its outputs."""
         outputs, criterion = self._outputs(state, X), self.criterion
         if not sample_weight:
-            return criterion(outputs, y)
-        return weighted_loss(criterion, outputs, y, *sample_weight)
+            return criterion(outputs, y), outputs
+        return weighted_loss(criterion, outputs, y, *sample_weight), outputs
 
     def _outputs(self, state: dict[str, Tensor], X: Tensor) -> Tensor:
         """Compute the outputs of one network."""
@@ -129,13 +134,12 @@ class Stack:
         optimizer = StackedOptimizer(self.members, self.trained)
         held, factors = self._masks()
         penalized = self._penalties()
-        losses, ends = [], []
+        losses, ends, scored = [], [], []
         compute = self._compute()
         named = self.weights | self.buffers
-        watched = any(is_watched(member.training) for member in self.members)
         for _ in range(self.first.training.n_epochs):
             for batch in self._batches():
-                loss, gradients = self._gradients(compute, batch)
+                loss, outputs, gradients = self._gradients(compute, batch)
                 with torch.no_grad():
                     for index, weight, strength in penalized:
                         gradients[index] = gradients[index].addcmul(weight.sign(), strength)
@@ -143,7 +147,10 @@ class Stack:
                         optimizer.step(gradients)
                     torch._foreach_mul_(held, factors)
                 losses.append(loss)
-            if watched:
+                if is_scored(self.first.training):
+                    parts = batch if isinstance(batch, list) else [batch]
+                    scored.append(([*chain(*(targets for _, targets in parts))], outputs))
+            if self.is_watched:
                 ends.append({name: value.detach().clone() for name, value in named.items()})
         return [
             Trained(
@@ -155,18 +162,19 @@ class Stack:
                 optimizer.settings(i),
                 self.streams[i].get_state(),
                 row,
+                [(targets[i], outputs[i]) for targets, outputs in scored],
             )
             for i, row in enumerate(torch.stack(losses, dim=1).tolist())
         ]
 
     def _gradients(
-        self, compute: Callable[..., list[Tensor]], batch: Sequence[Tensor]
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        """Compute the losses, and the gradients of the weights to train by their indices."""
-        loss, *slopes = compute(batch, self.weights.values())
+        self, compute: Callable[..., list[Any]], batch: Sequence[Any]
+    ) -> tuple[Tensor, Any, dict[int, Tensor]]:
+        """Compute losses, outputs, and the gradients of the weights to train by their indices."""
+        loss, outputs, *slopes = compute(batch, self.weights.values())
         # Fused optimizers need contiguous memory.
         contiguous = (slope.contiguous() for slope in slopes)
-        return loss, dict(zip(self.trained, contiguous, strict=True))
+        return loss, outputs, dict(zip(self.trained, contiguous, strict=True))
 
     def _masks(self) -> tuple[list[Tensor], list[Tensor]]:
         """Collect the weights that a mask covers, and the factors that hold the masks."""
@@ -219,7 +227,7 @@ class Stack:
         parts = [stack(part, slice(last, None)) for part in self.parts]
         yield parts if len(parts) > 1 else parts[0]
 
-    def _compute(self) -> Callable[..., list[Tensor]]:
+    def _compute(self) -> Callable[..., list[Any]]:
         """Return a version of `step` that is recorded for frequent batch sizes."""
         batches, n_epochs = self.first.batches, self.first.training.n_epochs
         n_full, n_rest = divmod(len(batches.X), batches.batch_size)
@@ -228,12 +236,13 @@ class Stack:
 
         buffers = [*self.buffers.values()]
 
-        def compute(batch: Sequence[Any], weights: Iterable[Tensor]) -> list[Tensor]:
+        def compute(batch: Sequence[Any], weights: Iterable[Tensor]) -> list[Any]:
             if isinstance(batch, list):
                 states = *weights, *buffers
                 pairs = zip(self.parts, batch, strict=True)
                 found = [self.step(*own, *(s[part] for s in states)) for part, own in pairs]
-                return [torch.cat(each) for each in zip(*found, strict=True)]
+                losses, outputs, *slopes = zip(*found, strict=True)
+                return [torch.cat(losses), [*chain(*outputs)], *map(torch.cat, slopes)]
             n_rows = batch[0].shape[1]
             if n_steps[n_rows] < _RECORD_FROM:
                 return self.step(*batch, *weights, *buffers)

@@ -169,7 +169,7 @@ def fit_in_batches(
     tasks : sequence of Task
         The fits.
     max_batch_bytes : int
-        Memory limit for their trainings.
+        Memory limit for their trainings, and for the gradients that they share.
     log : callable ``(level, message)``
         Gets the messages about stacks, as `Log` does.
 
@@ -185,7 +185,8 @@ def fit_in_batches(
             waiting.append((task, *task.start()))
         training = waiting[-1][2].training
         taken += 0 if training is None else n_bytes(training)
-        if not 0 < taken < max_batch_bytes or i == len(tasks):
+        shared = sum(part.nbytes for gradient in found.values() for part in gradient.values())
+        if not taken or taken + shared >= max_batch_bytes or i == len(tasks):
             if taken and len(waiting) < MIN_MEMBERS and i < len(tasks):
                 log(
                     logging.INFO,

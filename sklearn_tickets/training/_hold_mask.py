@@ -11,7 +11,11 @@ from torch.optim import LBFGS
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.masks import TicketMask
-from sklearn_tickets.training._state import HOLD_MASK, OWN, without
+from sklearn_tickets.training._state import HOLD_MASK, may_change_weights, without
+
+# Weights of this many entries and more are multiplied part by part, so that a part and its factors
+# stay in the cache.
+_PART = 2**18
 
 
 class HoldMask(Callback):
@@ -65,13 +69,9 @@ class HoldMask(Callback):
         parameters = dict(plain_module(net.module_).named_parameters())
         pruned = [name for name, kept in mask.items() if not kept.all()]
         self.held_: list[Tensor] = [parameters[name] for name in pruned]
-        # With floating-point factors, the multiplication runs as one fused kernel.
-        self.factors_ = {name: mask[name].to(parameters[name]) for name in pruned}
+        self.factors_ = {name: _factor(mask[name], parameters[name]) for name in pruned}
         self.in_step_ = False
-        default = {name for name, _ in net.get_default_callbacks()}
-        self.has_company_ = any(
-            name not in default and not name.startswith(OWN) for name, _ in net.callbacks_
-        )
+        self.has_company_ = may_change_weights(net)
         if pruned and isinstance(net.optimizer_, LBFGS):
             # A history of a denser network would move pruned entries.
             net.optimizer_.state.clear()
@@ -99,12 +99,13 @@ class HoldMask(Callback):
             self.in_step_ = False
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Set pruned weights to 0 that a callback may have changed since the last step."""
-        _multiply(self.held_, self.factors_.values())
+        """Do the same at the end of an epoch."""
+        if self.has_company_:
+            _multiply(self.held_, self.factors_.values())
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Refuse weights of a denser network, and finish an interrupted step."""
-        if not self.in_step_ and (name := self._revived()):
+        if self.has_company_ and not self.in_step_ and (name := self._revived()):
             raise ValueError(
                 f"A callback of estimator changed pruned entries of {name!r} at the end of the "
                 "training, as Checkpoint and EarlyStopping do when they load weights of a denser "
@@ -123,12 +124,28 @@ class HoldMask(Callback):
         return None
 
 
+def _factor(kept: Tensor, weight: Tensor) -> Tensor:
+    """Convert a mask to what a weight is multiplied by.
+
+    Floating-point factors are multiplied by one fused kernel. As bytes, those of a large weight
+    take a quarter of the memory, and no longer.
+    """
+    if weight.device.type != "cpu" or weight.numel() < _PART:
+        return kept.to(weight)
+    return kept.to(torch.uint8)
+
+
 @torch.no_grad()
 def _multiply(tensors: Iterable[Tensor | None], factors: Iterable[Tensor]) -> None:
     """Multiply tensors in place; None is a gradient that there is not."""
     pairs = [(t, factor) for t, factor in zip(tensors, factors, strict=True) if t is not None]
-    if pairs:
-        torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))
+    if fused := [(t, factor) for t, factor in pairs if factor.is_floating_point() or t.is_sparse]:
+        torch._foreach_mul_(*map(list, zip(*fused, strict=True)))
+    for tensor, factor in pairs:
+        if not (factor.is_floating_point() or tensor.is_sparse):
+            n_rows = max(1, _PART * len(tensor) // tensor.numel())
+            for part, kept in zip(tensor.split(n_rows), factor.split(n_rows), strict=True):
+                part.mul_(kept.to(part.dtype))
 
 
 def hold_mask(net: NeuralNet, mask: TicketMask) -> None:

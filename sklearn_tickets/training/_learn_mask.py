@@ -11,7 +11,6 @@ from sklearn_tickets._network import evaluating, plain_module
 from sklearn_tickets.training._batches import n_batches
 from sklearn_tickets.training._gates import Gates, Gating
 from sklearn_tickets.training._mask_learner import MaskLearner
-from sklearn_tickets.training._weighted_loss import parts
 
 
 class GatedLoss(nn.Module):
@@ -23,8 +22,6 @@ class GatedLoss(nn.Module):
         The gates, or any with the same `Gates.loss`.
     criterion : torch.nn.Module
         The net's criterion.
-    log_scale : Tensor of shape (n_outputs,) or None, default=None
-        Logarithms of factors on the outputs.
     dense : Tensor of shape (n_samples, ...) or None, default=None
         Targets in place of the labels.
     """
@@ -35,12 +32,15 @@ class GatedLoss(nn.Module):
         self,
         gates: Gates,
         criterion: nn.Module,
-        log_scale: Tensor | None = None,
         dense: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.gates, self.criterion = gates, criterion
-        self.log_scale, self.dense = log_scale, dense
+        self.gates, self.criterion, self.dense = gates, criterion, dense
+
+    @property
+    def _orig_mod(self) -> nn.Module:
+        """The criterion, by the name under which skorch finds what it implies for predictions."""
+        return plain_module(self.criterion)
 
     @property
     def reduction(self) -> str:
@@ -53,8 +53,6 @@ class GatedLoss(nn.Module):
 
     def forward(self, output: Tensor, y: Tensor) -> Tensor:
         """Compute the loss."""
-        if self.log_scale is not None:
-            output = output * self.log_scale.exp()
         return self.gates.loss(self.criterion, output, y if self.dense is None else self.dense)
 
 
@@ -62,7 +60,8 @@ class LearnMask(Callback):
     """Multiply the parameters of a skorch net by gates, and train the gates.
 
     During a batch the module's parameters are multiplied by their gates in place, so parameter
-    names and the net's optimizer, callbacks and schedules do not change.
+    names and the net's optimizer, callbacks and schedules do not change. Whatever a callback makes
+    the net predict meanwhile, such as ``EpochScoring``, is predicted with the gates of evaluation.
 
     Parameters
     ----------
@@ -74,7 +73,7 @@ class LearnMask(Callback):
         self.learner = learner
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Wrap the criterion, and begin to learn."""
+        """Wrap the criterion and the inference, and begin to learn."""
         parameters = dict(plain_module(net.module_).named_parameters())
         layout = self.learner.layout
         self.gated_: list[Tensor] = [parameters[name] for name in layout.names]
@@ -89,9 +88,10 @@ class LearnMask(Callback):
         self.learner.begin(n_batches(net, X, y))
         gates = self.learner.gates
         self.criterion_ = net.criterion_
-        has_own_loss = gates.imitates or type(gates).loss is not Gates.loss
-        if has_own_loss or gates.log_scale is not None:
-            net.criterion_ = GatedLoss(gates, self.criterion_, gates.log_scale)
+        if gates.imitates or type(gates).loss is not Gates.loss:
+            net.criterion_ = GatedLoss(gates, self.criterion_)
+        self.infer_ = net.infer
+        net.infer = self._infer
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Update the schedules of the gates."""
@@ -105,13 +105,9 @@ class LearnMask(Callback):
         gates = self.learner.gates
         if gates.imitates:
             with evaluating(net.module_):
-                net.criterion_.dense = net.infer(parts(batch[0])[0])
+                net.criterion_.dense = self.infer_(batch[0])
         self.gating_ = gates() if training else Gating(gates.expected())
-        if not self.learner.frozen:  # Frozen ones are as they were when training began.
-            torch._foreach_copy_(self.each_weight_, self.gated_)
-        torch.mul(self.weights_, self.gating_.gate, out=self.products_)
-        torch._foreach_copy_(self.gated_, self.each_product_)
-        self.is_gated_ = True
+        self._multiply(self.gating_.gate)
 
     @torch.no_grad()
     def on_grad_computed(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
@@ -151,9 +147,33 @@ class LearnMask(Callback):
         self._put_back()
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Restore the net's criterion and weights."""
+        """Restore the net's criterion, inference and weights."""
         self._put_back()
         net.criterion_ = self.criterion_
+        del net.infer
+        if net.infer != self.infer_:  # It takes weights from the inputs.
+            net.infer = self.infer_
+
+    def _infer(self, X: Any, **fit_params: Any) -> Tensor:
+        """Compute the outputs of the network with gates, times the learned factors."""
+        # Other than a step, a prediction takes no gradients.
+        is_prediction = not (self.is_gated_ or torch.is_grad_enabled())
+        if is_prediction:
+            self._multiply(self.learner.gates.expected())
+        try:
+            output: Tensor = self.infer_(X, **fit_params)
+        finally:
+            if is_prediction:
+                self._put_back()
+        log_scale = self.learner.gates.log_scale
+        return output if log_scale is None else output * log_scale.exp()
+
+    def _multiply(self, gate: Tensor) -> None:
+        if not self.learner.frozen:  # Frozen ones are as they were when training began.
+            torch._foreach_copy_(self.each_weight_, self.gated_)
+        torch.mul(self.weights_, gate, out=self.products_)
+        torch._foreach_copy_(self.gated_, self.each_product_)
+        self.is_gated_ = True
 
     @torch.no_grad()
     def _put_back(self) -> None:

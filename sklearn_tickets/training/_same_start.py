@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sklearn_tickets._network import plain_module
 from sklearn_tickets.training._quick_loop import overrides
-from sklearn_tickets.training._state import OWN
+from sklearn_tickets.training._state import guests, may_change_weights
 
 
 class SameStart(Callback):
@@ -30,7 +30,7 @@ class SameStart(Callback):
 
     def look(self, net: NeuralNet) -> None:
         """Take the current weights for those to begin with."""
-        state = plain_module(net.module_).state_dict()
+        state = plain_module(net.module_).state_dict() if may_change_weights(net) else {}
         self.start_: dict[str, Tensor] = {name: value.clone() for name, value in state.items()}
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -41,9 +41,9 @@ class SameStart(Callback):
         """Do the same in the first epoch."""
         self._compare(net, "on_epoch_begin")
 
-    def on_batch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Do the same in the first batch."""
-        if self.start_:
+        if training and self.start_:
             self._compare(net, "on_batch_begin")
             self.start_ = {}
 
@@ -57,12 +57,7 @@ class SameStart(Callback):
         if not changed:
             return
         plain_module(net.module_).load_state_dict(self.start_)
-        default = {name for name, _ in net.get_default_callbacks()}
-        suspects = [
-            name
-            for name, callback in net.callbacks_
-            if name not in default and not name.startswith(OWN) and overrides(callback, event)
-        ]
+        suspects = [name for name, callback in guests(net).items() if overrides(callback, event)]
         raise ValueError(
             f"{' or '.join(suspects) or type(net).__name__} of estimator changed {changed[0]!r} in "
             f"{event}, before the first step of a training: its weights would not be those that "

@@ -4,7 +4,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from skorch import NeuralNet
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ from sklearn_tickets._network import plain_module
 OWN = "sklearn_tickets."
 HOLD_MASK, SNAPSHOT = OWN + "hold_mask", OWN + "snapshot"
 RESUME, START = OWN + "resume", OWN + "start"
+_PLAIN_NETS = (NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor)
 
 
 class Snapshot(Callback):
@@ -153,6 +154,21 @@ def _copied(module: nn.Module) -> dict[str, Tensor]:
     state = module.state_dict(keep_vars=True)
     copies = {id(value): value.detach().clone() for value in state.values()}
     return {name: copies[id(value)] for name, value in state.items()}
+
+
+def guests(net: NeuralNet) -> dict[str, Callback]:
+    """Collect the callbacks that may change weights: neither skorch's own nor this package's."""
+    default = {type(callback) for _, callback in net.get_default_callbacks()}
+    return {
+        name: callback
+        for name, callback in net.callbacks_
+        if type(callback) not in default and not name.startswith(OWN)
+    }
+
+
+def may_change_weights(net: NeuralNet) -> bool:
+    """Whether anything but the steps of a training may change its weights."""
+    return bool(guests(net)) or type(net) not in _PLAIN_NETS
 
 
 def without(callbacks: list[tuple[str, Callback]], *names: str) -> list[tuple[str, Callback]]:

@@ -113,7 +113,7 @@ def check_rows(net: NeuralNet, X: np.ndarray) -> None:
 
 
 def check_parameters(net: NeuralNet, X: np.ndarray) -> None:
-    """Check that all parameters of a net's module are plain float32 tensors.
+    """Check that all parameters of a net's module are plain float32 tensors, and its state tensors.
 
     Lazy layers are initialized first.
 
@@ -127,8 +127,8 @@ def check_parameters(net: NeuralNet, X: np.ndarray) -> None:
     Raises
     ------
     ValueError
-        If a parameter has another dtype or layout, or a layer computes its weight from its
-        parameters.
+        If a parameter has another dtype or layout, the state has anything but tensors, or a
+        layer computes its weight from its parameters.
     """
     module = plain_module(net.module_)
     if any(map(nn.parameter.is_lazy, module.parameters())):
@@ -141,6 +141,14 @@ def check_parameters(net: NeuralNet, X: np.ndarray) -> None:
                 f"{parameter.dtype} ({parameter.layout}), but pruners train in float32: convert X "
                 "and y, and call .float() on the module. Make constants buffers, and reset "
                 "torch.set_default_dtype(torch.float32)."
+            )
+    for name, value in module.state_dict().items():
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(
+                f"The state of estimator's module {type(module).__name__} has the entry {name!r}, "
+                f"a {type(value).__name__}, but only tensors can be copied and returned to. Let "
+                "get_extra_state return a tensor, or make it a buffer; what never changes can be "
+                "an attribute."
             )
     check_own_weights(module)
 
