@@ -136,3 +136,12 @@ def test_epochs_are_scored_with_the_gates_that_they_end_with(
                 assert rows[0].keys() == rows[1].keys()
                 values = [[row[name] for name in names] for row in rows]
                 np.testing.assert_allclose(*values, rtol=1e-5)
+
+
+def test_masks_are_learned_with_equal_numbers_of_samples(caplog):
+    rows = np.arange(120)
+    folds = [(rows[:60], rows[60:]), (rows[:61], rows[61:])]
+    pruner = ContinuousSparsificationPruner(CIRCLE.make_net(max_epochs=1), sparsity=0.5)
+    check_same(pruner, {"random_state": [0, 1, 2]}, cv=folds)
+    # Masks, and then tickets.
+    assert stacked(caplog) == [3, 3, 6]

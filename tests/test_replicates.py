@@ -8,6 +8,7 @@ import pytest
 import torch
 from joblib import parallel_config
 from sklearn.base import clone
+from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
 from sklearn_tickets.model_selection import fit_replicates
@@ -113,6 +114,13 @@ def test_the_error_of_a_replicate_is_raised():
     pruner = MagnitudePruner(CIRCLES[0].make_net(lr=1e30), sparsity=0.5, random_state=0)
     with pytest.raises(ValueError, match="The training loss of estimator=NeuralNetClassifier"):
         fit_replicates(pruner, CIRCLES)
+
+
+def test_an_error_in_another_process_says_where():
+    pruner = MagnitudePruner(NET, sparsity=2.0, random_state=0)
+    with pytest.raises(InvalidParameterError, match="'sparsity' parameter") as error:
+        fit_replicates(pruner, CIRCLES, n_jobs=2)
+    assert "_validate_params" in error.value.__notes__[0]
 
 
 def test_only_pruners_are_fitted():

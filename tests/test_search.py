@@ -35,7 +35,8 @@ def test_scores_and_weights_are_those_of_grid_search(caplog):
     rows = np.arange(120)
     folds = [(rows[:60], rows[60:]), (rows[60:], rows[:60]), (rows[:61], rows[61:])]
     search = check_same(pruner, GRID, cv=folds, return_train_score=True)
-    assert sorted(stacked(caplog)) == [4, 8]
+    # Their last batches have 28 and 29 rows.
+    assert stacked(caplog) == [12]
     assert search.cv_results_["mean_fit_time"].min() > 0
 
 

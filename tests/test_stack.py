@@ -8,10 +8,11 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import Bunch
 from skorch import NeuralNetRegressor
+from skorch.callbacks import EpochScoring
 from torch import nn
 
 from sklearn_tickets.datasets import PlantedTicketGenerator
-from sklearn_tickets.model_selection import _stack
+from sklearn_tickets.model_selection import Log, Task, _stack, fit_in_batches
 from sklearn_tickets.models import MLP, ModuleTemplate
 from sklearn_tickets.pruners import (
     IterativeMagnitudePruner,
@@ -68,6 +69,34 @@ def test_batch_normalization_keeps_the_statistics_of_each_network(record_from, c
     assert set(stacked(caplog)) == {8}
 
 
+@pytest.mark.parametrize("record_from", [3, 1000])
+def test_last_batches_may_have_different_sizes(record_from, caplog, monkeypatch):
+    monkeypatch.setattr(_stack, "_RECORD_FROM", record_from)
+    rows, parts = np.arange(120), (slice(75), slice(63), slice(45, None), slice(53))
+    net = make_net(Normalized, batch_size=25, max_epochs=3)
+    scores = {"weights": weigh, "buffers": weigh_buffers, "quality": "accuracy"}
+    check_same(
+        MagnitudePruner(net, sparsity=0.5, random_state=0),
+        {"estimator__lr": [0.1, 0.01], "schedule": [None, "one-cycle"]},
+        cv=[(rows[part], rows) for part in parts],
+        scoring=scores,
+    )
+    assert stacked(caplog) == [8, 8]
+
+
+def test_outputs_of_last_batches_of_different_sizes_are_scored(caplog):
+    scores = EpochScoring("neg_log_loss", on_train=True, name="train_score")
+    net = CIRCLE.make_net(max_epochs=3, batch_size=25, callbacks=[scores])
+    pruner = MagnitudePruner(net, sparsity=0.5, random_state=0)
+    tasks = [Task(pruner, {}, CIRCLE.X, CIRCLE.y, np.arange(n)) for n in (63, 75, 70, 63, 55)]
+    for task, outcome in zip(tasks, fit_in_batches(tasks, 2**30, Log()), strict=True):
+        alone = clone(pruner).fit(CIRCLE.X[task.rows], CIRCLE.y[task.rows])
+        names = ("train_loss", "train_score")
+        own, expected = (p.estimator_.history[:, names] for p in (outcome.estimator, alone))
+        np.testing.assert_allclose(own, expected, rtol=1e-5)
+    assert stacked(caplog) == [5]
+
+
 def test_recorded_steps_are_those_of_grid_search(caplog, monkeypatch):
     monkeypatch.setattr(_stack, "_RECORD_FROM", 3)
     net = CIRCLE.make_net(max_epochs=3, batch_size=25)
@@ -95,7 +124,9 @@ def test_regression_in_another_order_with_a_schedule(caplog):
     assert stacked(caplog) == [4]
 
 
-def test_several_labels(caplog):
+@pytest.mark.parametrize("record_from", [3, 1000])
+def test_several_labels_with_weights(record_from, caplog, monkeypatch):
+    monkeypatch.setattr(_stack, "_RECORD_FROM", record_from)
     y = (np.abs(CIRCLE.X[:, :1]) > [0.1, 0.2, 0.4]).astype(np.int64)
     net = make_net(MLP, criterion=nn.BCEWithLogitsLoss, criterion__pos_weight=torch.ones(3) / 2)
     pruner = MagnitudePruner(net, sparsity=0.3, random_state=0)

@@ -41,7 +41,7 @@ def test_fits_that_fail_in_another_process_say_where():
     )
     with pytest.raises(InvalidParameterError, match="'sparsity' parameter") as error:
         search.fit(CIRCLE.X, CIRCLE.y)
-    assert "_validate_params" in error.value.__notes__[0]
+    assert "_validate_params" in str(error.value.__cause__)
 
 
 def test_several_jobs_fit_what_cannot_be_stacked(caplog):

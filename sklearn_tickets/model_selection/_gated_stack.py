@@ -12,7 +12,8 @@ from torch.func import vmap
 
 from sklearn_tickets._network import functional_call
 from sklearn_tickets.model_selection._member import Member
-from sklearn_tickets.model_selection._stack import Stack, StackedLinears, Trained
+from sklearn_tickets.model_selection._stack import Stack, Trained
+from sklearn_tickets.model_selection._stacked_linear import StackedLinears
 from sklearn_tickets.training import GatedLoss, Gating, MaskLearner
 
 # The place of the output factors among the weights; no parameter has an empty name.

@@ -111,7 +111,9 @@ class Member:
                         type(net.optimizer_),
                         net.device,
                     ),
-                    [(each.shape, each.dtype) for each in batches.tensors],
+                    [(each.shape[1:], each.dtype) for each in batches.tensors],
+                    # Masks are not learned on last batches of different sizes.
+                    len(batches) if learner is None else len(batches.X),
                     (batches.batch_size, batches.shuffle, training.n_epochs, training.schedule),
                     past,
                     learner and learner.kind,

@@ -71,7 +71,7 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     rounding; on the CPU, with networks of linear layers, most are equal to the last bit.
 
     At least three trainings of rounds or of tickets are stacked if their networks, numbers of
-    samples and epochs, batch sizes, losses and kinds of optimizer are the same, and if a stack
+    batches and epochs, batch sizes, losses and kinds of optimizer are the same, and if a stack
     is known to compute the same:
 
     - skorch's own classifier or regressor with the default iterator, on the CPU or a GPU;
@@ -85,15 +85,16 @@ class BatchedGridSearchCV(BatchedSearch, GridSearchCV):
     - no randomness in the module, no hooks, and buffers that are changed in place, as by batch
       normalization;
     - weights, or masks that gates learn: each network has its own scores, noise, schedules, penalty
-      and `mask_lr`, and learns the same mask as alone. Only kinds of gates are not mixed; on a
-      GPU, masks are learned one by one, as is that of `RigLPruner`.
+      and `mask_lr`, and learns the same mask as alone. Only kinds of gates are not mixed, nor
+      numbers of samples while masks are learned; on a GPU, masks are learned one by one, as is that
+      of `RigLPruner`.
 
     All other trainings run one by one. Equal trainings, such as the first rounds of candidates
     that differ in their sparsity only, run once, and so do the gradients that their first scores
     are computed from. On the CPU, stacks are as large as its cache. If none can be stacked, a
     warning names the reasons; otherwise they are logged once, at level INFO by the logger
     ``"sklearn_tickets"``. A stack that does not fit into memory is split in two. With several jobs,
-    each gets its share of the fits, and trains stacks of its own.
+    each gets its share of the fits, trains stacks of its own, and scores them.
 
     References
     ----------

@@ -7,18 +7,19 @@ change some predictions in the end.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.overrides import TorchFunctionMode
 
 from sklearn_tickets._network import TRACING, functional_call
 from sklearn_tickets.model_selection._member import Member, is_scored, is_watched, skeleton
 from sklearn_tickets.model_selection._optimizer import StackedOptimizer
+from sklearn_tickets.model_selection._stacked_linear import StackedLinears
 from sklearn_tickets.training import MaskLearner, weighted_loss
 
 # A recorded step runs faster, but recording takes as long as many steps.
@@ -87,6 +88,10 @@ class Stack:
         buffers = [dict(module.named_buffers()) for module in modules]
         self.buffers = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
         self.streams = [torch.Generator().set_state(member.stream) for member in members]
+        n_rows = [len(member.batches.X) for member in members]
+        changes = [i for i, pair in enumerate(pairwise(n_rows), 1) if len({*pair}) > 1]
+        # The networks whose last batches have the same number of rows.
+        self.parts = [slice(*ends) for ends in pairwise([0, *changes, len(members)])]
         self.is_watched = any(is_watched(member.training) for member in members)
 
     def step(self, *tensors: Tensor) -> list[Tensor]:
@@ -143,7 +148,8 @@ class Stack:
                     torch._foreach_mul_(held, factors)
                 losses.append(loss)
                 if is_scored(self.first.training):
-                    scored.append((batch[1], outputs))
+                    parts = batch if isinstance(batch, list) else [batch]
+                    scored.append(([*chain(*(targets for _, targets in parts))], outputs))
             if self.is_watched:
                 ends.append({name: value.detach().clone() for name, value in named.items()})
         return [
@@ -162,8 +168,8 @@ class Stack:
         ]
 
     def _gradients(
-        self, compute: Callable[..., list[Tensor]], batch: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+        self, compute: Callable[..., list[Any]], batch: Sequence[Any]
+    ) -> tuple[Tensor, Any, dict[int, Tensor]]:
         """Compute losses, outputs, and the gradients of the weights to train by their indices."""
         loss, outputs, *slopes = compute(batch, self.weights.values())
         # Fused optimizers need contiguous memory.
@@ -196,23 +202,32 @@ class Stack:
         """Return a batch with the targets that the loss compares outputs with."""
         return tuple(batch)
 
-    def _batches(self) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the batches of an epoch, with a separate order for each network."""
-        batches, device = self.first.batches, self.first.net.device
-        in_order = torch.arange(len(batches.X))
-        orders = [
-            torch.randperm(len(in_order), generator=stream) if batches.shuffle else in_order
-            for stream in self.streams
-        ]
-        kinds = zip(*(member.batches.tensors for member in self.members), strict=True)
-        stacked = [
-            torch.stack([own[order] for own, order in zip(kind, orders, strict=True)]).to(device)
-            for kind in kinds
-        ]
-        size = batches.batch_size
-        yield from zip(*(tensor.split(size, dim=1) for tensor in stacked), strict=True)
+    def _batches(self) -> Iterator[Any]:
+        """Yield the batches of an epoch, with a separate order for each network.
 
-    def _compute(self) -> Callable[..., list[Tensor]]:
+        If the last has several parts, with numbers of rows of their own, these are a list.
+        """
+        first, device = self.first.batches, self.first.net.device
+        ordered = []
+        for member, stream in zip(self.members, self.streams, strict=True):
+            tensors = member.batches.tensors
+            if first.shuffle:
+                order = torch.randperm(len(tensors[0]), generator=stream)
+                tensors = tuple(own[order] for own in tensors)
+            ordered.append(tensors)
+
+        def stack(part: slice, rows: slice) -> tuple[Tensor, ...]:
+            kinds = zip(*ordered[part], strict=True)
+            return tuple(torch.stack([own[rows] for own in kind]).to(device) for kind in kinds)
+
+        last = (len(first) - 1) * first.batch_size
+        before = stack(slice(None), slice(last))
+        for start in range(0, last, first.batch_size):
+            yield tuple(tensor[:, start : start + first.batch_size] for tensor in before)
+        parts = [stack(part, slice(last, None)) for part in self.parts]
+        yield parts if len(parts) > 1 else parts[0]
+
+    def _compute(self) -> Callable[..., list[Any]]:
         """Return a version of `step` that is recorded for frequent batch sizes."""
         batches, n_epochs = self.first.batches, self.first.training.n_epochs
         n_full, n_rest = divmod(len(batches.X), batches.batch_size)
@@ -221,15 +236,21 @@ class Stack:
 
         buffers = [*self.buffers.values()]
 
-        def compute(batch: Sequence[Tensor], weights: Iterable[Tensor]) -> list[Tensor]:
+        def compute(batch: Sequence[Any], weights: Iterable[Tensor]) -> list[Any]:
+            if isinstance(batch, list):
+                states = *weights, *buffers
+                pairs = zip(self.parts, batch, strict=True)
+                found = [self.step(*own, *(s[part] for s in states)) for part, own in pairs]
+                losses, outputs, *slopes = zip(*found, strict=True)
+                return [torch.cat(losses), [*chain(*outputs)], *map(torch.cat, slopes)]
             n_rows = batch[0].shape[1]
             if n_steps[n_rows] < _RECORD_FROM:
                 return self.step(*batch, *weights, *buffers)
             if n_rows not in recorded:
-                # Recording is a step, too, which must not change the networks' buffers.
-                copies = [buffer.clone() for buffer in buffers]
+                # Fake tensors have no numbers, so that recording leaves the buffers alone.
+                record = make_fx(self.step, tracing_mode="fake", _allow_non_fake_inputs=True)
                 with TRACING:
-                    traced = make_fx(self.step)(*batch, *weights, *copies)
+                    traced = record(*batch, *weights, *buffers)
                 recorded[n_rows] = _without_aliases(traced)
             with torch.no_grad():
                 return recorded[n_rows](*batch, *weights, *buffers)
@@ -245,50 +266,3 @@ def _without_aliases(recorded: GraphModule) -> GraphModule:
     recorded.graph.eliminate_dead_code()
     recorded.recompile()
     return recorded
-
-
-class _StackedLinear(torch.autograd.Function):
-    """A linear layer of each network, computed by the same matrix products as the layer alone."""
-
-    @staticmethod
-    def forward(X: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return torch.baddbmm(bias[:, None], X, weight.mT)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        X, weight = ctx.saved_tensors
-        needs_X, needs_weight, needs_bias = ctx.needs_input_grad
-        return (
-            torch.bmm(gradient, weight) if needs_X else None,
-            torch.bmm(gradient.mT, X) if needs_weight else None,
-            gradient.sum(dim=1) if needs_bias else None,
-        )
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *layer: Tensor) -> tuple[Tensor, int]:
-        X, weight, bias = (
-            values.expand(info.batch_size, *values.shape)
-            if dim is None
-            else values.movedim(dim, 0)
-            if dim
-            else values
-            for values, dim in zip(layer, in_dims, strict=True)
-        )
-        if 1 in X.shape[1:] or 1 in weight.shape[1:]:
-            # Products with a vector use different algorithms.
-            layers = zip(X, weight, bias, strict=True)
-            return torch.stack([nn.functional.linear(*layer) for layer in layers]), 0
-        return _StackedLinear.apply(X, weight, bias), 0
-
-
-class StackedLinears(TorchFunctionMode):
-    """Compute the linear layers called in a block by `_StackedLinear`."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is nn.functional.linear and [getattr(a, "ndim", 0) for a in args] == [2, 2, 1]:
-            return _StackedLinear.apply(*args)
-        return func(*args, **(kwargs or {}))

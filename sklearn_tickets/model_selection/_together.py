@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils import gen_even_slices
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
@@ -52,6 +53,10 @@ class Task:
         params = _check_method_params(self.X, self.fit_params, self.rows)
         return estimator, Course(trainings_of(estimator, *data, **params))
 
+    def result(self, outcome: "Outcome") -> Any:
+        """Return what is kept of the fit; this runs where the fit ran."""
+        return outcome
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -88,7 +93,7 @@ def make_parallel(n_jobs: int | None) -> Parallel:
 
 def fit_together(
     tasks: Sequence[Task], parallel: Parallel, n_jobs: int, max_batch_bytes: int
-) -> Iterator[Outcome]:
+) -> Iterator[Any]:
     """Run fits side by side, as many at a time as memory allows.
 
     Parameters
@@ -104,8 +109,8 @@ def fit_together(
 
     Yields
     ------
-    outcome : Outcome
-        The results, in order.
+    result : object
+        The results of the tasks, in order.
 
     Warns
     -----
@@ -114,18 +119,18 @@ def fit_together(
     """
     log = Log()
     if n_jobs == 1 or len(tasks) < 2:
-        outcomes = fit_in_batches(tasks, max_batch_bytes, log)
+        results = fit_in_batches(tasks, max_batch_bytes, log)
     else:
-        outcomes = _fit_in_jobs(tasks, parallel, n_jobs, max_batch_bytes, log)
-    for i, outcome in enumerate(outcomes):
-        # The messages of a batch come before its outcomes.
+        results = _fit_in_jobs(tasks, parallel, n_jobs, max_batch_bytes, log)
+    for i, result in enumerate(results):
+        # The messages of a batch come before its results.
         if i == 0 and log.messages and min(log.messages.values()) >= logging.INFO:
             causes = " ".join(log.messages)
             warnings.warn(
                 f"No networks are stacked, so the fits run one after the other. {causes}",
                 stacklevel=2,
             )
-        yield outcome
+        yield result
 
 
 def _fit_in_jobs(
@@ -134,43 +139,29 @@ def _fit_in_jobs(
     n_jobs: int,
     max_batch_bytes: int,
     log: Callable[[int, str], None],
-) -> Iterator[Outcome]:
+) -> Iterator[Any]:
     """Give each job its share of the fits."""
-    size = _part_size(tasks, n_jobs, max_batch_bytes)
-    parts = [tasks[start : start + size] for start in range(0, len(tasks), size)]
-    for outcomes, messages in parallel(
-        delayed(_fit_part)(part, max_batch_bytes // n_jobs) for part in parts
+    shares = [tasks[share] for share in gen_even_slices(len(tasks), n_jobs)]
+    for results, messages in parallel(
+        delayed(_fit_share)(share, max_batch_bytes // n_jobs) for share in shares
     ):
         for level, message in messages:
             log(level, message)
-        yield from outcomes
+        yield from results
 
 
-def _part_size(tasks: Sequence[Task], n_jobs: int, max_batch_bytes: int) -> int:
-    """Compute how many tasks a job gets at a time: its share, or fewer if memory is short."""
-    size = -(-len(tasks) // n_jobs)
-    with warnings.catch_warnings():
-        # The warnings are repeated when the task is run.
-        warnings.simplefilter("ignore")
-        _, sample = tasks[0].start()
-    if sample.training is not None:
-        size = min(size, max_batch_bytes // n_jobs // n_bytes(sample.training))
-        sample.close()
-    return max(size, 1)
-
-
-def _fit_part(
+def _fit_share(
     tasks: Sequence[Task], max_batch_bytes: int
-) -> tuple[list[Outcome], list[tuple[int, str]]]:
-    """Fit in another process, and return the messages to log with the outcomes."""
+) -> tuple[list[Any], list[tuple[int, str]]]:
+    """Fit in another process, and return the messages to log with the results."""
     messages: list[tuple[int, str]] = []
-    outcomes = [*fit_in_batches(tasks, max_batch_bytes, lambda *pair: messages.append(pair))]
-    return outcomes, messages
+    results = [*fit_in_batches(tasks, max_batch_bytes, lambda *pair: messages.append(pair))]
+    return results, messages
 
 
 def fit_in_batches(
     tasks: Sequence[Task], max_batch_bytes: int, log: Callable[[int, str], None]
-) -> Iterator[Outcome]:
+) -> Iterator[Any]:
     """Start fits until their trainings fill the memory, finish them, and continue.
 
     Parameters
@@ -184,15 +175,15 @@ def fit_in_batches(
 
     Yields
     ------
-    outcome : Outcome
-        The results, in order.
+    result : object
+        The results of the tasks, in order.
     """
-    waiting: list[tuple[BaseEstimator, Course]] = []
+    waiting: list[tuple[Task, BaseEstimator, Course]] = []
     taken, found = 0, dict[str, Scores]()
     for i, task in enumerate(tasks, 1):
         with shared_gradients(found):
-            waiting.append(task.start())
-        training = waiting[-1][1].training
+            waiting.append((task, *task.start()))
+        training = waiting[-1][2].training
         taken += 0 if training is None else n_bytes(training)
         shared = sum(part.nbytes for gradient in found.values() for part in gradient.values())
         if not taken or taken + shared >= max_batch_bytes or i == len(tasks):
@@ -202,7 +193,7 @@ def fit_in_batches(
                     f"Trainings are not stacked: max_batch_bytes={max_batch_bytes} per job has "
                     f"room for {len(waiting)}, and a stack needs {MIN_MEMBERS}.",
                 )
-            finish([course for _, course in waiting], log)
-            for estimator, course in waiting:
-                yield Outcome(estimator, course.error, course.seconds)
+            finish([course for *_, course in waiting], log)
+            for begun, estimator, course in waiting:
+                yield begun.result(Outcome(estimator, course.error, course.seconds))
             waiting, taken, found = [], 0, {}

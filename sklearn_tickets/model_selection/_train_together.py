@@ -73,7 +73,7 @@ def finish(courses: Sequence[Course], log: Callable[[int, str], None]) -> None:
                 log(
                     logging.INFO,
                     f"Trainings are not stacked: fewer than {MIN_MEMBERS} have the same network, "
-                    "optimizer, loss, batch size and numbers of samples and epochs.",
+                    "optimizer, loss, batch size and numbers of batches and epochs.",
                 )
             for group in groups.values():
                 for stack in _stacks(group):
@@ -85,7 +85,7 @@ def finish(courses: Sequence[Course], log: Callable[[int, str], None]) -> None:
 
 def _stacks(group: list[tuple[Course, Member]]) -> Iterator[list[list[tuple[Course, Member]]]]:
     """Divide trainings into stacks that the cache holds, with equal trainings side by side."""
-    group.sort(key=lambda pair: repr(pair[1].settings))
+    group.sort(key=lambda pair: (repr(pair[1].settings), len(pair[1].batches.X)))
     equal = defaultdict(list)
     for pair in group:
         equal[pair[1].fingerprint].append(pair)

@@ -77,9 +77,9 @@ class BasePruner(
         represent all; empty without such layers.
     output_scale_ : ndarray of shape (n_outputs,)
         Positive factors on the outputs of the *strong* ticket (the mask on the initial
-        weights), estimated on at most 10,000 rows of the training data; with networks of a
-        million parameters and more on 2,000, when it is first asked for. The factor of a label,
-        in multilabel classification, changes only its probability.
+        weights), estimated when first asked for, on at most 10,000 rows of the training data,
+        with networks of a million parameters and more on 2,000. The factor of a label, in
+        multilabel classification, changes only its probability.
     temperature_ : float
         Divisor of the rescaled logits of the *strong* ticket, with which its probabilities
         have the lowest cross entropy on the same rows; 1 for regressors and labels.

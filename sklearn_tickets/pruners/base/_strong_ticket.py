@@ -14,11 +14,13 @@ from sklearn_tickets.pruners.base._output_scale import scale_and_temperature
 
 # More rows change an output's scale by less than its estimation error.
 _MAX_ROWS = 10_000
-# Those of large networks are held until they are read. For ten classes, accuracy is within .002 of
-# that with the scales of 10,000 rows; of 128 rows, temperatures are off.
-_HELD_ROWS = 2_000
+# For ten classes, accuracy is within .002 of that with the scales of 10,000 rows; of 128 rows,
+# temperatures are off.
+_MAX_ROWS_OF_LARGE = 2_000
 # In a training, too, normalization averages over the rows of one batch.
 _FEW_ROWS = 128
+# 10,000 images of MNIST.
+_MAX_HELD_BYTES = 2**25
 
 
 def rows_to_read(y: np.ndarray, max_rows: int) -> np.ndarray:
@@ -63,8 +65,9 @@ class Estimates(NamedTuple):
 class StrongReading:
     """How a strong ticket is read, estimated on training data.
 
-    Of a large network, this takes as long as a part of an epoch, and many fits never ask for it.
-    So it is estimated when it is first asked for, and before it is pickled: pickles hold no data.
+    This takes as long as a part of an epoch, and many fits never ask for it. So it is estimated
+    when it is first asked for, and before it is pickled: pickles hold no data. Until then, the
+    rows are held, unless these are so many numbers that it is estimated at once.
 
     Parameters
     ----------
@@ -95,35 +98,53 @@ class StrongReading:
         start: np.ndarray | None,
     ) -> None:
         large = is_large(net.module_)
-        rows = rows_to_read(y, _HELD_ROWS if large else _MAX_ROWS)
+        rows = rows_to_read(y, _MAX_ROWS_OF_LARGE if large else _MAX_ROWS)
         # Copies, because X may change before they are read.
         held, targets = _take(X, rows), y[rows]
         weights = None if sample_weight is None else sample_weight[rows]
 
         @torch.inference_mode(False)
-        def estimate() -> Estimates:
+        def estimate() -> Estimates | None:
             strong = mask.apply(initial)
             few = _take(held, rows_to_read(targets, _FEW_ROWS)) if large else held
             statistics = normalization_statistics(net.module_, few, strong)
             outputs = infer(net.module_, held, {**strong, **statistics})
+            if not np.isfinite(outputs).all():
+                return None
             return Estimates(
                 statistics, *scale_and_temperature(net, outputs, targets, weights, start)
             )
 
-        self._estimate: Callable[[], Estimates] | None = estimate
-        self._found: Estimates
-        if not large:
-            self.estimates()
+        self._estimate: Callable[[], Estimates | None] | None = estimate
+        self._found: Estimates | None
+        if held.nbytes > _MAX_HELD_BYTES:
+            self._read()
 
     def estimates(self) -> Estimates:
-        """Return the estimates, and hold no data any longer.
+        """Return the estimates.
 
         Returns
         -------
         estimates : Estimates
             Estimated on at most 10,000 rows, of large networks on 2,000, and the statistics of
             these on 128.
+
+        Raises
+        ------
+        ValueError
+            If outputs of the strong ticket are not finite.
         """
+        found = self._read()
+        if found is None:
+            raise ValueError(
+                "The strong ticket has no output_scale_: with the mask on its initial weights, the "
+                "network of estimator has outputs that are not finite for some rows of the "
+                "training data. Initialize it with smaller weights, or standardize X."
+            )
+        return found
+
+    def _read(self) -> Estimates | None:
+        """Estimate unless that is done, and hold no data any longer; None if outputs overflow."""
         estimate = self._estimate
         if estimate is not None:
             # In this order, as another thread may ask at the same time.
@@ -132,7 +153,7 @@ class StrongReading:
         return self._found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_estimate": None, "_found": self.estimates()}
+        return {"_estimate": None, "_found": self._read()}
 
 
 def _take(X: np.ndarray | SparseRows, rows: np.ndarray) -> np.ndarray | SparseRows:
