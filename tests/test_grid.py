@@ -151,6 +151,9 @@ def test_all_parameters_of_pruners_can_be_stored(name):
         ({"pruners": "sklearn_tickets.pruners:No"}, "cannot be imported (AttributeError"),
         ({"pruners": {"snip": 1}}, "give a name, or a table whose key 'pruner' is a name"),
         ({"pruners": 3}, "pruners contains 3; give a name"),
+        ({"pruners": {"pruner": 3}}, "pruners contains {'pruner': 3}; give a name"),
+        ({"pruners": {"pruner": ["snip"]}}, "give a name, or a table whose key 'pruner' is a name"),
+        ({"pruners": {"pruner": "snip", "exclude": []}}, "'exclude' has no values; give some, or"),
         (
             {"pruners": {"pruner": "snip", "scop": 1}},
             "pruner 'snip' has the unknown name 'scop'; did you mean 'scope'?",
@@ -167,9 +170,13 @@ def test_all_parameters_of_pruners_can_be_stored(name):
         ({"seeds": 2**32}, "The 'random_state' parameter of PlantedTicketGenerator"),
         ({"n_samples": 99}, "n_samples must be an integer of at least 100; got 99"),
         ({"densities": [0.1, 0]}, "densities contains 0; pass fractions"),
+        ({"densities": True}, "densities contains True; pass fractions"),
         ({"rounds": 0}, "n_rounds must be an integer of at least 1; got 0"),
         ({"epochs": 1.5}, "round_epochs must be an integer of at least 0; got 1.5"),
-        ({"seeds": []}, "grid has no rows"),
+        ({"seeds": []}, "seeds is empty, so that no pruner would run; give it values, or leave"),
+        ({"rounds": []}, "rounds is empty"),
+        ({"modes": []}, "modes is empty"),
+        ({"pruners": []}, "grid has no rows"),
     ],
 )
 def test_what_cannot_run_is_named_before_anything_runs(change, message, store, monkeypatch):
@@ -177,6 +184,12 @@ def test_what_cannot_run_is_named_before_anything_runs(change, message, store, m
     with pytest.raises(ValueError, match=re.escape(message)):
         run_grid(TINY_GRID | {"pruners": ["random", "snip"]} | change, store)
     assert store.states() == {}
+
+
+@pytest.mark.parametrize("grid", [3, None, "snip", [TINY_GRID, 3], [[TINY_GRID]]])
+def test_what_is_no_grid_is_named(grid):
+    with pytest.raises(ValueError, match="grid must be a mapping, or a sequence of mappings; got"):
+        plan_grid(grid)
 
 
 @pytest.mark.parametrize(
