@@ -126,8 +126,8 @@ def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
     for name, values in axes.items():
         if not values and name not in ("references", "pruners"):
             raise ValueError(
-                f"{name} is empty, so that no pruner would run; give it values, or leave it out for "
-                "its default."
+                f"{name} is empty, so that no pruner would run; give it values, or leave it out "
+                "for its default."
             )
     check_names("references", axes["references"], REFERENCES)
     check_names("modes", axes["modes"], MODES)
