@@ -284,7 +284,10 @@ def test_what_fails_before_the_fit_is_recorded(store, monkeypatch):
     with pytest.warns(FitFailedWarning, match="2 of 2 runs failed"):
         table = run_grid(TINY_GRID, store)
     assert table["error"].str.contains("no room").all()
-    assert table["density"].isna().all()
+    assert table["density"].tolist() == [0.3, 0.3]
+    assert table["metric"].tolist() == ["mse", "mse"]
+    with pytest.warns(FitFailedWarning):
+        assert run_grid(TINY_GRID | {"densities": "ticket"}, store)["density"].isna().all()
 
 
 def test_a_row_whose_process_dies_has_failed_and_the_others_go_on(store, monkeypatch):
@@ -301,6 +304,8 @@ def test_a_row_whose_process_dies_has_failed_and_the_others_go_on(store, monkeyp
         table = run_grid(grid, store, callback=lambda *epochs: calls.append(epochs))
     assert table["pruner"][table["error"].notna()].tolist() == ["random", "random"]
     assert table["weak"].notna().sum() == 4
+    assert sum(line.endswith("failed") for line in format_report(table).split("\n")) == 2
+    assert SeekDisplay(table).plot().ax_.get_title() == "relu, depth 5, width 12"
     assert calls[-1] == (18, 18)
     assert len(calls) == 6
 

@@ -359,6 +359,8 @@ def test_reports_of_data_alone_do_not_ask_for_a_ticket(mixed, report_of, tmp_pat
     text = report_of(table)
     assert text.startswith("# Which pruner finds the best networks?\n\n2 methods, 2 data sets")
     assert "ranks best" in text
+    assert "- final_epochs: 2" in text
+    assert "- noise:" not in text
     assert "the planted ticket" not in text.partition("## Problem by problem")[0]
     write_report(table, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()

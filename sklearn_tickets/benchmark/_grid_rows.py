@@ -59,13 +59,15 @@ class GridRow:
     """What is run for a row: a reference or a pruner on a problem.
 
     `parameters` are the pruner's own that the grid sets, and `settings` all that it has, once it
-    is set up. References have neither, and no density. `n_epochs` is the number of training epochs.
+    is set up. References have neither, and no density. `metric` is the measure of quality, and
+    `n_epochs` the number of training epochs.
     """
 
     problem: Spec
     pruner: str
     mode: str
     budget: Budget
+    metric: str
     density: Any = None
     parameters: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] | None = None
@@ -141,13 +143,14 @@ def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
         yield from (replace(row, problem=problem) for row in rows[specimen])
 
 
-def _references(problem: Spec, axes: Axes) -> Iterator[GridRow]:
+def _references(spec: Spec, axes: Axes) -> Iterator[GridRow]:
     """Yield the references of one problem."""
+    problem = make_problem(spec)
     for final_epochs in axes["final_epochs"]:
-        for run in reference_runs(make_problem(problem), final_epochs):
+        for run in reference_runs(problem, final_epochs):
             if run.name in axes["references"]:
-                budget = Budget(1, 0, final_epochs)
-                yield GridRow(problem, run.name, "given", budget, n_epochs=run.n_epochs)
+                budget, metric = Budget(1, 0, final_epochs), problem.data.metric
+                yield GridRow(spec, run.name, "given", budget, metric, n_epochs=run.n_epochs)
 
 
 def _searches(spec: Spec, axes: Axes) -> Iterator[GridRow]:
@@ -164,7 +167,7 @@ def _searches(spec: Spec, axes: Axes) -> Iterator[GridRow]:
                 f"modes={axes['modes']} has none of pruner {name!r}, which are {possible}."
             )
         for mode, budget, *values in product(modes, budgets, *parameters.values()):
-            default = GridRow(spec, name, mode, budget, density)
+            default = GridRow(spec, name, mode, budget, problem.data.metric, density)
             yield _set_up(default, dict(zip(parameters, values, strict=True)))
 
 
