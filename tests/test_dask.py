@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from concurrent.futures.process import BrokenProcessPool
 
 import dask
@@ -107,6 +108,13 @@ def test_calls_are_taken_as_workers_become_free(address):
         assert next(results) in range(4)
         assert len(taken) == 4
         results.close()
+
+
+def test_a_result_that_cannot_be_sent_is_an_error(address):
+    with distributed.Client(address), parallel_config("dask"):
+        results = call_in_parallel(threading.Lock, [()], n_jobs=-1)
+        with pytest.raises(TypeError, match="lock"):
+            next(results)
 
 
 def test_seek_is_the_same(on_cluster):

@@ -151,6 +151,9 @@ def test_all_parameters_of_pruners_can_be_stored(name):
         ({"pruners": "sklearn_tickets.pruners:No"}, "cannot be imported (AttributeError"),
         ({"pruners": {"snip": 1}}, "give a name, or a table whose key 'pruner' is a name"),
         ({"pruners": 3}, "pruners contains 3; give a name"),
+        ({"pruners": {"pruner": 3}}, "pruners contains {'pruner': 3}; give a name"),
+        ({"pruners": {"pruner": ["snip"]}}, "give a name, or a table whose key 'pruner' is a name"),
+        ({"pruners": {"pruner": "snip", "exclude": []}}, "'exclude' has no values; give some, or"),
         (
             {"pruners": {"pruner": "snip", "scop": 1}},
             "pruner 'snip' has the unknown name 'scop'; did you mean 'scope'?",
@@ -167,9 +170,13 @@ def test_all_parameters_of_pruners_can_be_stored(name):
         ({"seeds": 2**32}, "The 'random_state' parameter of PlantedTicketGenerator"),
         ({"n_samples": 99}, "n_samples must be an integer of at least 100; got 99"),
         ({"densities": [0.1, 0]}, "densities contains 0; pass fractions"),
+        ({"densities": True}, "densities contains True; pass fractions"),
         ({"rounds": 0}, "n_rounds must be an integer of at least 1; got 0"),
         ({"epochs": 1.5}, "round_epochs must be an integer of at least 0; got 1.5"),
-        ({"seeds": []}, "grid has no rows"),
+        ({"seeds": []}, "seeds is empty, so that no pruner would run; give it values, or leave"),
+        ({"rounds": []}, "rounds is empty"),
+        ({"modes": []}, "modes is empty"),
+        ({"pruners": []}, "grid has no rows"),
     ],
 )
 def test_what_cannot_run_is_named_before_anything_runs(change, message, store, monkeypatch):
@@ -177,6 +184,12 @@ def test_what_cannot_run_is_named_before_anything_runs(change, message, store, m
     with pytest.raises(ValueError, match=re.escape(message)):
         run_grid(TINY_GRID | {"pruners": ["random", "snip"]} | change, store)
     assert store.states() == {}
+
+
+@pytest.mark.parametrize("grid", [3, None, "snip", [TINY_GRID, 3], [[TINY_GRID]]])
+def test_what_is_no_grid_is_named(grid):
+    with pytest.raises(ValueError, match="grid must be a mapping, or a sequence of mappings; got"):
+        plan_grid(grid)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +284,10 @@ def test_what_fails_before_the_fit_is_recorded(store, monkeypatch):
     with pytest.warns(FitFailedWarning, match="2 of 2 runs failed"):
         table = run_grid(TINY_GRID, store)
     assert table["error"].str.contains("no room").all()
-    assert table["density"].isna().all()
+    assert table["density"].tolist() == [0.3, 0.3]
+    assert table["metric"].tolist() == ["mse", "mse"]
+    with pytest.warns(FitFailedWarning):
+        assert run_grid(TINY_GRID | {"densities": "ticket"}, store)["density"].isna().all()
 
 
 def test_a_row_whose_process_dies_has_failed_and_the_others_go_on(store, monkeypatch):
@@ -288,6 +304,8 @@ def test_a_row_whose_process_dies_has_failed_and_the_others_go_on(store, monkeyp
         table = run_grid(grid, store, callback=lambda *epochs: calls.append(epochs))
     assert table["pruner"][table["error"].notna()].tolist() == ["random", "random"]
     assert table["weak"].notna().sum() == 4
+    assert sum(line.endswith("failed") for line in format_report(table).split("\n")) == 2
+    assert SeekDisplay(table).plot().ax_.get_title() == "relu, depth 5, width 12"
     assert calls[-1] == (18, 18)
     assert len(calls) == 6
 

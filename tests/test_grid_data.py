@@ -20,6 +20,7 @@ from sklearn_tickets.benchmark import (
     GRIDS,
     SeekDisplay,
     Store,
+    describe_findings,
     format_report,
     load_grid,
     plan_grid,
@@ -244,6 +245,7 @@ def test_axes_of_planted_problems_are_refused_beside_data(axis):
         ({"data": ["wine", "breast_cancer"]}, "did you mean 'breast-cancer'?"),
         ({"data": [["wine"]]}, "data has the unknown name ['wine']"),
         ({"data": 3}, "data has the unknown name 3"),
+        ({"data": []}, "data is empty, so that no pruner would run"),
         ({"dat": "wine"}, "grid has the unknown name 'dat'; did you mean 'data'?"),
         ({"references": "planted"}, "references contains 'planted', but no ticket is planted in"),
         (
@@ -268,11 +270,6 @@ def test_what_cannot_run_is_named_before_anything_runs(change, message, store, m
     with pytest.raises(ValueError, match=re.escape(message)):
         run_grid([WINE, WINE | change], store)
     assert store.states() == {}
-
-
-def test_a_grid_without_data_has_no_rows():
-    with pytest.raises(ValueError, match="grid has no rows"):
-        plan_grid(WINE | {"data": []})
 
 
 def test_a_missing_extra_is_named_before_anything_runs(store, monkeypatch):
@@ -362,6 +359,8 @@ def test_reports_of_data_alone_do_not_ask_for_a_ticket(mixed, report_of, tmp_pat
     text = report_of(table)
     assert text.startswith("# Which pruner finds the best networks?\n\n2 methods, 2 data sets")
     assert "ranks best" in text
+    assert "- final_epochs: 2" in text
+    assert "- noise:" not in text
     assert "the planted ticket" not in text.partition("## Problem by problem")[0]
     write_report(table, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
@@ -378,6 +377,19 @@ def test_tables_and_plots_name_data_without_sizes(mixed):
     assert (ax.get_title(), ax.get_ylabel()) == ("wine", "accuracy on test data")
     with pytest.raises(ValueError, match="table has 3 combinations"):
         SeekDisplay(mixed).plot()
+
+
+def test_tables_of_plain_objects_are_the_same(mixed):
+    plain = mixed.astype(object).where(mixed.notna(), None)
+    assert format_report(plain.infer_objects()) == format_report(mixed)
+    wine = plain[plain["task"] == "wine"]
+    assert SeekDisplay(wine).plot().ax_.get_title() == "wine"
+
+
+def test_findings_need_a_planted_ticket(mixed):
+    wine = mixed[(mixed["task"] == "wine") & (mixed["seed"] == 0)]
+    with pytest.raises(ValueError, match=r"no planted ticket .* use `format_report` or"):
+        describe_findings(wine)
 
 
 def test_a_width_without_a_depth_is_refused(mixed, report_of):

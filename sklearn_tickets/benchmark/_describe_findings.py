@@ -56,7 +56,10 @@ def describe_findings(table: pd.DataFrame) -> str:
     if len(table[_PROBLEM].drop_duplicates()) > 1:
         raise ValueError("table has the rows of several problems; select those of one.")
     if not (table["pruner"] == "planted").any():
-        raise ValueError("table has no planted ticket to compare with; keep the references.")
+        raise ValueError(
+            "table has no planted ticket to compare with; keep the references. Data without a "
+            "planted ticket have none: use `format_report` or `write_report`."
+        )
     table = table.assign(best=_better(table))
     planted = table[table["pruner"] == "planted"].iloc[0]
     found = table[(table["mode"] != "given") & table["best"].notna()]

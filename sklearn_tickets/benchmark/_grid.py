@@ -132,7 +132,7 @@ def run_grid(
             claims.free_abandoned()
             with closing(_run_all(rows, left, claims, n_jobs)) as results:
                 for key, result in results:
-                    claims.finish(key, result)
+                    claims.finish(key, {"metric": rows[key].metric} | result)
                     if callback is not None:
                         n_left = _count_epochs(claims.unfinished(rows), rows)
                         callback(n_epochs - n_left, n_epochs)
@@ -172,7 +172,7 @@ def _run(key: str, row: GridRow) -> tuple[str, dict[str, Any]]:
         _, (result,) = execute(key, [run], data, MAX_BYTES)
     except Exception:
         return key, {"error": traceback.format_exc()}
-    return key, {"metric": data.metric, **result}
+    return key, result
 
 
 def _count_epochs(keys: Iterable[str], rows: Mapping[str, GridRow]) -> int:

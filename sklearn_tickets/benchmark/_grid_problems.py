@@ -6,10 +6,10 @@ from functools import lru_cache
 from itertools import product
 from typing import Any, ClassVar, Self
 
+from sklearn_tickets.benchmark._checks import check_integer, check_names
 from sklearn_tickets.benchmark._data import DATA, DataProblem
-from sklearn_tickets.benchmark._names import check_names
 from sklearn_tickets.benchmark._problem import PlantedProblem, Problem
-from sklearn_tickets.benchmark._searches import REFERENCES, check_integer
+from sklearn_tickets.benchmark._searches import REFERENCES
 from sklearn_tickets.datasets import PlantedTicketGenerator
 
 Axes = Mapping[str, Sequence[Any]]
@@ -130,7 +130,7 @@ def kind_of(block: Mapping[str, Any]) -> type[PlantedSpec] | type[DataSpec]:
         if name in block and name not in DataSpec.AXES:
             raise ValueError(
                 f"grid has the key {name!r} beside 'data', which only planted problems have; leave "
-                "it out, or begin another [[grid]] without 'data' for them."
+                "it out, or move it to a [[grid]] without 'data'."
             )
     return DataSpec
 

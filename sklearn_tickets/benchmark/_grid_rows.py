@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_tickets.benchmark._checks import check_names
 from sklearn_tickets.benchmark._grid_problems import (
     Axes,
     DataSpec,
@@ -19,7 +20,6 @@ from sklearn_tickets.benchmark._grid_problems import (
     list_problems,
     make_problem,
 )
-from sklearn_tickets.benchmark._names import check_names
 from sklearn_tickets.benchmark._pruners import DEFAULT, find_pruner
 from sklearn_tickets.benchmark._runs import SeekRun
 from sklearn_tickets.benchmark._searches import (
@@ -59,13 +59,15 @@ class GridRow:
     """What is run for a row: a reference or a pruner on a problem.
 
     `parameters` are the pruner's own that the grid sets, and `settings` all that it has, once it
-    is set up. References have neither, and no density. `n_epochs` is the number of training epochs.
+    is set up. References have neither, and no density. `metric` is the measure of quality, and
+    `n_epochs` the number of training epochs.
     """
 
     problem: Spec
     pruner: str
     mode: str
     budget: Budget
+    metric: str
     density: Any = None
     parameters: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] | None = None
@@ -108,7 +110,10 @@ class GridRow:
 
 def expand(grid: Grid) -> dict[str, GridRow]:
     """Check a grid, and return its rows by their keys."""
-    blocks = [grid] if isinstance(grid, Mapping) else grid
+    blocks = grid if isinstance(grid, Sequence) else [grid]
+    for block in blocks:
+        if not isinstance(block, Mapping):
+            raise ValueError(f"grid must be a mapping, or a sequence of mappings; got {block!r}.")
     rows = {row.key: row for block in blocks for row in _expand_block(block)}
     if not rows:
         raise ValueError("grid has no rows; give each of its axes a value.")
@@ -120,6 +125,12 @@ def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
     check_names("grid", block, _ALL_AXES)
     kind = kind_of(block)
     axes = kind.AXES | _COMMON_AXES | {name: _values(value) for name, value in block.items()}
+    for name, values in axes.items():
+        if not values and name not in ("references", "pruners"):
+            raise ValueError(
+                f"{name} is empty, so that no pruner would run; give it values, or leave it out "
+                "for its default."
+            )
     check_names("references", axes["references"], REFERENCES)
     check_names("modes", axes["modes"], MODES)
     problems = list_problems(kind, axes)
@@ -132,13 +143,14 @@ def _expand_block(block: Mapping[str, Any]) -> Iterator[GridRow]:
         yield from (replace(row, problem=problem) for row in rows[specimen])
 
 
-def _references(problem: Spec, axes: Axes) -> Iterator[GridRow]:
+def _references(spec: Spec, axes: Axes) -> Iterator[GridRow]:
     """Yield the references of one problem."""
+    problem = make_problem(spec)
     for final_epochs in axes["final_epochs"]:
-        for run in reference_runs(make_problem(problem), final_epochs):
+        for run in reference_runs(problem, final_epochs):
             if run.name in axes["references"]:
-                budget = Budget(1, 0, final_epochs)
-                yield GridRow(problem, run.name, "given", budget, n_epochs=run.n_epochs)
+                budget, metric = Budget(1, 0, final_epochs), problem.data.metric
+                yield GridRow(spec, run.name, "given", budget, metric, n_epochs=run.n_epochs)
 
 
 def _searches(spec: Spec, axes: Axes) -> Iterator[GridRow]:
@@ -155,7 +167,7 @@ def _searches(spec: Spec, axes: Axes) -> Iterator[GridRow]:
                 f"modes={axes['modes']} has none of pruner {name!r}, which are {possible}."
             )
         for mode, budget, *values in product(modes, budgets, *parameters.values()):
-            default = GridRow(spec, name, mode, budget, density)
+            default = GridRow(spec, name, mode, budget, problem.data.metric, density)
             yield _set_up(default, dict(zip(parameters, values, strict=True)))
 
 
@@ -188,16 +200,23 @@ def _parse_pruner(entry: Any) -> tuple[str, dict[str, list[Any]]]:
     """Split a pruner of a grid into its name and the values of its parameters."""
     if isinstance(entry, str):
         return entry, {}
-    if not isinstance(entry, Mapping) or "pruner" not in entry:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("pruner"), str):
         raise ValueError(
             f"pruners contains {entry!r}; give a name, or a table whose key 'pruner' is a name."
         )
-    return entry["pruner"], {
+    parameters = {
         # TOML has no word for None.
         name: [None if value == "None" else value for value in _values(values)]
         for name, values in entry.items()
         if name != "pruner"
     }
+    for name, values in parameters.items():
+        if not values:
+            raise ValueError(
+                f"pruners contains {entry!r}, in which {name!r} has no values; give some, or [[]] "
+                "for the value []."
+            )
+    return entry["pruner"], parameters
 
 
 def _values(axis: Any) -> list[Any]:

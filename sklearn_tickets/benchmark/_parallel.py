@@ -47,7 +47,7 @@ def _call_on_dask(
     """Do it without joblib's own backend, which waits forever for calls that kill workers."""
     from distributed import KilledWorker, as_completed
 
-    running, killed = as_completed(with_results=True, raise_errors=False), None
+    running, killed = as_completed(), None
 
     def keep_busy() -> None:
         """Submit two calls for each thread; there may be more workers than before."""
@@ -57,11 +57,14 @@ def _call_on_dask(
 
     keep_busy()
     try:
-        for future, result in running:
-            if future.status == "finished":
+        for future in running:
+            try:
+                # Not by `as_completed`, which waits forever for a result that cannot be sent.
+                result = future.result()
+            except KilledWorker as error:
+                killed = error
+            else:
                 yield result
-            elif not isinstance(killed := future.exception(), KilledWorker):
-                raise killed
             keep_busy()
     finally:
         client.cancel([*running.futures])

@@ -8,7 +8,7 @@ from typing import Any
 
 from skorch import NeuralNet
 
-from sklearn_tickets.benchmark._names import check_names
+from sklearn_tickets.benchmark._checks import check_names
 from sklearn_tickets.pruners import (
     AnnealingPruner,
     BernoulliGatePruner,

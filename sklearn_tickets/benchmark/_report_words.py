@@ -223,10 +223,10 @@ def describe_costs(costs: pd.DataFrame) -> str:
 
 
 def facts(frame: pd.DataFrame) -> dict[str, str]:
-    """List the pruners, their modes, and the values of other columns that have few."""
+    """List the pruners, their modes, and the values of other columns that have some, but few."""
     found = frame[frame["mode"] != "given"]
     others = [c for c in frame if c not in (*COLUMNS, "parameters", "error")]
-    few = {str(c): frame[c] for c in others if frame[c].astype(str).nunique() <= 5}
+    few = {str(c): frame[c] for c in others if 1 <= frame[c].astype("string").nunique() <= 5}
     return {
         term: ", ".join(dict.fromkeys(values.dropna().astype(str))) or MISSING
         for term, values in ({"Pruners": found["pruner"], "Modes": found["mode"]} | few).items()

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
+from sklearn_tickets.benchmark._checks import check_integer
 from sklearn_tickets.benchmark._problem import Problem
 from sklearn_tickets.benchmark._pruners import PrunerFactory, modes_of, set_up
 from sklearn_tickets.benchmark._runs import SeekRun
@@ -25,12 +25,6 @@ class Budget:
     def __post_init__(self) -> None:
         for name, minimum in [("n_rounds", 1), ("round_epochs", 0), ("final_epochs", 1)]:
             check_integer(name, getattr(self, name), minimum)
-
-
-def check_integer(name: str, value: object, minimum: int) -> None:
-    """Raise a ValueError unless a value is an integer that is not below a minimum."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
-        raise ValueError(f"{name} must be an integer of at least {minimum}; got {value!r}.")
 
 
 def possible_modes(problem: Problem, name: str, make_pruner: PrunerFactory) -> tuple[str, ...]:

@@ -9,13 +9,13 @@ import pandas as pd
 from sklearn.base import clone
 
 from sklearn_tickets._random import independent_rng
+from sklearn_tickets.benchmark._checks import check_integer
 from sklearn_tickets.benchmark._problem import PlantedProblem
 from sklearn_tickets.benchmark._pruners import DEFAULT, PrunerFactory, named_pruners
 from sklearn_tickets.benchmark._runs import run_all
 from sklearn_tickets.benchmark._searches import (
     REFERENCES,
     Budget,
-    check_integer,
     possible_modes,
     reference_runs,
     search_run,
@@ -222,7 +222,7 @@ def numeric_densities(
             "pruners=[] for the references alone."
         )
     for density in numbers:
-        if not isinstance(density, Real) or not 0 < density <= 1:
+        if not isinstance(density, Real) or isinstance(density, bool) or not 0 < density <= 1:
             raise ValueError(
                 f"densities contains {density!r}; pass fractions above 0 and at most 1 or 'ticket'."
             )

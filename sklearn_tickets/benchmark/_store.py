@@ -203,12 +203,11 @@ class Store:
         )
         with closing(finished):
             records = [
-                {"key": key, "error": error}
-                | json.loads(setup)
-                | {"density": None}  # as a number, if it was measured
-                | json.loads(result)
+                {"key": key, "error": error} | json.loads(setup) | json.loads(result)
                 for key, setup, result, error in finished
             ]
         frame = pd.DataFrame(records, columns=["key", *COLUMNS, *_MORE_COLUMNS]).set_index("key")
         frame["parameters"] = frame["parameters"].map(json.dumps)
+        # That of a planted ticket is not known if the row failed early.
+        frame["density"] = pd.to_numeric(frame["density"], errors="coerce")
         return frame.astype(SETUP_TYPES | _TYPES)
