@@ -94,24 +94,34 @@ def grid_command(argv: Sequence[str], name: str) -> int:
         store = Store(args.store)
     except ValueError as error:
         parser.error(str(error))
-    try:
-        with cluster, store, training_progress() as callback:
-            table = run_grid(
-                grid,
-                store,
-                n_jobs=args.jobs,
-                retry_failed=args.retry_failed,
-                callback=callback,
+    with cluster, store:
+        if n_finished := _count_finished(plan, store):
+            print(f"{n_finished} of {len(plan)} rows are finished already.", file=sys.stderr)
+        try:
+            with training_progress() as callback:
+                table = run_grid(
+                    grid,
+                    store,
+                    n_jobs=args.jobs,
+                    retry_failed=args.retry_failed,
+                    callback=callback,
+                )
+        except KeyboardInterrupt:
+            print(
+                f"Interrupted; {_count_finished(plan, store)} of {len(plan)} rows are finished, "
+                f"and kept in {args.store}. The same command goes on.",
+                file=sys.stderr,
             )
-    except KeyboardInterrupt:
-        print(
-            f"Interrupted; finished rows are in {args.store}. The same command goes on.",
-            file=sys.stderr,
-        )
-        return 130
+            return 130
     n_failed = table["error"].notna().sum()
     print(f"{len(table)} rows are in {args.store}; {n_failed} of them failed.")
     return int(n_failed > 0)
+
+
+def _count_finished(plan: pd.DataFrame, store: Store) -> int:
+    """Count the rows of a plan that a store has, failed ones included."""
+    states = store.states()
+    return sum(states.get(key, "running") != "running" for key in plan.index)
 
 
 def _list_rows(plan: pd.DataFrame, path: str) -> str:

@@ -118,8 +118,15 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys):
 
     monkeypatch.setattr(grid_command, "run_grid", run_grid)
     assert main(["grid", "grid.toml"]) == 130
-    expected = "Interrupted; finished rows are in results.sqlite. The same command goes on.\n"
-    assert capsys.readouterr().err == expected
+    expected = "Interrupted; 0 of 3 rows are finished, and kept in results.sqlite. The same "
+    assert capsys.readouterr().err == f"{expected}command goes on.\n"
+
+
+def test_what_is_finished_is_counted(capsys):
+    assert main(["grid", "grid.toml", "--jobs=1"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["grid", "grid.toml", "--jobs=1"]) == 0
+    assert capsys.readouterr().err == "3 of 3 rows are finished already.\n"
 
 
 @pytest.mark.filterwarnings("ignore:1 of 3 runs failed")

@@ -72,7 +72,10 @@ class Centered(nn.Module):
 
 
 OBSTACLES = {
-    "training is random": (make_net(Noisy), "torch cannot stack the module: vmap: "),
+    "training is random": (
+        make_net(Noisy),
+        "torch cannot stack the module: its forward draws random numbers in training, as Dropout",
+    ),
     "buffer": (make_net(Centered), "a stack changes the module's buffer mean in another way"),
     "unused": (make_net(Idle), "torch cannot stack the module: "),
     "local class": (make_net(type("Local", (MLP,), {})), "the module cannot be pickled"),
@@ -91,7 +94,7 @@ OBSTACLES = {
     ),
     "callback with a default's name": (
         CIRCLE.make_net(max_epochs=2, callbacks__valid_acc=EarlyStopping("train_loss", 1)),
-        "the net has callbacks that do more than read an epoch's results",
+        "the net has callbacks that do more than read an epoch's results: EarlyStopping",
     ),
     "train_split": (
         make_net(MLP, train_split=ValidSplit(0.3, stratified=False)),

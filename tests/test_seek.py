@@ -300,3 +300,13 @@ def test_table_survives_a_csv_file(table, tmp_path):
     table.to_csv(tmp_path / "seek.csv", index=False)
     read = pd.read_csv(tmp_path / "seek.csv")
     pd.testing.assert_frame_equal(read, table, check_exact=True)
+
+
+def test_pruners_have_names_of_their_own_in_the_table():
+    pruners = {"control": "random", "mine": "sklearn_tickets.pruners:SNIPPruner", "own": SNIPPruner}
+    table = seek(GENERATOR, pruners=pruners, densities=[0.3], **TINY).query("mode == 'single'")
+    assert table["pruner"].tolist() == ["control", "mine", "own"]
+    mine, own = table["weak"].iloc[1:]
+    assert mine == own
+    with pytest.raises(ValueError, match="unknown name 'rondom'; did you mean 'random'"):
+        seek(GENERATOR, pruners={"control": "rondom"}, **TINY)

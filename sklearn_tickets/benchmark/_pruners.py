@@ -135,10 +135,13 @@ def modes_of(pruner: BasePruner) -> tuple[str, ...]:
 
 
 def named_pruners(
-    pruners: str | Iterable[str] | Mapping[str, PrunerFactory],
-) -> Mapping[str, PrunerFactory]:
+    pruners: str | Iterable[str] | Mapping[str, str | PrunerFactory],
+) -> dict[str, PrunerFactory]:
     """Return pruners by name."""
-    if isinstance(pruners, Mapping):
-        return pruners
-    names = [pruners] if isinstance(pruners, str) else pruners
-    return {name: find_pruner(name) for name in names}
+    if not isinstance(pruners, Mapping):
+        names = [pruners] if isinstance(pruners, str) else pruners
+        pruners = {name: name for name in names}
+    return {
+        name: find_pruner(pruner) if isinstance(pruner, str) else pruner
+        for name, pruner in pruners.items()
+    }

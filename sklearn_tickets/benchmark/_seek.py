@@ -50,7 +50,7 @@ def seek(
     generator: PlantedTicketGenerator,
     n_samples: int = 10_000,
     *,
-    pruners: Iterable[str] | Mapping[str, PrunerFactory] = DEFAULT,
+    pruners: Iterable[str] | Mapping[str, str | PrunerFactory] = DEFAULT,
     densities: Iterable[float | Literal["ticket"]] = (0.1, 0.01, "ticket"),
     n_rounds: int = 10,
     round_epochs: int = 5,
@@ -76,10 +76,11 @@ def seek(
     n_samples : int, default=10_000
         Number of samples, at least 100. The last tenth is held out to measure all
         qualities.
-    pruners : iterable of str or mapping of str to callable, default=DEFAULT
+    pruners : iterable of str or mapping of str to str or callable, default=DEFAULT
         Names from `PRUNERS`, or ``"package.module:Class"`` of pruners of your own; or a mapping of
-        names to classes or other callables that make a pruner from a skorch net and keyword
-        arguments, such as ``functools.partial(SNIPPruner, n_score_samples=20)``.
+        names for the table to these, to classes, or to other callables that make a pruner from a
+        skorch net and keyword arguments, such as ``functools.partial(SNIPPruner,
+        n_score_samples=20)``.
     densities : iterable of float in (0, 1] or "ticket", default=(0.1, 0.01, "ticket")
         Fractions of the parameters to keep, at least one; ``"ticket"`` is the planted ticket's own.
     n_rounds : int, default=10

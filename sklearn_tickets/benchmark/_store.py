@@ -122,10 +122,13 @@ class Store:
                 self.connection.close()
                 raise
         except sqlite3.Error as error:
-            action = "written" if mode == "a" else "read"
+            action, remedy = "read", ""
+            if mode == "a":
+                action = "written"
+                remedy = ", or a new one in a folder that exists and can be written to"
             raise ValueError(
                 f"path={str(path)!r} cannot be {action} as a store of results ({error}); give a "
-                "file of `run_grid`, or a new one in a folder that exists and can be written to."
+                f"file of `run_grid`{remedy}."
             ) from error
 
     def _check(self, create: bool) -> None:

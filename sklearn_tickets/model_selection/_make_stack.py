@@ -28,6 +28,8 @@ def try_out(member: Member) -> None:
             module(X)
     except Exception as error:
         reason = str(error).partition(". ")[0]
+        if "random operation" in reason:
+            reason = "its forward draws random numbers in training, as Dropout does"
         raise CannotStackError(f"torch cannot stack the module: {reason}") from error
     for name, buffer in module.named_buffers():
         if not torch.allclose(stack.buffers[name][0], buffer, equal_nan=True):

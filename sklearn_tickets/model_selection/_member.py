@@ -186,12 +186,15 @@ def _check(training: Training) -> None:
     net = training.net
     module, criterion, optimizer = net.module_, net.criterion_, net.optimizer_
     layers = list(module.modules())
-    others = [type(each) for _, each in net.callbacks_ if not _is_reader(each, net)]
+    callbacks = [type(each) for _, each in net.callbacks_ if not _is_reader(each, net)]
+    others = ", ".join(kind.__name__ for kind in callbacks if kind is not HoldMask)
     obstacles = {
         "the net's class is not one of skorch's own": (
             type(net) not in (NeuralNetClassifier, NeuralNetRegressor)
         ),
-        "the net has callbacks that do more than read an epoch's results": others != [HoldMask],
+        f"the net has callbacks that do more than read an epoch's results: {others}": (
+            callbacks != [HoldMask]
+        ),
         "the pruner defines the training itself": bool(training.callbacks),
         "a mask is learned on a GPU": training.learner is not None and net.device != "cpu",
         "the net has a train_split that may differ from time to time, unlike ValidSplit with "
