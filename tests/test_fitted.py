@@ -1,5 +1,7 @@
 """Fitted pruners: their predictions, probabilities and outputs."""
 
+import threading
+import time
 from functools import partial
 
 import numpy as np
@@ -287,3 +289,26 @@ def test_hidden_units_are_counted_on_rows_of_the_data():
     net = make_net("classifier", module=FromOne)
     pruner = MagnitudePruner(net, sparsity=0.5, random_state=0).fit(X, X[:, 0] > 2)
     assert len(pruner.get_feature_names_out()) == pruner.transform(X).shape[1]
+
+
+class Slow(MLP):
+    """Takes its time in a thread of this name."""
+
+    has_begun = threading.Event()
+
+    def forward(self, X):
+        if threading.current_thread().name == "slow":
+            self.has_begun.set()
+            time.sleep(0.1)
+        return super().forward(X)
+
+
+def test_threads_that_read_the_strong_ticket_leave_predictions_alone(data):
+    X, y = data
+    pruner = MagnitudePruner(make_net("classifier", module=Slow), sparsity=0.5, random_state=0)
+    expected = pruner.fit(X, y).predict_proba(X)
+    thread = threading.Thread(target=pruner.strong_predict, args=(X,), name="slow")
+    thread.start()
+    assert Slow.has_begun.wait(10)
+    np.testing.assert_array_equal(pruner.predict_proba(X), expected)
+    thread.join()

@@ -161,7 +161,10 @@ def test_callbacks_score_the_gated_network(kind, scoring, on_train, use_caching,
 
 
 class Watches(Callback):
-    """Remembers whether predictions changed the weights."""
+    """Predicts, also before the first step, and remembers whether this changed the weights."""
+
+    def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
+        net.predict(dataset_valid)
 
     def on_epoch_end(self, net, dataset_valid=None, **kwargs):
         before = [p.clone() for p in net.module_.parameters()]

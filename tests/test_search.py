@@ -210,6 +210,20 @@ def test_global_random_streams_are_left_alone():
     assert_array_equal(np.random.uniform(size=2), expected[1])
 
 
+def test_fits_that_an_error_leaves_unfinished_reset_no_random_streams():
+    torch.manual_seed(3)
+    expected = torch.rand(2), torch.rand(2)
+    torch.manual_seed(3)
+    pruner = MagnitudePruner(CIRCLE.make_net(max_epochs=1), random_state=0)
+    search = BatchedGridSearchCV(pruner, [{"sparsity": [0.5]}, {"density": [0.5]}], cv=2)
+    with pytest.raises(ValueError, match="Invalid parameter 'density'") as raised:
+        search.fit(CIRCLE.X, CIRCLE.y)
+    assert torch.equal(torch.rand(2), expected[0])
+    del raised
+    gc.collect()
+    assert torch.equal(torch.rand(2), expected[1])
+
+
 def test_a_limit_of_memory_must_be_positive():
     search = BatchedGridSearchCV(MagnitudePruner(CIRCLE.make_net()), {}, max_batch_bytes=0)
     with pytest.raises(InvalidParameterError, match="'max_batch_bytes' parameter"):

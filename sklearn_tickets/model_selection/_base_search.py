@@ -5,7 +5,6 @@ from numbers import Integral
 from typing import Any, Self
 
 import torch
-from joblib import parallel_config
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.model_selection._search import BaseSearchCV
@@ -56,7 +55,7 @@ class BatchedSearch(BaseSearchCV):
                 stacklevel=2,
             )
             return super().fit(X, y, **params)
-        with parallel_config(backend=SearchBackend(self.n_jobs, self.max_batch_bytes)):
+        with SearchBackend(self.n_jobs, self.max_batch_bytes).context:
             return super().fit(X, y, **params)
 
     def _obstacle(self) -> str | None:

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 import torch
+from joblib import parallel_config
 from sklearn.base import BaseEstimator
 from skorch.callbacks import EpochScoring, ProgressBar
 from torch import Tensor
@@ -172,7 +173,9 @@ def trainings_of(
     pruner.fit = lambda X, y=None, sample_weight=None: data.extend((X, y, sample_weight))
     pruner.__sklearn_clone__ = lambda: pruner
     try:
-        estimator.fit(X, y, **params)
+        # A thread that fits another pruner would wait for the random streams, and this one for it.
+        with parallel_config(backend="sequential"):
+            estimator.fit(X, y, **params)
     finally:
         del pruner.fit, pruner.__sklearn_clone__
     pruner._validate_params()

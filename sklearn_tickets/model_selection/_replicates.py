@@ -84,10 +84,10 @@ def fit_replicates(
     tasks = [
         Task(pruner, {"estimator__module": each.module}, each.X, each.y) for each in planted_list
     ]
-    parallel = make_parallel(n_jobs)
-    fitted = []
-    for outcome in fit_together(tasks, parallel, effective_n_jobs(n_jobs), max_batch_bytes):
+    jobs = make_parallel(n_jobs), effective_n_jobs(n_jobs)
+    # All of them, because joblib warns of results that nobody takes.
+    outcomes = [*fit_together(tasks, *jobs, max_batch_bytes)]
+    for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
-        fitted.append(outcome.estimator)
-    return fitted
+    return [outcome.estimator for outcome in outcomes]

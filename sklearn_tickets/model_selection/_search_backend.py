@@ -4,13 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from joblib import Parallel, effective_n_jobs
-from joblib.parallel import (
-    BatchedCalls,
-    FallbackToBackend,
-    ParallelBackendBase,
-    SequentialBackend,
-)
+from joblib import effective_n_jobs, parallel_config
+from joblib.parallel import BatchedCalls, ParallelBackendBase
 from sklearn.base import BaseEstimator
 
 from sklearn_tickets.model_selection._together import Outcome, Task, fit_together, make_parallel
@@ -58,29 +53,38 @@ class SearchBackend(ParallelBackendBase):
     waits for all of these calls, and divides them among the jobs of the backend that is active
     when this one is made. Each job trains the networks of its calls together.
 
+    Once made, it is the active backend until a search takes it: what estimators and scorers run in
+    parallel is up to the backend that was active before, as usual.
+
     Parameters
     ----------
     n_jobs : int or None
         Number of jobs.
     max_batch_bytes : int
         Memory limit for the trainings of all jobs together.
+
+    Attributes
+    ----------
+    context : parallel_config
+        Ends with the search, in case it never takes the backend.
     """
+
+    supports_sharedmem = True
 
     def __init__(self, n_jobs: int | None, max_batch_bytes: int) -> None:
         super().__init__()
         self.limits = make_parallel(n_jobs), effective_n_jobs(n_jobs), max_batch_bytes
-        self.parallel: Parallel | None = None
         self.tasks: list[ScoredTask] = []
         self.results: Iterator[dict[str, Any]] = iter(())
+        self.context = parallel_config(backend=self)
 
     def effective_n_jobs(self, n_jobs: int) -> int:
         """Return 2, because joblib runs a single job without its backend."""
         return 2
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **options: Any) -> int:
-        """Serve the search, which comes first, but not what estimators and scorers run."""
-        if self.parallel is not None:
-            raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+        """Serve the search, which comes first, and nothing else."""
+        self.context.unregister()
         # Otherwise, joblib would wait for results before the last calls.
         parallel.pre_dispatch = "all"
         return super().configure(n_jobs, parallel, **options)

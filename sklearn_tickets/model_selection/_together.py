@@ -180,20 +180,24 @@ def fit_in_batches(
     """
     waiting: list[tuple[Task, BaseEstimator, Course]] = []
     taken, found = 0, dict[str, Scores]()
-    for i, task in enumerate(tasks, 1):
-        with shared_gradients(found):
-            waiting.append((task, *task.start()))
-        training = waiting[-1][2].training
-        taken += 0 if training is None else n_bytes(training)
-        shared = sum(part.nbytes for gradient in found.values() for part in gradient.values())
-        if not taken or taken + shared >= max_batch_bytes or i == len(tasks):
-            if taken and len(waiting) < MIN_MEMBERS and i < len(tasks):
-                log(
-                    logging.INFO,
-                    f"Trainings are not stacked: max_batch_bytes={max_batch_bytes} per job has "
-                    f"room for {len(waiting)}, and a stack needs {MIN_MEMBERS}.",
-                )
-            finish([course for *_, course in waiting], log)
-            for begun, estimator, course in waiting:
-                yield begun.result(Outcome(estimator, course.error, course.seconds))
-            waiting, taken, found = [], 0, {}
+    try:
+        for i, task in enumerate(tasks, 1):
+            with shared_gradients(found):
+                waiting.append((task, *task.start()))
+            training = waiting[-1][2].training
+            taken += 0 if training is None else n_bytes(training)
+            shared = sum(part.nbytes for gradient in found.values() for part in gradient.values())
+            if not taken or taken + shared >= max_batch_bytes or i == len(tasks):
+                if taken and len(waiting) < MIN_MEMBERS and i < len(tasks):
+                    log(
+                        logging.INFO,
+                        f"Trainings are not stacked: max_batch_bytes={max_batch_bytes} per job has "
+                        f"room for {len(waiting)}, and a stack needs {MIN_MEMBERS}.",
+                    )
+                finish([course for *_, course in waiting], log)
+                for begun, estimator, course in waiting:
+                    yield begun.result(Outcome(estimator, course.error, course.seconds))
+                waiting, taken, found = [], 0, {}
+    finally:
+        for *_, course in waiting:
+            course.close()

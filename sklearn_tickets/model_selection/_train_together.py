@@ -45,8 +45,14 @@ def train_together(sequences: Iterable[Generator[Training, None, None]]) -> None
     Exception
         The error of the first sequence that fails.
     """
-    courses = [Course(trainings) for trainings in sequences]
-    finish(courses, Log())
+    courses: list[Course] = []
+    try:
+        for trainings in sequences:
+            courses.append(Course(trainings))
+        finish(courses, Log())
+    finally:
+        for course in courses:
+            course.close()
     for course in courses:
         if course.error is not None:
             raise course.error
@@ -55,32 +61,28 @@ def train_together(sequences: Iterable[Generator[Training, None, None]]) -> None
 def finish(courses: Sequence[Course], log: Callable[[int, str], None]) -> None:
     """Run all trainings."""
     obstacles: dict[bytes, str | None] = {}
-    try:
-        while waiting := [course for course in courses if course.training is not None]:
-            groups: dict[bytes, list[tuple[Course, Member]]] = defaultdict(list)
-            for course in waiting:
-                if not course.training.n_epochs:
-                    course.train()
-                    continue
-                try:
-                    member = course.member(obstacles)
-                except CannotStackError as error:
-                    log(logging.INFO, f"Trainings are not stacked: {error}.")
-                    course.train()
-                else:
-                    groups[member.key].append((course, member))
-            if len(waiting) >= MIN_MEMBERS > max(map(len, groups.values()), default=len(courses)):
-                log(
-                    logging.INFO,
-                    f"Trainings are not stacked: fewer than {MIN_MEMBERS} have the same network, "
-                    "optimizer, loss, batch size and numbers of batches and epochs.",
-                )
-            for group in groups.values():
-                for stack in _stacks(group):
-                    _train(stack, log)
-    finally:
-        for course in courses:
-            course.close()
+    while waiting := [course for course in courses if course.training is not None]:
+        groups: dict[bytes, list[tuple[Course, Member]]] = defaultdict(list)
+        for course in waiting:
+            if not course.training.n_epochs:
+                course.train()
+                continue
+            try:
+                member = course.member(obstacles)
+            except CannotStackError as error:
+                log(logging.INFO, f"Trainings are not stacked: {error}.")
+                course.train()
+            else:
+                groups[member.key].append((course, member))
+        if len(waiting) >= MIN_MEMBERS > max(map(len, groups.values()), default=len(courses)):
+            log(
+                logging.INFO,
+                f"Trainings are not stacked: fewer than {MIN_MEMBERS} have the same network, "
+                "optimizer, loss, batch size and numbers of batches and epochs.",
+            )
+        for group in groups.values():
+            for stack in _stacks(group):
+                _train(stack, log)
 
 
 def _stacks(group: list[tuple[Course, Member]]) -> Iterator[list[list[tuple[Course, Member]]]]:

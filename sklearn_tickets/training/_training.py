@@ -31,9 +31,9 @@ from sklearn_tickets.training._state import (
 from sklearn_tickets.training._weighted_loss import weighted_loop, with_weights
 
 # Callbacks of a training are closer to its steps than those of the net: they are notified first
-# after a step, and last of everything else.
-_FIRST = ("on_grad_computed", "on_batch_end")
-_LAST = ("on_train_begin", "on_epoch_begin", "on_batch_begin", "on_epoch_end", "on_train_end")
+# after a step and of a new epoch, and last of everything else.
+_FIRST = ("on_epoch_begin", "on_grad_computed", "on_batch_end")
+_LAST = ("on_train_begin", "on_batch_begin", "on_epoch_end", "on_train_end")
 
 
 @dataclass(eq=False)
@@ -60,8 +60,9 @@ class Training:
     penalty : L1Penalty or None, default=None
         Penalty that is added to the loss.
     callbacks : mapping of str to Callback, default={}
-        Callbacks for this training only, in addition to those of the net. They are notified of
-        gradients and of the end of a batch before those, and of everything else after them.
+        Callbacks for this training only, in addition to those of the net. They are notified of a
+        new epoch, of gradients and of the end of a batch before those, and of everything else
+        after them.
     sample_weight : ndarray of shape (n_samples,) or None, default=None
         Weights of the losses of the rows; see `weighted_loss`.
     learner : MaskLearner or None, default=None

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_tickets._network import Rows, hidden_features, infer, plain_module
+from sklearn_tickets._network import Rows, evaluating, hidden_features, infer, plain_module
 from sklearn_tickets.masks import TicketMask
 from sklearn_tickets.pruners.base._inputs import InputsMixin
 from sklearn_tickets.pruners.base._readings import (
@@ -128,15 +128,18 @@ class FittedTicketMixin(InputsMixin, ClassNamePrefixFeaturesOutMixin, Transforme
     def _is_untrained(self) -> bool:
         """Whether the sparse network still is the strong ticket."""
         mask, initial = self.mask_, self.initial_state_
-        parameters = dict(plain_module(self.estimator_.module_).named_parameters())
-        # One after the other, the smallest first: the first one usually tells.
-        return all(
-            torch.equal(
-                parameters[name].cpu(),
-                initial[name].masked_fill(~mask[name], 0) if name in mask else initial[name],
+        module = plain_module(self.estimator_.module_)
+        # Not while another thread evaluates the network with other weights.
+        with evaluating(module):
+            parameters = dict(module.named_parameters())
+            # One after the other, the smallest first: the first one usually tells.
+            return all(
+                torch.equal(
+                    parameters[name].cpu(),
+                    initial[name].masked_fill(~mask[name], 0) if name in mask else initial[name],
+                )
+                for name in sorted(parameters, key=lambda name: parameters[name].numel())
             )
-            for name in sorted(parameters, key=lambda name: parameters[name].numel())
-        )
 
     def _rescale(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         return outputs * self.output_scale_ / self.temperature_
