@@ -236,7 +236,7 @@ def test_equal_ranks_are_shared():
         return list(best_ranks(mean_ranks(runs_of(rows))))
 
     assert ranked([row(name, weak=0.5) for name in "abcde"] + [row("f", weak=0.1)]) == [
-        "5 methods share the best rank, 3.0 of 6 on average: a (single), b (single), c (single) "
+        "5 methods share the best rank, 3.0 of 6 on average: a (single); b (single); c (single) "
         "and 2 more."
     ]
     seeds = [row(*run, seed=seed) for seed in range(3) for run in [("a",), ("b", "single", 0.4)]]
@@ -268,7 +268,7 @@ def test_collapsed_references_are_counted_apart():
 
 def test_the_front_and_the_best_of_the_lowest_density_are_named():
     summary = medians(runs_of([row("a"), row("b", seconds=2.0), row("c", weak=0.4)]))
-    assert "At the lowest density, 0.01, a (single), b (single) are best with 0.500." in (
+    assert "At the lowest density, 0.01, a (single); b (single) are best with 0.500." in (
         describe_curves(summary)
     )
     assert describe_costs(costs(summary)).endswith(

@@ -47,7 +47,7 @@ def overlaps(runs: pd.DataFrame) -> Iterator[str]:
     is_found = ~runs["is_reference"] & (runs["level"] == TICKET_LEVEL)
     found = runs[is_found & runs["overlap"].notna()]
     if not found.empty:
-        most = found.loc[found["overlap"].idxmax()]
+        most = found.iloc[found["overlap"].argmax()]
         n_above = (found["overlap"] > 2 * found["chance"]).sum()
         yield (
             "Overlap with the planted ticket, at its size: more than twice the chance level in "
@@ -285,7 +285,7 @@ def facts(frame: pd.DataFrame) -> dict[str, str]:
     columns = {"Pruners": found["pruner"], "Modes": found["mode"]}
     for name in others:
         if 1 <= frame[name].astype("string").nunique() <= 5:
-            has_none = is_data.any() and frame.loc[is_data, name].isna().all()
+            has_none = is_data.any() and frame[name][is_data].isna().all()
             columns[f"{name} (planted problems)" if has_none else str(name)] = frame[name]
     return {
         term: ", ".join(dict.fromkeys(values.dropna().astype(str))) or MISSING
@@ -296,7 +296,7 @@ def facts(frame: pd.DataFrame) -> dict[str, str]:
 def _few(methods: pd.Series) -> str:
     """Name at most three methods, and how many more there are."""
     names = list(methods)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return "; ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _list(problems: pd.Series) -> str:
