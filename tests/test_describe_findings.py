@@ -38,6 +38,24 @@ def test_it_is_said_if_nobody_is_near():
     assert lines[1].endswith(": none is as good as planted.")
 
 
+def with_reference(name, strong, weak):
+    """The table with one more reference."""
+    return pd.concat([TABLE, TABLE[:1].assign(pruner=name, strong=strong, weak=weak)])
+
+
+def test_the_better_control_is_named():
+    second = describe_findings(with_reference("constant", 0.434, 0.434)).splitlines()[1]
+    assert "0.544 above the constant network (0.434): as good" in second
+    second = describe_findings(with_reference("constant", 0.1, 0.1)).splitlines()[1]
+    assert "0.778 above the best random mask (0.200): as good" in second
+
+
+def test_the_ticket_counts_as_trained_with_its_scale_if_that_is_better():
+    second = describe_findings(with_reference("scaled", 0.987, 0.995)).splitlines()[1]
+    assert second.startswith("Nearest is rewinding, 0.017 below the planted ticket (0.995)")
+    assert second.endswith(": none is as good as planted.")
+
+
 def test_errors_are_compared_by_factors():
     errors = TABLE.assign(metric="mse", strong=1 - TABLE["strong"], weak=1 - TABLE["weak"])
     assert describe_findings(errors).splitlines()[1] == (

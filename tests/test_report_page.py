@@ -11,6 +11,15 @@ import pytest
 from sklearn_tickets.benchmark import COLUMNS, seek, write_report
 from sklearn_tickets.benchmark._report_rows import merge_repeats, prepare_rows
 from sklearn_tickets.benchmark._report_statistics import comparisons, costs, mean_ranks, medians
+from sklearn_tickets.benchmark._report_words import (
+    best_ranks,
+    describe_costs,
+    describe_curves,
+    facts,
+    findings,
+    mishaps,
+    overlaps,
+)
 from tests.browser import CHROMIUM, Browser
 from tests.test_seek import GENERATOR, TINY
 
@@ -111,7 +120,7 @@ def test_wins_ties_and_losses_by_hand():
     assert against.index.tolist() == ["a (single)", "b (single)", "c (single)", "d (single)"]
     assert against.to_numpy().tolist() == [[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 1, 1]]
     assert by_name.loc[("shuffled ticket", "random (multi)")].tolist() == [1, 0, 0, 1]
-    assert "planted ticket" not in by_name.index.get_level_values(0)
+    assert "trained planted ticket" not in by_name.index.get_level_values(0)
 
 
 def test_errors_within_a_tenth_are_ties():
@@ -187,6 +196,90 @@ def test_names_tell_what_differs():
         f"{start} nan, mse",
         f"{start} nan, accuracy",
     ]
+
+
+# The sentences.
+
+
+def said(rows):
+    return list(findings(medians(runs_of(rows))))
+
+
+def test_methods_are_measured_by_the_best_of_the_ticket():
+    ruined = [row("planted", "given", 0.5, strong=0.99), row("a", weak=0.56)]
+    comparison, ruin = said(ruined)
+    assert comparison.startswith(
+        "With as few parameters as the planted ticket, the best method is as good as the ticket, "
+        "or better, on 0 of 1 problem."
+    )
+    assert ruin == "Training makes the planted ticket itself worse on 1 of 1 problem."
+    untrained = row("b", weak=0.1, strong=0.985)
+    assert "on 1 of 1 problem" in said([*ruined, untrained])[0]
+    kept = [row("planted", "given", 0.9), row("a", weak=0.9)]
+    assert len(said(kept)) == 1
+    scaled = row("scaled", "given", 0.95)
+    assert "on 0 of 1 problem" in said([*kept, scaled])[0]
+
+
+def test_it_is_said_if_nobody_beats_the_constant_network():
+    constant = row("constant", "given", 0.48, density=1e-4)
+    rows = [constant, row("a", weak=0.48), row("b", weak=0.49, density=0.5)]
+    assert said(rows) == [
+        "After training, no method is better than the constant network, at any density, on 1 of 1 "
+        "problem."
+    ]
+    assert not said([*rows, row("c", weak=0.6, density=0.5)])
+
+
+def test_equal_ranks_are_shared():
+    def ranked(rows):
+        return list(best_ranks(mean_ranks(runs_of(rows))))
+
+    assert ranked([row(name, weak=0.5) for name in "abcde"] + [row("f", weak=0.1)]) == [
+        "5 methods share the best rank, 3.0 of 6 on average: a (single); b (single); c (single) "
+        "and 2 more."
+    ]
+    seeds = [row(*run, seed=seed) for seed in range(3) for run in [("a",), ("b", "single", 0.4)]]
+    # Two seeds have intervals, but too short ones.
+    assert ranked(seeds[:4]) == ["a (single) ranks best, 1.0 of 2 on average."]
+    assert ranked(seeds) == [
+        "a (single) ranks best, 1.0 of 2 on average (95 % interval 1.0 to 1.0, which overlaps with "
+        "that of none of 1 other method)."
+    ]
+    assert ranked(seeds[:1]) == []
+
+
+def test_overlap_is_compared_with_chance():
+    found = [row("a", overlap=0.02), row("b", overlap=0.03), row("c", overlap=0.9, density=0.5)]
+    assert list(overlaps(runs_of([*references(), *found, row("d") | FAILED]))) == [
+        "Overlap with the planted ticket, at its size: more than twice the chance level in 1 of 2 "
+        "masks; at most 0.030 (b (single) on circle, depth 5, width 100, chance 0.010)."
+    ]
+    assert list(overlaps(runs_of(found))) == []
+
+
+def test_collapsed_references_are_counted_apart():
+    collapsed = {"collapsed": True}
+    rows = [row("a") | collapsed, row("b"), row("constant", "given") | collapsed]
+    assert next(mishaps(prepare_rows(pd.DataFrame(rows)))).startswith(
+        "1 of 2 pruned networks and 1 of 1 reference collapsed:"
+    )
+
+
+def test_the_front_and_the_best_of_the_lowest_density_are_named():
+    summary = medians(runs_of([row("a"), row("b", seconds=2.0), row("c", weak=0.4)]))
+    assert "At the lowest density, 0.01, a (single); b (single) are best with 0.500." in (
+        describe_curves(summary)
+    )
+    assert describe_costs(costs(summary)).endswith(
+        "Front of speed and quality (no faster method is as good): a (single) (1 s, 0.500)."
+    )
+
+
+def test_settings_of_planted_problems_are_told_as_such():
+    frame = pd.DataFrame([row("a", noise=0.01), row("a", task="digits", depth=None, width=None)])
+    assert facts(frame)["noise (planted problems)"] == "0.01"
+    assert facts(frame[:1])["noise"] == "0.01"
 
 
 # The page.
@@ -294,10 +387,8 @@ def test_markdown_says_the_same(tmp_path):
     assert [line for line in lines if line.startswith("## ")] == [
         f"## {title}" for title in re.findall(r"<h2>(.*)</h2>", page.replace("All rows", "Medians"))
     ]
-    assert (
-        "| circle, depth 5, width 100 | a (single) | 0.876 | 0.900 | 0.250 | 0.300 | 0.400 |"
-        in lines
-    )
+    closest = "a (single) | 0.876 | 0.250 | 0.900 | - | 0.300 | 0.400 | - |"
+    assert f"| circle, depth 5, width 100 | {closest}" in lines
     assert "| b\\|c (single) | method | weak | 1 | 1 | 1 | 0 | 0.0 |" in lines
     widths = [re.sub(r"\\.", "", line).count("|") for line in lines]
     for head, width in zip(lines, widths, strict=True):
@@ -319,7 +410,7 @@ def test_markdown_says_the_same(tmp_path):
         ("all failed", "2 runs of 4 failed"),
         ("all failed", "No method has a result"),
         ("no method", "Without methods: circle"),
-        ("collapsed", "1 network of 2 collapsed"),
+        ("collapsed", "1 of 2 pruned networks collapsed: no input"),
         ("collapsed", "in 0 of 2 blocks"),
         ("infinite error", "2 results are errors of zero or infinity, which plots cannot show"),
         ("failed at once", "Of these, 1 failed before it was known how large their tickets are"),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_tickets.benchmark._quality import QUALITY_FORMAT, TIE, score
+from sklearn_tickets.benchmark._quality import QUALITY_FORMAT, TICKETS, TIE, score
 
 _PROBLEM = ["task", "depth", "width", "seed", "metric"]
 
@@ -22,9 +22,10 @@ def describe_findings(table: pd.DataFrame) -> str:
     -------
     text : str
         Three lines: the best sparse network, weak ticket and strong ticket; how far the best of all
-        is from random masks and from the planted ticket, of each of which the better one of its
-        trained and untrained quality counts; and how much of the planted ticket the masks contain.
-        One line if no pruner has a result, or the planted ticket has none.
+        is from the planted ticket, trained with its output scale or without, and from the better
+        one of the best random mask and the constant network, of each of which the better one of
+        its trained and untrained quality counts; and how much of the planted ticket the masks
+        contain. One line if no pruner has a result, or the planted ticket has none.
 
     Raises
     ------
@@ -61,16 +62,20 @@ def describe_findings(table: pd.DataFrame) -> str:
             "planted ticket have none: use `format_report` or `write_report`."
         )
     table = table.assign(best=_better(table))
-    planted = table[table["pruner"] == "planted"].iloc[0]
-    found = table[(table["mode"] != "given") & table["best"].notna()]
-    if found.empty or pd.isna(planted["best"]):
+    table = table[table["best"].notna()]
+    tickets = table[table["pruner"].isin(TICKETS)]
+    found = table[table["mode"] != "given"]
+    if found.empty or tickets.empty:
         return f"No {'pruner' if found.empty else 'planted ticket'} has a result."
+    planted = _best(tickets, "best")
     distance = np.abs(np.log(found["density"].astype(float) / planted["density"]))
     found = found[distance == distance.min()]
     n_modes = found.groupby("pruner")["mode"].transform("nunique")
     modes = (" (" + found["mode"] + ")").where(n_modes > 1, "")
     found = found.assign(method=found["pruner"] + modes)
-    return "\n".join([_kinds(found, planted), _distances(found, planted), _overlaps(found)])
+    controls = pd.concat([found[found["pruner"] == "random"], table[table["pruner"] == "constant"]])
+    lines = [_kinds(found, planted), _distances(found, planted, controls), _overlaps(found)]
+    return "\n".join(lines)
 
 
 def _better(table: pd.DataFrame) -> pd.Series:
@@ -102,13 +107,16 @@ def _kinds(found: pd.DataFrame, planted: Any) -> str:
     return f"With {sizes} parameters, {size}: {'; '.join(bests)}."
 
 
-def _distances(found: pd.DataFrame, planted: Any) -> str:
-    """Say how far the best is from random masks and from the planted ticket."""
+def _distances(found: pd.DataFrame, planted: Any, controls: pd.DataFrame) -> str:
+    """Say how far the best is from the planted ticket, and from the better control."""
     best, metric, truth = _best(found, "best"), planted["metric"], planted["best"]
     others = {"the planted ticket": truth}
-    random = found[found["pruner"] == "random"]
-    if not random.empty and best["pruner"] != "random":
-        others["the best random mask"] = _best(random, "best")["best"]
+    controls = controls[controls["pruner"] != best["pruner"]]
+    if not controls.empty:
+        control = _best(controls, "best")
+        is_random = control["pruner"] == "random"
+        name = "the best random mask" if is_random else "the constant network"
+        others[name] = control["best"]
     comparisons = []
     for name, quality in others.items():
         gap = best["best"] - quality

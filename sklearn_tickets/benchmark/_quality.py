@@ -7,6 +7,9 @@ import pandas as pd
 
 QUALITY: dict[Any, str] = {"accuracy": "accuracy", "mse": "mean squared error"}
 QUALITY_FORMAT: dict[Any, str] = {"accuracy": "{:.3f}", "mse": "{:.1e}"}
+# References that are the planted ticket, the second one with its output scale. The best of what
+# they reach, trained and untrained, is what methods are measured by.
+TICKETS = ("planted", "scaled")
 # Scores that differ by no more are ties; rounding errors do not decide.
 TIE = 1 + 1e-9
 

@@ -27,6 +27,7 @@ from sklearn_tickets.benchmark._report_tables import (
 )
 from sklearn_tickets.benchmark._report_words import (
     GLOSSARY,
+    best_ranks,
     count,
     describe_controls,
     describe_costs,
@@ -36,6 +37,7 @@ from sklearn_tickets.benchmark._report_words import (
     findings,
     limits,
     mishaps,
+    overlaps,
     repeats,
 )
 
@@ -128,7 +130,7 @@ def make_report(frame: pd.DataFrame) -> Report:
             else "Which pruner finds the best networks?"
         ),
         lead=", ".join(count(n, noun) for noun, n in amounts.items()) + ".",
-        findings=list(findings(summary, ranks)),
+        findings=[*overlaps(runs), *best_ranks(ranks), *findings(summary)],
         closest=closest_table(summary),
         remarks=[*mishaps(rows), *repeats(frame, rows), *limits(runs)],
         ranks_text=describe_ranks(ranks),

@@ -57,7 +57,8 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
           the run failed before its density was known, as ``metric`` may be;
         - ``is_reference``: whether the mask was given, not searched;
         - ``failed``: whether there is no quality;
-        - ``score``: that of the quality after training.
+        - ``score``: that of the quality after training;
+        - ``best_score``: the better one of that and the score of the untrained quality.
 
     Raises
     ------
@@ -94,6 +95,7 @@ def prepare_rows(frame: pd.DataFrame) -> pd.DataFrame:
     rows["method"] = rows["name"] + modes.where(~rows["is_reference"], "")
     rows["level"] = _levels(rows)
     rows["score"] = score(rows["weak"], rows["metric"])
+    rows["best_score"] = np.fmax(rows["score"], score(rows["strong"], rows["metric"]))
     return rows
 
 
@@ -115,7 +117,7 @@ def merge_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     labels = ("task", "pruner", "name", "mode", "metric", "is_reference", "is_planted")
     first = dict.fromkeys(labels, "first")
     merged = {"collapsed": "max", "failed": "all"}
-    means = dict.fromkeys([*(n for n in NUMBERS if n != "seed"), "score"], "mean")
+    means = dict.fromkeys([*(n for n in NUMBERS if n != "seed"), "score", "best_score"], "mean")
     return rows.groupby(CELL, sort=False, as_index=False).agg(first | merged | means)
 
 

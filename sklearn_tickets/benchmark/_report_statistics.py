@@ -11,7 +11,7 @@ from sklearn_tickets.benchmark._report_rows import TICKET_LEVEL
 CONTROLS = {
     "random": "random pruner",
     "shuffled": "shuffled ticket",
-    "planted": "planted ticket",
+    "planted": "trained planted ticket",
 }
 N_RESAMPLES = 2000
 _BLOCK = ["problem", "level", "seed"]
@@ -34,7 +34,8 @@ def medians(runs: pd.DataFrame) -> pd.DataFrame:
     """
     groups = runs.groupby(["problem", "metric", "method", "level"], sort=False)
     numbers = ["density", "n_kept", "strong", "strong_raw", "weak", "overlap", "chance"]
-    summary = groups[[*numbers, "effective_density", "seconds", "score"]].median()
+    numbers += ["effective_density", "seconds", "score", "best_score"]
+    summary = groups[numbers].median()
     summary["weak_low"], summary["weak_high"] = groups["weak"].min(), groups["weak"].max()
     summary["n_seeds"] = groups["weak"].count()
     summary["n_failed"] = groups["failed"].sum()

@@ -109,6 +109,7 @@ def closest_table(summary: pd.DataFrame) -> Table:
     """Tell which method is best at the size of the planted ticket."""
     cells = []
     for (problem, metric), own in summary.groupby(["problem", "metric"], sort=False):
+        constant = own[own["is_reference"] & (own["pruner"] == "constant")]
         own = own[own["level"] == TICKET_LEVEL]
         references = own[own["is_reference"]].set_index("method")
         found = own[~own["is_reference"] & own["weak"].notna()].sort_values("score")
@@ -118,15 +119,18 @@ def closest_table(summary: pd.DataFrame) -> Table:
             continue
         qualities = [
             *best["weak"],
-            references["weak"].get("planted"),
             references["strong"].get("planted"),
+            references["weak"].get("planted"),
+            references["weak"].get("scaled"),
             next(iter(random["weak"]), None),
             references["weak"].get("shuffled"),
+            next(iter(constant["weak"]), None),
         ]
         texts = (quality_text(str(metric), value) for value in qualities)
         cells.append((str(problem), *best["method"], *texts))
     names = [Column("Problem", False), Column("Best method", False)]
-    numbers = ["Its quality", "Planted, trained", "Planted, untrained", "Random", "Shuffled"]
+    tickets = ["Planted, untrained", "Planted, trained", "Planted, scaled"]
+    numbers = ["Its quality", *tickets, "Random", "Shuffled", "Constant"]
     caption = "The best method at the size of the planted ticket, by median quality after training"
     return Table(caption, [*names, *map(Column, numbers)], cells)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_tickets.benchmark._quality import TIE, describe_quality
+from sklearn_tickets.benchmark._quality import TICKETS, TIE, describe_quality
 from sklearn_tickets.benchmark._report_rows import CELL, NUMBERS, TICKET_LEVEL
 from sklearn_tickets.benchmark._report_statistics import CONTROLS, N_RESAMPLES
 from sklearn_tickets.benchmark._report_tables import MISSING, quality_text
@@ -42,32 +42,77 @@ def count(number: float, noun: str) -> str:
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
 
 
-def findings(summary: pd.DataFrame, ranks: pd.DataFrame) -> Iterator[str]:
-    """Say which method is best, and how near the methods come to the planted ticket."""
-    if not ranks.empty:
-        best, others = ranks.iloc[0], ranks.iloc[1:]
-        sentence = f"{best['method']} ranks best, {best['rank']:.1f} of {len(ranks)} on average"
-        if pd.notna(best["high"]):
-            sentence += f" (95 % interval {best['low']:.1f} to {best['high']:.1f})"
-            n_near = int((others["low"] <= best["high"]).sum())
-            sentence += f"; {n_near or 'none'} of the {len(others)} other intervals overlap with it"
-        yield f"{sentence}."
+def overlaps(runs: pd.DataFrame) -> Iterator[str]:
+    """Say whether the masks contain more of the planted ticket than chance gives."""
+    is_found = ~runs["is_reference"] & (runs["level"] == TICKET_LEVEL)
+    found = runs[is_found & runs["overlap"].notna()]
+    if not found.empty:
+        most = found.iloc[found["overlap"].argmax()]
+        n_above = (found["overlap"] > 2 * found["chance"]).sum()
+        yield (
+            "Overlap with the planted ticket, at its size: more than twice the chance level in "
+            f"{n_above:,} of {count(len(found), 'mask')}; at most {most['overlap']:.3f} "
+            f"({most['method']} on {most['problem']}, chance {most['chance']:.3f})."
+        )
+
+
+def best_ranks(ranks: pd.DataFrame) -> Iterator[str]:
+    """Say which methods rank best, and whether others may be as good."""
+    if ranks.empty:
+        return
+    best = ranks.iloc[0]
+    is_best = np.isclose(ranks["rank"], best["rank"])
+    place = f"{best['rank']:.1f} of {len(ranks)} on average"
+    if is_best.sum() > 1:
+        names = _few(ranks.loc[is_best, "method"])
+        yield f"{is_best.sum()} methods share the best rank, {place}: {names}."
+    elif best["n_seeds"] < 3:
+        yield f"{best['method']} ranks best, {place}."
+    else:
+        n_near = (ranks["low"].iloc[1:] <= best["high"]).sum()
+        yield (
+            f"{best['method']} ranks best, {place} (95 % interval {best['low']:.1f} to "
+            f"{best['high']:.1f}, which overlaps with that of {n_near or 'none'} of "
+            f"{count(len(ranks) - 1, 'other method')})."
+        )
+
+
+def findings(summary: pd.DataFrame) -> Iterator[str]:
+    """Say how near the methods come to the planted ticket, and whether they beat a constant."""
     at_ticket = summary[summary["level"] == TICKET_LEVEL]
-    planted = at_ticket[at_ticket["is_reference"] & (at_ticket["method"] == "planted")]
-    best_found = at_ticket[~at_ticket["is_reference"]].groupby("problem")["score"].max()
-    gap = (planted.set_index("problem")["score"] - best_found).dropna()
+    tickets = at_ticket[at_ticket["is_reference"] & at_ticket["pruner"].isin(TICKETS)]
+    ticket = tickets.groupby("problem")["best_score"].max()
+    found = summary[~summary["is_reference"]]
+    best_found = found[found["level"] == TICKET_LEVEL].groupby("problem")["best_score"].max()
+    gap = (ticket - best_found).dropna()
     if not gap.empty:
         yield (
             "With as few parameters as the planted ticket, the best method is as good as the "
-            f"ticket after training, or better, on {(gap <= TIE).sum()} of "
-            f"{count(len(gap), 'problem')}; accuracies within a percentage point and errors within "
+            f"ticket, or better, on {(gap <= TIE).sum()} of {count(len(gap), 'problem')}. Of each, "
+            "the better one of its trained and untrained quality counts, and of the ticket also "
+            "that with its output scale; accuracies within a percentage point and errors within "
             "10 % count as equal."
+        )
+    trained = tickets[tickets["pruner"] == "planted"].set_index("problem")["score"]
+    loss = (ticket - trained).dropna()
+    if (loss > TIE).any():
+        yield (
+            f"Training makes the planted ticket itself worse on {(loss > TIE).sum()} of "
+            f"{count(len(loss), 'problem')}."
+        )
+    constant = summary[summary["is_reference"] & (summary["pruner"] == "constant")]
+    best_trained = found.groupby("problem")["score"].max()
+    lead = (best_trained - constant.set_index("problem")["score"]).dropna()
+    if (lead <= TIE).any():
+        yield (
+            "After training, no method is better than the constant network, at any density, on "
+            f"{(lead <= TIE).sum()} of {count(len(lead), 'problem')}."
         )
 
 
 def mishaps(rows: pd.DataFrame) -> Iterator[str]:
     """Say what went wrong in runs."""
-    n_failed, n_collapsed = int(rows["failed"].sum()), int(rows["collapsed"].sum())
+    n_failed = int(rows["failed"].sum())
     if n_failed:
         yield (
             f"{count(n_failed, 'run')} of {len(rows):,} failed. They have no quality, rank last "
@@ -79,10 +124,17 @@ def mishaps(rows: pd.DataFrame) -> Iterator[str]:
             f"Of these, {n_unknown:,} failed before it was known how large their tickets are, or "
             "how their quality is measured. They do not count in statistics."
         )
-    if n_collapsed:
+    is_reference = rows["is_reference"]
+    kinds = {"pruned network": rows[~is_reference], "reference": rows[is_reference]}
+    collapsed = [
+        f"{own['collapsed'].sum():,.0f} of {count(len(own), noun)}"
+        for noun, own in kinds.items()
+        if own["collapsed"].sum()
+    ]
+    if collapsed:
         yield (
-            f"{count(n_collapsed, 'network')} of {len(rows):,} collapsed: no input is connected "
-            "with an output. Points are hollow where most did."
+            f"{' and '.join(collapsed)} collapsed: no input is connected with an output. Points "
+            "are hollow where most did."
         )
     n_extreme = int(((rows["metric"] == "mse") & rows["weak"].isin([0, np.inf])).sum())
     if n_extreme:
@@ -166,7 +218,8 @@ def describe_ranks(ranks: pd.DataFrame) -> str:
 def describe_controls(counts: pd.DataFrame, *, is_planted: bool) -> str:
     """Say how methods are compared with controls, and which controls are missing."""
     tickets = (
-        " and, at the size of the planted ticket, with the trained ticket and with the shuffled one"
+        " and, at the size of the planted ticket, with the ticket once it is trained and with the "
+        "shuffled one"
     )
     text = (
         "Every run is compared with the controls of the same problem, density and seed: with the "
@@ -187,12 +240,13 @@ def describe_curves(summary: pd.DataFrame) -> str:
     if found.empty:
         return "No method has a result."
     lowest = found[found["density"] == found["density"].min()]
-    best = lowest.loc[lowest["score"].idxmax()]
+    best = lowest[lowest["score"] == lowest["score"].max()]
+    verb = "is best" if len(best) == 1 else "are best"
     quality, n_methods = describe_quality(metric, is_planted), found["method"].nunique()
     text = (
         f"The {quality} of {count(n_methods, 'method')} after training, against density; medians "
-        f"over seeds. At the lowest density, {best['density']:.3g}, {best['method']} is best with "
-        f"{quality_text(metric, best['weak'])}."
+        f"over seeds. At the lowest density, {lowest['density'].iloc[0]:.3g}, "
+        f"{_few(best['method'])} {verb} with {quality_text(metric, best['weak'].iloc[0])}."
     )
     planted = summary[summary["is_reference"] & (summary["method"] == "planted")]
     row: Any
@@ -218,7 +272,8 @@ def describe_costs(costs: pd.DataFrame) -> str:
         best.append(f"{row.method} ({row.seconds:.2g} s, {text})")
     return (
         f"The {quality} after training against the seconds of the fit, at {place}, "
-        f"{first['density']:.3g}. No faster method is as good as {', '.join(best)}."
+        f"{first['density']:.3g}. Front of speed and quality (no faster method is as good): "
+        f"{', '.join(best)}."
     )
 
 
@@ -226,11 +281,22 @@ def facts(frame: pd.DataFrame) -> dict[str, str]:
     """List the pruners, their modes, and the values of other columns that have some, but few."""
     found = frame[frame["mode"] != "given"]
     others = [c for c in frame if c not in (*COLUMNS, "parameters", "error")]
-    few = {str(c): frame[c] for c in others if 1 <= frame[c].astype("string").nunique() <= 5}
+    is_data = frame["depth"].isna()
+    columns = {"Pruners": found["pruner"], "Modes": found["mode"]}
+    for name in others:
+        if 1 <= frame[name].astype("string").nunique() <= 5:
+            has_none = is_data.any() and frame[name][is_data].isna().all()
+            columns[f"{name} (planted problems)" if has_none else str(name)] = frame[name]
     return {
         term: ", ".join(dict.fromkeys(values.dropna().astype(str))) or MISSING
-        for term, values in ({"Pruners": found["pruner"], "Modes": found["mode"]} | few).items()
+        for term, values in columns.items()
     }
+
+
+def _few(methods: pd.Series) -> str:
+    """Name at most three methods, and how many more there are."""
+    names = list(methods)
+    return "; ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _list(problems: pd.Series) -> str:
