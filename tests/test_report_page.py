@@ -9,16 +9,14 @@ import pandas as pd
 import pytest
 
 from sklearn_tickets.benchmark import COLUMNS, seek, write_report
+from sklearn_tickets.benchmark._report_findings import best_ranks, findings, overlaps
 from sklearn_tickets.benchmark._report_rows import merge_repeats, prepare_rows
 from sklearn_tickets.benchmark._report_statistics import comparisons, costs, mean_ranks, medians
 from sklearn_tickets.benchmark._report_words import (
-    best_ranks,
     describe_costs,
     describe_curves,
     facts,
-    findings,
     mishaps,
-    overlaps,
 )
 from tests.browser import CHROMIUM, Browser
 from tests.test_seek import GENERATOR, TINY

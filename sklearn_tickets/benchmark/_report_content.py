@@ -10,6 +10,7 @@ import pandas as pd
 
 from sklearn_tickets.benchmark._quality import describe_quality
 from sklearn_tickets.benchmark._report_figures import SERIES, Plot, cost_plot, curve_plot
+from sklearn_tickets.benchmark._report_findings import best_ranks, findings, overlaps
 from sklearn_tickets.benchmark._report_rows import merge_repeats, prepare_rows
 from sklearn_tickets.benchmark._report_statistics import comparisons, costs, mean_ranks, medians
 from sklearn_tickets.benchmark._report_tables import (
@@ -27,17 +28,14 @@ from sklearn_tickets.benchmark._report_tables import (
 )
 from sklearn_tickets.benchmark._report_words import (
     GLOSSARY,
-    best_ranks,
     count,
     describe_controls,
     describe_costs,
     describe_curves,
     describe_ranks,
     facts,
-    findings,
     limits,
     mishaps,
-    overlaps,
     repeats,
 )
 
