@@ -99,7 +99,7 @@ class HoldMask(Callback):
             self.in_step_ = False
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Do the same at the end of an epoch."""
+        """Set pruned weights to 0 that a callback may have changed since the last step."""
         if self.has_company_:
             _multiply(self.held_, self.factors_.values())
 
